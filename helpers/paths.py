@@ -1,0 +1,27 @@
+"""Where things lie, found from this file and never from the current folder.
+
+papermill runs a notebook in the caller's folder and nbval in the notebook's, so a relative path would
+mean two different places.
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+PARAMS = ROOT / "params"
+
+
+def outputs() -> Path:
+    """The folder for everything that is computed: `outputs/`, or the folder named by `CROWD_OUTPUTS`."""
+    return Path(os.environ.get("CROWD_OUTPUTS") or ROOT / "outputs").expanduser().resolve()
+
+
+def notebook_outputs(profile: str, number: str) -> Path:
+    """The folder of one notebook's results, for example `outputs/demo/03`."""
+    return outputs() / profile / number
+
+
+def cache() -> Path:
+    """What can be made again at any time: rasterised drawings, generated images."""
+    return outputs() / "cache"
