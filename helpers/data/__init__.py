@@ -13,14 +13,14 @@ def load(name: str, **options) -> Collection:
 
     Args:
         name: one of `NAMES`.
-        options: the dataset's own; see `emojigram.generate`, `openmoji.load`, `movielens.load`.
+        options: the dataset's own; see `emojigram.network.generate`, `openmoji.load`, `movielens.load`.
 
     Raises:
         BadInput: unknown name or option, or input that cannot be read.
     """
     # imported here because each reader brings its own heavy packages
     if name == "emojigram":
-        from helpers.data.emojigram import generate as reader
+        from helpers.data.emojigram.network import generate as reader
     elif name == "openmoji":
         from helpers.data.openmoji import load as reader
     elif name == "movielens":

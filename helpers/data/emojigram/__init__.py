@@ -1,0 +1,1 @@
+"""emojigram: a simulated social network over real drawings (`network.generate`, `settings.Settings`)."""

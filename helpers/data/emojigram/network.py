@@ -1,0 +1,196 @@
+"""Generate the network.
+
+People with tastes post edited OpenMoji drawings, view each other's posts and tag their own. Everything
+that a paper claims to find in real networks is planted with a known strength (`Settings`), can be turned
+off, and is told in `Collection.truth`. It is simulated, and is always called so.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from helpers.data.collection import TIME, Collection
+from helpers.data.drawings import available, catalogue, rasterise
+from helpers.data.emojigram.behaviour import DAY, DAYS, FIRST_DAY, Posts, draw_posts, draw_views
+from helpers.data.emojigram.people import LANGUAGES, People, draw_people, users_table
+from helpers.data.emojigram.randomness import hash01_array
+from helpers.data.emojigram.render import draw_poses, render_to_file
+from helpers.data.emojigram.settings import STYLES, Settings, code_files
+from helpers.data.emojigram.tagging import KINDS, draw_tags
+from helpers.data.errors import BadInput
+from helpers.data.images import ArrayImages
+from helpers.files import replacing
+from helpers.paths import cache
+
+# flags and brands show text or trade marks, families and keycaps differ by details that 64 pixels lose
+_LEFT_OUT_GROUPS = ("flags", "component", "extras-openmoji", "extras-unicode")
+_LEFT_OUT_SUBGROUPS = ("family", "keycap", "alphanum", "person-symbol")
+
+
+def generate(**options) -> Collection:
+    """Simulate a network. The same options give the same network on any number of threads.
+
+    Args:
+        options: see `Settings`.
+
+    Returns:
+        A collection with label kinds group, content and style, and `truth`:
+        settings (name, value as JSON), people (user, community, language, second_language, spammer,
+        generation, activity), content_taste and style_taste (user, one column each), friends (user,
+        friend), posts (item, exposure, drawing, angle, scale), tag_kinds (item, tag, kind), senses
+        (community, word, content).
+
+    Raises:
+        BadInput: an option is unknown or out of range.
+    """
+    settings = Settings.check(options)
+    streams = iter(np.random.default_rng(settings.seed).spawn(5))
+    chosen = _choose_drawings(settings)
+    contents = list(dict.fromkeys(chosen["subgroup"]))
+    drawings_of = [np.flatnonzero(chosen["subgroup"].to_numpy() == c) for c in contents]
+    people = draw_people(settings, len(contents), len(STYLES), next(streams))
+    posts = draw_posts(settings, people, drawings_of, len(STYLES), next(streams))
+    tags = draw_tags(settings, people, posts, chosen, contents, next(streams))
+    poses = draw_poses(posts.drawing, posts.style, next(streams))
+    key = _cache_key(settings, chosen)
+    images = _images(cache() / f"emojigram-{key}-images.npy", settings, chosen, poses)
+    views = _views_table(cache() / f"emojigram-{key}-views.parquet", settings, people, posts)
+    return Collection(
+        name="emojigram", simulated=True,
+        items=_items_table(posts, chosen), users=users_table(people), views=views,
+        tags=pd.DataFrame({
+            "user": posts.owner[tags.item], "item": tags.item,
+            "tag": pd.Categorical.from_codes(tags.word, tags.words), "at": _times(posts.at[tags.item]),
+        }),
+        labels=_labels_table(posts, chosen, contents),
+        images=images,
+        truth=_truth(settings, people, posts, poses, tags, contents),
+    )  # fmt: skip
+
+
+def discovered(collection: Collection, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """Whether users have come across posts in the course of browsing (bool, elementwise).
+
+    A post that reached a user through a friend was seen too, whatever this says.
+    """
+    settings = collection.truth["settings"].set_index("parameter")["value"]
+    exposure = collection.truth["posts"]["exposure"].to_numpy()
+    return hash01_array(json.loads(settings["seed"]), user, item) < exposure[item]
+
+
+def _choose_drawings(settings: Settings) -> pd.DataFrame:
+    """Drawings of the largest subgroups, taken in turn from each group so that the kinds are diverse."""
+    table = catalogue()
+    table = table[~table["skintone"] & ~table["group"].isin(_LEFT_OUT_GROUPS)]
+    table = table[~table["subgroup"].isin(_LEFT_OUT_SUBGROUPS) & available(table["hexcode"])]
+    sizes = table.groupby(["group", "subgroup"], observed=True).size().rename("size").reset_index()
+    sizes = sizes[sizes["size"] >= min(6, settings.drawings_per_content)].sort_values(
+        ["size", "subgroup"], ascending=[False, True]
+    )
+    sizes["turn"] = sizes.groupby("group").cumcount()
+    order = sizes.sort_values(["turn", "size", "subgroup"], ascending=[True, False, True])["subgroup"]
+    if settings.contents > len(order):
+        raise BadInput(
+            f"emojigram: contents = {settings.contents}: the catalogue has {len(order)} large enough kinds"
+        )
+    rank = {name: k for k, name in enumerate(order[: settings.contents])}
+    table = table[table["subgroup"].isin(rank)]
+    table = table.groupby("subgroup", sort=False).head(settings.drawings_per_content)
+    return (
+        table.assign(rank=table["subgroup"].map(rank))
+        .sort_values("rank", kind="stable")
+        .reset_index(drop=True)
+    )
+
+
+def _cache_key(settings: Settings, chosen: pd.DataFrame) -> str:
+    """Changes with the settings, the drawings and the code that generates."""
+    key = hashlib.sha256(settings.model_dump_json().encode())
+    key.update("".join(chosen["hexcode"]).encode())
+    for file in code_files():
+        key.update(file.read_bytes())
+    return key.hexdigest()[:16]
+
+
+def _images(file: Path, settings: Settings, chosen: pd.DataFrame, poses) -> ArrayImages:
+    if not file.exists():
+        drawings = rasterise(chosen["hexcode"].tolist(), settings.image_size)
+        render_to_file(file, drawings, poses, settings.image_size)
+    return ArrayImages(file)
+
+
+def _times(seconds: np.ndarray) -> pd.Series:
+    return pd.Series(seconds.astype("datetime64[s]").astype(TIME))
+
+
+def _items_table(posts: Posts, chosen: pd.DataFrame) -> pd.DataFrame:
+    m = len(posts.owner)
+    hexcodes = chosen["hexcode"].to_numpy()[posts.drawing]
+    return pd.DataFrame({
+        "item": np.arange(m, dtype=np.int32), "owner": posts.owner, "uploaded_at": _times(posts.at),
+        "path": pd.array(hexcodes + ".svg", dtype="str"),
+        "title": pd.array(chosen["annotation"].to_numpy()[posts.drawing], dtype="str"),
+        "original_id": pd.array(np.char.add("post-", np.arange(m).astype(str)), dtype="str"),
+    })  # fmt: skip
+
+
+def _views_table(file: Path, settings: Settings, people: People, posts: Posts) -> pd.DataFrame:
+    """Write the views block by block, so that no more than the table itself is ever in memory."""
+    end = np.datetime64(FIRST_DAY + DAYS * DAY, "s")
+    schema = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("at", pa.timestamp("ns"))])
+    if not file.exists():
+        with replacing(file) as new, pq.ParquetWriter(new, schema) as writer:
+            for user, item, at in draw_views(settings, people, posts):
+                seconds = np.minimum(at.astype("datetime64[s]"), end).astype(TIME)
+                writer.write_table(pa.table([user, item, seconds], schema=schema))
+    return pd.read_parquet(file)
+
+
+def _labels_table(posts: Posts, chosen: pd.DataFrame, contents: list[str]) -> pd.DataFrame:
+    m = len(posts.owner)
+    groups = chosen.drop_duplicates("subgroup").set_index("subgroup")["group"]
+    names = list(dict.fromkeys([*groups, *contents, *STYLES]))
+    codes = {name: k for k, name in enumerate(names)}
+    of_content = np.array([codes[c] for c in contents])
+    of_group = np.array([codes[groups[c]] for c in contents])
+    of_style = np.array([codes[s] for s in STYLES])
+    label = np.stack([of_group[posts.content], of_content[posts.content], of_style[posts.style]], 1)
+    return pd.DataFrame({
+        "item": np.repeat(np.arange(m, dtype=np.int32), 3),
+        "kind": pd.Categorical.from_codes(np.tile([0, 1, 2], m), ["group", "content", "style"]),
+        "label": pd.Categorical.from_codes(label.ravel(), names),
+    })  # fmt: skip
+
+
+def _truth(settings, people, posts, poses, tags, contents) -> dict[str, pd.DataFrame]:
+    user = np.arange(settings.users, dtype=np.int32)
+    languages = np.array([*LANGUAGES, ""])
+    options = settings.model_dump()
+    values = [json.dumps(value) for value in options.values()]
+    return {
+        "settings": pd.DataFrame({"parameter": list(options), "value": values}),
+        "people": pd.DataFrame({
+            "user": user, "community": people.community, "language": languages[people.language],
+            "second_language": languages[people.second_language], "spammer": people.spammer,
+            "generation": people.generation, "activity": people.activity,
+        }),
+        "content_taste": pd.DataFrame(people.content_taste, columns=contents),
+        "style_taste": pd.DataFrame(people.style_taste, columns=list(STYLES)),
+        "friends": pd.DataFrame({
+            "user": np.repeat(user, np.diff(people.friends_indptr)), "friend": people.friends,
+        }),
+        "posts": pd.DataFrame({
+            "item": np.arange(settings.posts, dtype=np.int32), "exposure": posts.exposure,
+            "drawing": posts.drawing, "angle": poses.angle, "scale": poses.scale,
+        }),
+        "tag_kinds": pd.DataFrame({
+            "item": tags.item, "tag": pd.Categorical.from_codes(tags.word, tags.words),
+            "kind": pd.Categorical.from_codes(tags.kind, KINDS),
+        }),
+        "senses": tags.senses,
+    }  # fmt: skip

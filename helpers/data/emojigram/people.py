@@ -1,0 +1,125 @@
+"""Who is in the network: attributes, communities, tastes, friends and activity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.data.emojigram.randomness import zipf_weights
+from helpers.data.emojigram.settings import Settings
+
+# country, share of the users, languages with their shares, cities with latitude and longitude in degrees
+COUNTRIES = (
+    ("US", 0.35, {"en": 0.8, "es": 0.2}, {"newyork": (40.71, -74.01), "losangeles": (34.05, -118.24), "chicago": (41.88, -87.63)}),
+    ("GB", 0.2, {"en": 1.0}, {"london": (51.51, -0.13), "manchester": (53.48, -2.24), "glasgow": (55.86, -4.25)}),
+    ("CA", 0.15, {"en": 0.7, "fr": 0.3}, {"toronto": (43.65, -79.38), "montreal": (45.50, -73.57), "vancouver": (49.28, -123.12)}),
+    ("FR", 0.15, {"fr": 1.0}, {"paris": (48.86, 2.35), "lyon": (45.76, 4.84), "marseille": (43.30, 5.37)}),
+    ("DE", 0.15, {"de": 1.0}, {"berlin": (52.52, 13.41), "hamburg": (53.55, 9.99), "munich": (48.14, 11.58)}),
+)  # fmt: skip
+LANGUAGES = ("en", "fr", "de", "es")
+AGE_EDGES = (25, 35, 50)  # four generations: under 25, under 35, under 50, older
+
+
+@dataclass(frozen=True)
+class People:
+    """Arrays of length N, and what the simulation knows of each person."""
+
+    age: np.ndarray  # float32, years; known to the simulation for everyone
+    female: np.ndarray  # bool
+    country: np.ndarray  # int8, row of COUNTRIES
+    city: np.ndarray  # int8, position among the country's cities
+    lat: np.ndarray
+    lon: np.ndarray
+    age_known: np.ndarray  # bool: what the table of users shows
+    gender_known: np.ndarray
+    language: np.ndarray  # int8, index into LANGUAGES
+    second_language: np.ndarray  # int8, -1 for none
+    community: np.ndarray  # int32
+    spammer: np.ndarray  # bool
+    activity: np.ndarray  # float64, mean 1: views and posts per user are proportional to it
+    content_taste: np.ndarray  # float32 (N, C), added to the log-odds of viewing and posting a content
+    style_taste: np.ndarray  # float32 (N, 8)
+    friends_indptr: np.ndarray  # int64 (N + 1,), CSR of the symmetric friendship graph
+    friends: np.ndarray  # int32
+
+    @property
+    def generation(self) -> np.ndarray:
+        """0 to 3, by AGE_EDGES."""
+        return np.searchsorted(AGE_EDGES, self.age, side="right").astype(np.int8)
+
+
+def draw_people(settings: Settings, contents: int, styles: int, rng: np.random.Generator) -> People:
+    """Draw everyone. Independent of the posts."""
+    n = settings.users
+    country = rng.choice(len(COUNTRIES), n, p=[c[1] for c in COUNTRIES]).astype(np.int8)
+    city = rng.integers(0, 3, n).astype(np.int8)
+    places = np.array([list(c[3].values()) for c in COUNTRIES])[country, city] + rng.normal(0, 0.15, (n, 2))
+    language = np.empty(n, np.int8)
+    for row, (_, _, spoken, _) in enumerate(COUNTRIES):
+        here = np.flatnonzero(country == row)
+        language[here] = rng.choice([LANGUAGES.index(x) for x in spoken], len(here), p=list(spoken.values()))
+    # people of another mother tongue write in English too, English speakers in a random other language
+    other = np.where(language == 0, rng.integers(1, len(LANGUAGES), n), 0)
+    second = np.where(rng.random(n) < settings.multilingual, other, -1).astype(np.int8)
+    people = {
+        "age": (13 + 60 * rng.beta(1.6, 3.2, n)).astype(np.float32),
+        "female": rng.random(n) < 0.5,
+        "community": rng.integers(0, settings.communities, n).astype(np.int32),
+    }
+    content_taste, style_taste = _tastes(settings, people, country, contents, styles, rng)
+    indptr, friends = _friendships(n, settings.friends, rng)
+    return People(
+        **people, country=country, city=city,
+        lat=places[:, 0].astype(np.float32), lon=places[:, 1].astype(np.float32),
+        age_known=rng.random(n) >= settings.missing_attributes,
+        gender_known=rng.random(n) >= settings.missing_attributes,
+        language=language, second_language=second,
+        spammer=rng.random(n) < settings.spammers,
+        activity=zipf_weights(n, settings.activity_exponent, rng),
+        content_taste=content_taste, style_taste=style_taste,
+        friends_indptr=indptr, friends=friends,
+    )  # fmt: skip
+
+
+def _tastes(settings, people, country, contents, styles, rng):
+    """Log-odds per person: a shared part from the community, an own part, and shifts by attributes."""
+    n, share = len(country), settings.community_share
+
+    def taste(strength, width):
+        shared = rng.standard_normal((settings.communities, width), np.float32)[people["community"]]
+        own = rng.standard_normal((n, width), np.float32)
+        return np.float32(strength) * (np.float32(share**0.5) * shared + np.float32((1 - share) ** 0.5) * own)
+
+    content, style = taste(settings.taste_content, contents), taste(settings.taste_style, styles)
+    generation = np.searchsorted(AGE_EDGES, people["age"], side="right")
+    for values, size in [(generation, 4), (people["female"].astype(int), 2), (country, len(COUNTRIES))]:
+        shift = np.float32(settings.attribute_taste) * rng.standard_normal((size, contents), np.float32)
+        content += np.float32(0.7) * shift[values]
+    return content, style
+
+
+def _friendships(n: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A random symmetric graph with `mean` friends a person, without regard to taste."""
+    ends = rng.integers(0, n, (round(n * mean / 2), 2)).astype(np.int64)
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    both = np.unique(np.concatenate([ends[:, 0] * n + ends[:, 1], ends[:, 1] * n + ends[:, 0]]))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(both // n, minlength=n))]).astype(np.int64)
+    return indptr, (both % n).astype(np.int32)
+
+
+def users_table(people: People) -> pd.DataFrame:
+    """What the network shows of its users (schema of `Collection.users`)."""
+    n = len(people.age)
+    return pd.DataFrame(
+        {
+            "user": np.arange(n, dtype=np.int32),
+            "age": np.where(people.age_known, np.floor(people.age), np.nan).astype(np.float32),
+            "gender": pd.array(
+                np.where(people.gender_known, np.where(people.female, "female", "male"), None), dtype="str"
+            ),
+            "country": pd.array(np.array([c[0] for c in COUNTRIES])[people.country], dtype="str"),
+            "lat": people.lat,
+            "lon": people.lon,
+            "original_id": pd.array([f"user-{i}" for i in range(n)], dtype="str"),
+        }
+    )

@@ -1,0 +1,43 @@
+"""Random numbers that depend only on (seed, who, what): equal on any number of threads, in any order."""
+
+import numpy as np
+from numba import njit, uint64
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@njit(uint64(uint64), cache=True, inline="always")
+def mix(z):
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): a bijection that scatters all 64 bits."""
+    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return z ^ (z >> uint64(31))
+
+
+@njit(cache=True, inline="always")
+def hash01(seed, a, b):
+    """A number in [0, 1) that is a fixed function of three integers."""
+    h = mix(uint64(seed) + uint64(0x9E3779B97F4A7C15))
+    h = mix(h + uint64(a) * uint64(0x9E3779B97F4A7C15))
+    h = mix(h + uint64(b) * uint64(0xD1B54A32D192ED03))
+    return (h >> uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+def hash01_array(seed: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`hash01` elementwise: float64 in [0, 1)."""
+    a, b = np.broadcast_arrays(np.asarray(a, np.int64), np.asarray(b, np.int64))
+    return _hash01_array(seed, np.ascontiguousarray(a), np.ascontiguousarray(b))
+
+
+@njit(cache=True)
+def _hash01_array(seed, a, b):
+    out = np.empty(a.shape[0])
+    for i in range(a.shape[0]):
+        out[i] = hash01(seed, a[i], b[i])
+    return out
+
+
+def zipf_weights(n: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """Weights rank^(-exponent) with mean 1, in random order: float64 (n,)."""
+    weights = np.arange(1, n + 1, dtype=np.float64) ** -exponent
+    return rng.permutation(weights / weights.mean())

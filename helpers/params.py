@@ -1,0 +1,93 @@
+"""What each parameter of a notebook means and may be: one table for all notebooks.
+
+A new parameter is one line in `RULES`. Its type is the annotation in the notebook's parameters cell; the
+rule adds the range and says in a few words what it is. For a list, the rule holds for every element.
+How values are checked: `helpers.validation`.
+"""
+
+from dataclasses import dataclass
+
+from helpers.data.emojigram.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value may be. `None` in a bound means that there is no such bound."""
+
+    meaning: str
+    least: float | None = None  # the smallest allowed value
+    above: float | None = None  # values must be larger than this
+    most: float | None = None  # the largest allowed value
+    choices: tuple[str, ...] | None = None
+
+    def complaint(self, value) -> str | None:
+        """What is wrong with one scalar, as "must be at least 1", or None."""
+        if self.choices is not None and value not in self.choices:
+            return f"must be one of {', '.join(self.choices)}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        if self.least is not None and value < self.least:
+            return f"must be at least {self.least:g}"
+        if self.above is not None and value <= self.above:
+            return f"must be more than {self.above:g}"
+        if self.most is not None and value > self.most:
+            return f"must be at most {self.most:g}"
+        return None
+
+
+def anything(meaning: str) -> Rule:
+    return Rule(meaning)
+
+
+def one_of(*choices: str, meaning: str) -> Rule:
+    return Rule(meaning, choices=choices)
+
+
+def count(meaning: str, least: int = 1) -> Rule:
+    """A whole number of things."""
+    return Rule(meaning, least=least)
+
+
+def positive(meaning: str) -> Rule:
+    return Rule(meaning, above=0)
+
+
+def not_negative(meaning: str) -> Rule:
+    return Rule(meaning, least=0)
+
+
+def share(meaning: str) -> Rule:
+    """From 0 to 1."""
+    return Rule(meaning, least=0, most=1)
+
+
+RULES = {
+    # every notebook
+    "profile": anything("name of the folder under outputs"),
+    "seed": Rule("decides every random draw", least=0, most=2**32 - 1),
+    "seeds": count("how many repetitions the spread is computed from"),
+    "device": anything("auto, cpu, cuda, cuda:1 or mps"),
+    "workers": count("processes that load images; 0 loads them in the notebook", least=0),
+    "threads": count("threads of the lock-free variants"),
+    # 00 the data
+    "dataset": one_of("emojigram", "openmoji", "movielens", meaning="which collection to load"),
+    "data_dir": anything("folder of downloaded files; empty for data that come with the project"),
+    # the simulated network's options bring their own meanings and ranges
+    **{name: Rule(**limits) for name, limits in Settings.bounds().items() if name != "seed"},
+    # 01 filtering
+    "min_views": count("items and users with fewer views are dropped", least=0),
+    "max_views": count("items and users with more views are dropped"),
+    "test_share": share("share of items held out as te"),
+    # networks
+    "epochs": count("passes over the training data"),
+    "batch": count("examples in a gradient step"),
+    "lr": positive("learning rate"),
+    "momentum": share("momentum of SGD"),
+    "weight_decay": not_negative("weight decay of the optimiser"),
+    "dropout": share("share of units dropped"),
+    # 03 factors
+    "d": count("latent size"),
+    "d_grid": count("latent sizes to choose from"),
+    "lam": not_negative("weight λ of the penalty"),
+    "lam_grid": not_negative("weights λ to choose from"),
+}
