@@ -21,12 +21,19 @@ MANIFEST = "manifest.json"
 def manifest(folder: Path) -> dict[str, dict]:
     """File or folder name -> {"sha256", "bytes"} of everything that was saved into `folder`."""
     file = Path(folder) / MANIFEST
-    if not file.is_file():
-        return {}
+    return read_json(file) if file.is_file() else {}
+
+
+def read_json(file: Path):
+    """The content of a JSON file.
+
+    Raises:
+        BadInput: the file is absent or damaged.
+    """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise BadInput(f"{file}: not readable as JSON; run the notebook of this folder again") from None
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file}: not readable as JSON ({error}); run the notebook of this folder again") from None
 
 
 def write_json(file: Path, content) -> None:

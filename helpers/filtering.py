@@ -6,8 +6,8 @@ V is kept as pairs (user, item), never as a dense matrix: at the size of Fang et
 
 import numpy as np
 import pandas as pd
-from numba import get_num_threads, njit, prange
 
+from helpers import filtering_kernels
 from helpers.data.errors import BadInput
 
 
@@ -29,7 +29,7 @@ def unique_views(views: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     if min(user.min(), item.min()) < 0:
         raise BadInput("views: an id is negative; ids run from 0")
     indptr, indices = to_csr(user, item, int(user.max()) + 1)
-    return _distinct(indptr, indices)
+    return filtering_kernels.distinct(indptr, indices)
 
 
 def to_csr(user: np.ndarray, item: np.ndarray, n_users: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,42 +51,9 @@ def to_csr(user: np.ndarray, item: np.ndarray, n_users: int) -> tuple[np.ndarray
         raise BadInput(f"to_csr: {len(user)} users and {len(item)} items; they come in pairs")
     if len(user) and not (0 <= user.min() and user.max() < n_users):
         raise BadInput(f"to_csr: users run from {user.min()} to {user.max()}; expected 0 to {n_users - 1}")
-    return _to_csr(np.ascontiguousarray(user, np.int32), np.ascontiguousarray(item, np.int32), n_users)
-
-
-@njit(cache=True, parallel=True)
-def _to_csr(user, item, n_users):
-    indptr = np.zeros(n_users + 1, np.int64)
-    for u in user:
-        indptr[u + 1] += 1
-    for u in range(n_users):
-        indptr[u + 1] += indptr[u]
-    place = indptr[:-1].copy()
-    indices = np.empty(len(item), np.int32)
-    for k in range(len(user)):
-        u = user[k]
-        indices[place[u]] = item[k]
-        place[u] += 1
-    for u in prange(n_users):
-        row = indices[indptr[u] : indptr[u + 1]]
-        ascending = True
-        for k in range(1, len(row)):
-            ascending &= row[k - 1] <= row[k]
-        if not ascending:
-            row.sort()
-    return indptr, indices
-
-
-@njit(cache=True)
-def _distinct(indptr, indices):
-    user, item = np.empty(len(indices), np.int32), np.empty(len(indices), np.int32)
-    n = 0
-    for u in range(len(indptr) - 1):
-        for k in range(indptr[u], indptr[u + 1]):
-            if k == indptr[u] or indices[k] != indices[k - 1]:
-                user[n], item[n] = u, indices[k]
-                n += 1
-    return user[:n].copy(), item[:n].copy()
+    return filtering_kernels.to_csr(
+        np.ascontiguousarray(user, np.int32), np.ascontiguousarray(item, np.int32), n_users
+    )
 
 
 def threshold(
@@ -120,98 +87,11 @@ def threshold(
     if len(user) and min(user.min(), item.min()) < 0:
         raise BadInput("threshold: an id is negative; ids run from 0")
     n_users, n_items = (int(x.max()) + 1 if len(x) else 0 for x in (user, item))
-    user, item, rounds = _threshold(user, item, n_users, n_items, low, high)
+    user, item, rounds = filtering_kernels.threshold(user, item, n_users, n_items, low, high)
     report = pd.DataFrame(rounds, columns=["items", "users", "records"])
     report.insert(0, "round", np.arange(len(report)))
     report["density"] = report.records / (report["items"] * report.users).where(report.records > 0)
     return user, item, report
-
-
-@njit(cache=True, parallel=True)
-def _drop(counts, low, high, alive):
-    """Mark in the bitset `alive` who stays, set the counts of the others to 0; returns the records that go."""
-    go = 0
-    for word in prange(len(counts) // 32 + 1):
-        bits = np.uint32(0)
-        for i in range(32 * word, min(32 * word + 32, len(counts))):
-            stays = np.int32(low <= counts[i]) & np.int32(counts[i] <= high)
-            bits |= np.uint32(stays) << np.uint32(i & 31)
-            go += counts[i] * (1 - stays)
-            counts[i] *= stays
-        alive[word] = bits
-    return go
-
-
-@njit(cache=True, parallel=True)
-def _count(ids, starts, sizes, change):
-    for part in prange(len(sizes)):
-        counts = change[part]
-        counts[:] = 0
-        for k in range(starts[part], starts[part] + sizes[part]):
-            counts[ids[k]] += 1
-
-
-@njit(cache=True, parallel=True)
-def _compact(source_by, source_other, by, other, starts, sizes, alive, change, few):
-    """Keep the records whose `by` is alive, each part in place; `change` (parts, others) gets counts of `other`.
-
-    Where few records go, those that go are counted (a rare branch, well predicted), otherwise those that
-    stay (no branch at all: it would be mispredicted every other time).
-    """
-    for part in prange(len(sizes)):
-        start, counts = starts[part], change[part]
-        counts[:] = 0
-        kept = start
-        if few:
-            for k in range(start, start + sizes[part]):
-                b, o = source_by[k], source_other[k]
-                if (alive[b >> 5] >> np.uint32(b & 31)) & np.uint32(1):
-                    if kept != k:
-                        by[kept], other[kept] = b, o
-                    kept += 1
-                else:
-                    counts[o] += 1
-        else:
-            for k in range(start, start + sizes[part]):
-                b, o = source_by[k], source_other[k]
-                stays = np.int64((alive[b >> 5] >> np.uint32(b & 31)) & np.uint32(1))
-                by[kept], other[kept] = b, o
-                counts[o] += stays
-                kept += stays
-        sizes[part] = kept - start
-
-
-def _threshold(user, item, n_users, n_items, low, high):
-    """The rounds of `threshold`, in one part per thread; the pairs that are left keep their order."""
-    bounds = np.linspace(0, len(user), get_num_threads() + 1).astype(np.int64)
-    starts, sizes = bounds[:-1], np.diff(bounds)
-    alive = np.zeros(max(n_users, n_items) // 32 + 1, np.uint32)
-    records, change, counts = [item, user], [], []
-    for ids, n in ((item, n_items), (user, n_users)):
-        change.append(np.empty((len(sizes), n), np.int32))
-        _count(ids, starts, sizes, change[-1])
-        counts.append(change[-1].sum(0, dtype=np.int32))
-    work = [np.empty_like(item), np.empty_like(user)]
-    rounds = []
-    go = -1
-    while go:
-        rounds.append([int(np.count_nonzero(c)) for c in counts] + [int(sizes.sum())])
-        go = 0
-        for by, other in ((0, 1), (1, 0)):  # items, then users
-            now = _drop(counts[by], low, high, alive)
-            if now == 0:
-                continue
-            few = records is work and now < sizes.sum() // 8  # the first time all have to be copied
-            _compact(
-                records[by], records[other], work[by], work[other], starts, sizes, alive, change[other], few
-            )
-            records = work  # from here on in place
-            seen = change[other].sum(0, dtype=np.int32)
-            counts[other] = counts[other] - seen if few else seen
-            go += now
-    parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
-    left = [np.concatenate([ids[part] for part in parts]) for ids in records]
-    return left[1], left[0], rounds
 
 
 def reindex(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -234,9 +114,7 @@ def reindex(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes.astype(np.int32), unique
 
 
-def split_items(
-    items: np.ndarray, share: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def split_items(items: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """tr and te of Fang et al. (2015), section 4.1: te is a random `share` (paper: 0.05) of the items.
 
     Returns:

@@ -73,7 +73,7 @@ def _top_k(scores, k, top):
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """int32[Q, k]: the k best classes of each row of scores float[Q, C], best first; of equals the lower index.
+    """int32[Q, k]: the k best classes of each row of scores float[Q, C]; of equals the lower index first.
 
     Raises:
         BadInput: a score is NaN, or k is not in 1..C.
@@ -144,7 +144,9 @@ def precision_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
     """For each class, the share of its suggestions that are right; classes never suggested are left out."""
     found = np.bincount(top[hits(top, truth)], minlength=n_classes)
     suggested = np.bincount(top.ravel(), minlength=n_classes)
-    return mean_of_known(np.where(suggested > 0, found / np.maximum(suggested, 1), np.nan), "precision_per_class")
+    return mean_of_known(
+        np.where(suggested > 0, found / np.maximum(suggested, 1), np.nan), "precision_per_class"
+    )
 
 
 @numba.njit(nogil=True, cache=True)
@@ -175,7 +177,9 @@ def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what:
     scores = np.ascontiguousarray(np.asarray(scores).T)
     check_scores(scores, what)
     if truth.shape != scores.shape:
-        raise BadInput(f"{what}: truth is {truth.T.shape} and scores {scores.T.shape}; they must be alike [n, C]")
+        raise BadInput(
+            f"{what}: truth is {truth.T.shape} and scores {scores.T.shape}; they must be alike [n, C]"
+        )
     result = np.empty((len(counts), len(truth)))
     _average_precision(truth, scores, np.argsort(scores, axis=1), counts, result)
     return result
@@ -199,7 +203,9 @@ def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
     Source: Bibas et al. 2022, section 4.1.4.
     """
     once = np.ones((1, len(scores)), np.int64)
-    return mean_of_known(_precisions(truth, scores, once, "mean_average_precision")[0], "mean_average_precision")
+    return mean_of_known(
+        _precisions(truth, scores, once, "mean_average_precision")[0], "mean_average_precision"
+    )
 
 
 def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -22,6 +22,14 @@ def notebook_outputs(profile: str, number: str) -> Path:
     return outputs() / profile / number
 
 
+def data() -> Path:
+    """Where downloaded datasets lie: `CROWD_DATA`, else `data/` here, else `shared/data` beside the project."""
+    if os.environ.get("CROWD_DATA"):
+        return Path(os.environ["CROWD_DATA"]).expanduser().resolve()
+    inside = ROOT / "data"
+    return inside if inside.is_dir() else ROOT.parent / "shared" / "data"
+
+
 def cache() -> Path:
     """What can be made again at any time: rasterised drawings, generated images."""
     return outputs() / "cache"

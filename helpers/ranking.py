@@ -1,30 +1,15 @@
-"""How well a recommender ranks: personalised ranking PR, AUC, and the floors that know nothing of the user."""
+"""How well a recommender ranks: personalised ranking PR and AUC, and floors that know no user."""
 
 from collections.abc import Callable
 
 import numba
 import numpy as np
 
+from helpers.entries import grouping
 from helpers.metrics import Score, check_scores, mean_of_known
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 """users int[B] -> scores float32[B, M] of all items, higher is better."""
-
-
-@numba.njit(cache=True)
-def _grouped(user, n_users):
-    """Stable counting sort by user: indptr int64[N+1], order int64[n]."""
-    indptr = np.zeros(n_users + 1, np.int64)
-    for u in user:
-        indptr[u + 1] += 1
-    for u in range(n_users):
-        indptr[u + 1] += indptr[u]
-    free = indptr[:-1].copy()
-    order = np.empty(len(user), np.int64)
-    for t in range(len(user)):
-        order[free[user[t]]] = t
-        free[user[t]] += 1
-    return indptr, order
 
 
 @numba.njit(cache=True)
@@ -74,8 +59,10 @@ def personalised_ranking(user: np.ndarray, positive: np.ndarray, score: np.ndarr
     """
     score = np.asarray(score, np.float64)
     check_scores(score, "personalised_ranking")
-    indptr, order = _grouped(np.asarray(user), n_users)
-    return mean_of_known(_percentile_ranks(indptr, order, np.asarray(positive, bool), score), "personalised_ranking")
+    indptr, order = grouping(np.ascontiguousarray(user, np.int32), n_users)
+    return mean_of_known(
+        _percentile_ranks(indptr, order, np.asarray(positive, bool), score), "personalised_ranking"
+    )
 
 
 def best_ranking(user: np.ndarray, positive: np.ndarray, n_users: int) -> Score:
@@ -110,7 +97,9 @@ def _auc_rows(scores, users, train_ptr, train_items, held_ptr, held_items, resul
         result[row] = wins / (p * others) if p > 0 and others > 0 else np.nan
 
 
-def recommender_auc(scorer: Scorer, train, held_out, users: np.ndarray | None = None, block: int = 256) -> Score:
+def recommender_auc(
+    scorer: Scorer, train, held_out, users: np.ndarray | None = None, block: int = 256
+) -> Score:
     """AUC of a recommender: how often a held-out positive outranks an item that the user never touched.
 
     Exact: every held-out item of a user against every item that is in neither list, ties counted half.
@@ -152,7 +141,7 @@ def dot_scorer(X: np.ndarray, Y: np.ndarray, bias: np.ndarray | None = None) -> 
 
 
 def popularity_scorer(item: np.ndarray, n_items: int) -> Scorer:
-    """The floor that suggests to everybody what most others took: item int[n] of the training interactions."""
+    """The floor that suggests to everybody what most took: item int[n] of the training interactions."""
     popularity = np.bincount(item, minlength=n_items).astype(np.float32)
     return lambda users: np.broadcast_to(popularity, (len(users), n_items))
 

@@ -170,6 +170,6 @@ def start(name: str, namespace: dict) -> Run:
 
 
 if __name__ == "__main__":
-    from helpers.execute import main
+    from helpers.commands import main
 
     sys.exit(main())

@@ -82,7 +82,9 @@ def paired_test(a: Sequence[float], b: Sequence[float]) -> Paired:
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
-        raise BadInput(f"paired_test: {a.shape} against {b.shape} values; give the same two or more seeds for both")
+        raise BadInput(
+            f"paired_test: {a.shape} against {b.shape} values; give the same two or more seeds for both"
+        )
     difference = a - b
     mean = float(difference.mean())
     if np.ptp(difference) == 0:

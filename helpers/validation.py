@@ -123,7 +123,7 @@ def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
     Raises:
         BadInput: the file is no YAML, no flat mapping, or names a parameter twice.
     """
-    loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+    loader, file = yaml.SafeLoader(file.read_text(encoding="utf-8")), shown(file)
     try:
         root = loader.get_single_node()
         if root is None:
@@ -145,3 +145,8 @@ def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
         raise BadInput(f"{file}{at}: not valid YAML ({getattr(error, 'problem', error)})") from None
     finally:
         loader.dispose()
+
+
+def shown(file: Path) -> str:
+    """A file of params as people name it: params/demo/03.yaml."""
+    return Path(*file.parts[-3:]).as_posix()

@@ -49,7 +49,9 @@ def load(
         groups = sorted(table["group"].unique())
         unknown = sorted(set(include) - set(groups))
         if unknown or not len(include):
-            raise BadInput(f"include: no group {', '.join(unknown) or 'given'}; choose from {', '.join(groups)}")
+            raise BadInput(
+                f"include: no group {', '.join(unknown) or 'given'}; choose from {', '.join(groups)}"
+            )
         table = table[table["group"].isin(list(include))]
     if not skintones:
         table = table[~table["skintone"]]

@@ -39,7 +39,9 @@ def numbered_pictures(source: Path) -> dict[int, str]:
             with tarfile.open(source, "r:") as tar:
                 names = sorted(m.name for m in tar if m.isfile())
         except tarfile.TarError as error:
-            raise BadInput(f"{source}: not an uncompressed tar file ({error}); unpack it to a folder") from None
+            raise BadInput(
+                f"{source}: not an uncompressed tar file ({error}); unpack it to a folder"
+            ) from None
     else:
         raise BadInput(f"{source}: expected a folder or a tar file of pictures named <movie id>.jpg")
     found: dict[int, str] = {}
@@ -49,7 +51,9 @@ def numbered_pictures(source: Path) -> dict[int, str]:
             continue
         number = int(match[1])
         if number in found:
-            raise BadInput(f"{source}: two pictures for number {number}: {found[number]} and {name}; remove one")
+            raise BadInput(
+                f"{source}: two pictures for number {number}: {found[number]} and {name}; remove one"
+            )
         found[number] = name.removeprefix("./")
     if not found:
         raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other files)")

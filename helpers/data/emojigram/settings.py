@@ -36,9 +36,7 @@ class Settings(BaseModel):
     noise_views: float = Field(0.1, ge=0, le=1, description="share of views that follow no taste")
     popularity_exponent: float = Field(0.8, ge=0, description="Zipf exponent of the exposure of posts")
     activity_exponent: float = Field(0.5, ge=0, description="Zipf exponent of views and posts per user")
-    discovery: float = Field(
-        0.3, gt=0, le=1, description="share of posts that a user comes across"
-    )
+    discovery: float = Field(0.3, gt=0, le=1, description="share of posts that a user comes across")
 
     multilingual: float = Field(
         0.3, ge=0, le=1, description="share of people who tag in a second language too"

@@ -1,0 +1,214 @@
+"""What becomes a hashtag (Veit et al. 2018, section 4.1) and what becomes a word (Joulin et al. 2016, 3.1).
+
+Text is handled once per distinct string and never once per row: a crowd writes the same few tags.
+"""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from nltk.tokenize import TreebankWordTokenizer
+
+NUMERIC = re.compile(r"[\s.,:;/'\-_+#]*\d[\d\s.,:;/'\-_+#]*")
+# letters that Unicode does not decompose into a base and an accent
+PLAIN = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe"}
+)
+ACCENTED_SCRIPTS = 0x0530  # Latin, Greek and Cyrillic lie below; elsewhere a mark is part of the letter
+APOSTROPHES = "'’‘`´ʼ#"
+
+
+class Hashtags(NamedTuple):
+    """The result of `keep_hashtags`.
+
+    Attributes:
+        tags: user int32, item int32, tag (categorical; only used categories), at; distinct rows.
+        vocabulary: tag, count (images with the tag before spammers left), most frequent first: the set H.
+        steps: step, tags (distinct), rows, images (user–item pairs), users: what was left after each step.
+    """
+
+    tags: pd.DataFrame
+    vocabulary: pd.DataFrame
+    steps: pd.DataFrame
+
+
+def normalise(tag: str) -> str:
+    """A hashtag as it is compared: lower case, without '#' in front and without space around it."""
+    return unicodedata.normalize("NFC", tag).strip().lstrip("#").strip().lower()
+
+
+def is_numeric(tag: str) -> bool:
+    """Whether a tag consists of digits only, with the signs that numbers and dates are written with."""
+    return NUMERIC.fullmatch(tag) is not None
+
+
+def keep_hashtags(
+    tags: pd.DataFrame, drop_top: int = 10, keep_top: int = 100_000, max_per_image: float = 15.0
+) -> Hashtags:
+    """Veit et al. 2018, section 4.1: which hashtags, images and users are used.
+
+    Numeric tags go, then the `drop_top` most frequent ones; of the rest the `keep_top` most frequent are
+    the set H. Images with a tag of H stay, but not those of users who put more than `max_per_image` tags
+    on such an image on average. That average counts every tag the user wrote, whether in H or not: the
+    paper does not say, and a spammer is one by what is written. Ties in frequency go by the alphabet.
+
+    Args:
+        tags: user, item, tag (categorical), at; an "image" below is a (user, item) pair, because here, other
+            than in YFCC100M, several users may tag one item.
+        drop_top, keep_top, max_per_image: the paper's 10, 100,000 and 15.
+    """
+    steps: list[dict] = []
+    every = _normalised(tags)
+    _step(steps, "all", every)
+    left = every[~_of_categories(every["tag"], is_numeric)]
+    _step(steps, "without numeric tags", left)
+    ranked = _by_frequency(left["tag"])
+    left = left[left["tag"].isin(ranked["tag"][drop_top:])]
+    _step(steps, f"without the {drop_top} most frequent", left)
+    vocabulary = ranked[drop_top : drop_top + keep_top].reset_index(drop=True)
+    left = left[left["tag"].isin(vocabulary["tag"])]
+    _step(steps, f"only the next {keep_top} most frequent", left)
+    spammer = _spammers(every, left, max_per_image)
+    left = left[~left["user"].isin(spammer)].reset_index(drop=True)
+    _step(steps, f"without users above {max_per_image:g} tags per image", left)
+    left["tag"] = left["tag"].cat.remove_unused_categories()
+    return Hashtags(left, vocabulary, pd.DataFrame(steps))
+
+
+def _normalised(tags: pd.DataFrame) -> pd.DataFrame:
+    written = tags["tag"].cat.categories
+    code, names = pd.factorize(np.array([normalise(tag) for tag in written], object), sort=True)
+    merged = code[tags["tag"].cat.codes.to_numpy()] if len(written) else np.zeros(0, np.int64)
+    frame = tags[["user", "item"]].assign(
+        tag=pd.Categorical.from_codes(merged, categories=pd.Index(names, dtype="str")), at=tags["at"]
+    )
+    # the earliest of equal rows; times that are unknown come last
+    frame = frame.sort_values(["user", "item", "tag", "at"], kind="stable")
+    frame = frame.drop_duplicates(["user", "item", "tag"])
+    return frame[frame["tag"] != ""].reset_index(drop=True)
+
+
+def _of_categories(column: pd.Series, rule) -> np.ndarray:
+    """`rule` of each row's text, computed once per category."""
+    answers = np.array([rule(text) for text in column.cat.categories], bool)
+    return answers[column.cat.codes.to_numpy()] if len(answers) else np.zeros(len(column), bool)
+
+
+def _by_frequency(column: pd.Series, name: str = "tag") -> pd.DataFrame:
+    counts = np.bincount(column.cat.codes.to_numpy(), minlength=len(column.cat.categories))
+    frame = pd.DataFrame({name: column.cat.categories, "count": counts.astype(np.int64)})
+    frame = frame[frame["count"] > 0].sort_values(["count", name], ascending=[False, True], kind="stable")
+    return frame.reset_index(drop=True)
+
+
+def _spammers(every: pd.DataFrame, left: pd.DataFrame, max_per_image: float) -> np.ndarray:
+    images = left[["user", "item"]].drop_duplicates()
+    written = every.merge(images, on=["user", "item"]).groupby("user").size()
+    mean = written / images.groupby("user").size()
+    return mean.index[mean > max_per_image].to_numpy()
+
+
+def _step(steps: list[dict], name: str, frame: pd.DataFrame) -> None:
+    images = len(frame[["user", "item"]].drop_duplicates())
+    steps.append(
+        {"step": name, "tags": frame["tag"].nunique(), "rows": len(frame), "images": images,
+         "users": frame["user"].nunique()}
+    )  # fmt: skip
+
+
+def split_by_time(
+    tags: pd.DataFrame, rng: np.random.Generator, train: float = 0.9, validation: float = 0.5
+) -> np.ndarray:
+    """Veit et al. 2018, section 4.1: each user's first images for training, the later ones for the rest.
+
+    A user's images are sorted by time (then item); `train` of them, rounded to the nearest whole number but
+    at least one, are training images. Of the images left over from all users together, a random share
+    `validation` is for validation and the rest for testing.
+
+    Args:
+        tags: user, item, tag, at; an image is a (user, item) pair, dated by its earliest tag.
+        rng: decides validation against test.
+
+    Returns:
+        "train", "validation" or "test" for each row (object array); all rows of an image agree.
+
+    Raises:
+        ValueError: a time is unknown, so that there is no order.
+    """
+    if tags["at"].isna().any():
+        raise ValueError(f"{int(tags['at'].isna().sum())} tags have no time; a split by time needs them all")
+    images = tags.groupby(["user", "item"], sort=True)["at"].min().reset_index()
+    images = images.sort_values(["user", "at", "item"], kind="stable", ignore_index=True)
+    rank = images.groupby("user").cumcount().to_numpy()
+    total = images.groupby("user")["item"].transform("size").to_numpy()
+    first = np.maximum(1, np.floor(train * total + 0.5)).astype(np.int64)
+    split = np.full(len(images), "train", object)
+    later = rng.permutation(np.flatnonzero(rank >= first))
+    n = round(validation * len(later))
+    split[later[:n]], split[later[n:]] = "validation", "test"
+    lookup = images.assign(split=split)[["user", "item", "split"]]
+    return tags[["user", "item"]].merge(lookup, on=["user", "item"], how="left")["split"].to_numpy(object)
+
+
+def plain_text(text: str) -> str:
+    """Joulin et al. 2016, section 3.1: without digits, punctuation, accents, special characters; lower case.
+
+    Apostrophes and '#' vanish, any other sign becomes a space ("rock'n'roll, baby" -> "rocknroll baby").
+    Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the
+    letter and stays.
+    """
+    out: list[str] = []
+    base = ""
+    for char in unicodedata.normalize("NFKD", text.casefold()).translate(PLAIN):
+        kind = unicodedata.category(char)[0]
+        if kind == "M":
+            if base and ord(base) >= ACCENTED_SCRIPTS:
+                out.append(char)
+        elif kind == "L":
+            base = char
+            out.append(char)
+        elif kind == "N" or char in APOSTROPHES:
+            base = ""
+        else:
+            base = ""
+            out.append(" ")
+    return unicodedata.normalize("NFC", " ".join("".join(out).split()))
+
+
+def word_targets(
+    titles: pd.DataFrame, tags: pd.DataFrame, drop_top: int = 500, keep_top: int = 10_000
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Joulin et al. 2016, section 3.1: a bag of words for each image.
+
+    Titles and captions are cut into Penn Treebank tokens; a hashtag stays whole. Then the `drop_top` most
+    common words go, and the next `keep_top` are the vocabulary. On a small collection 500 would be most of
+    the language: the caller scales it.
+
+    Args:
+        titles: item int32, title (text, null where there is none).
+        tags: item int32, tag (categorical).
+        drop_top: the paper's 500.
+        keep_top: the paper's K, one of 1,000, 10,000 and 100,000.
+
+    Returns:
+        (item int32, word categorical), distinct pairs sorted by item and by the word's rank, and the
+        vocabulary (word, count of images), most frequent first.
+    """
+    tokenizer = TreebankWordTokenizer()
+    texts = titles["title"].astype("category")
+    words = pd.Series(
+        [tokenizer.tokenize(plain_text(t)) for t in texts.cat.categories], dtype=object
+    ).explode()
+    of_text = pd.DataFrame({"code": words.index.to_numpy(int), "word": words.astype("str").to_numpy()})
+    titled = pd.DataFrame({"item": titles["item"].to_numpy(), "code": texts.cat.codes.to_numpy(int)})
+    titled = titled.merge(of_text.dropna(), on="code")[["item", "word"]]
+    plain = pd.Series([plain_text(t) for t in tags["tag"].cat.categories], dtype="str")
+    tagged = pd.DataFrame({"item": tags["item"].to_numpy(), "word": plain[tags["tag"].cat.codes].to_numpy()})
+    pairs = pd.concat([titled, tagged], ignore_index=True).astype({"item": np.int32, "word": "category"})
+    pairs = pairs[pairs["word"] != ""].drop_duplicates()
+    vocabulary = _by_frequency(pairs["word"], "word")[drop_top : drop_top + keep_top].reset_index(drop=True)
+    pairs["word"] = pairs["word"].cat.set_categories(vocabulary["word"])
+    pairs = pairs.dropna(subset="word").sort_values(["item", "word"], ignore_index=True)
+    return pairs, vocabulary

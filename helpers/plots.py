@@ -1,0 +1,114 @@
+"""Pictures that several notebooks draw. Functions take arrays and return what the notebook displays."""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+from IPython.display import Image
+
+# Okabe and Ito's colours: told apart with any colour vision, and in grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+def use_style() -> None:
+    """One look for all notebooks; figures stay small enough for git and for a phone."""
+    plt.rcParams.update(
+        {
+            "figure.dpi": 90,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": cycler(color=COLOURS),
+            "font.size": 9,
+            "legend.frameon": False,
+        }
+    )
+
+
+def mosaic(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Tile pictures into one.
+
+    Args:
+        images: uint8 (B, S, S, 3).
+        columns: pictures per row; the last row is filled with white.
+        gap: white pixels between pictures.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    count, size = images.shape[:2]
+    rows = -(-count // columns)
+    step = size + gap
+    canvas = np.full((rows * step - gap, columns * step - gap, 3), 255, np.uint8)
+    for k, image in enumerate(images):
+        top, left = (k // columns) * step, (k % columns) * step
+        canvas[top : top + size, left : left + size] = image
+    return canvas
+
+
+def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float = 0.6):
+    """One labelled strip of pictures per row.
+
+    Args:
+        rows: uint8 arrays (B, S, S, 3); they may differ in B.
+        titles: text to the left of each strip.
+        zoom: inches per picture.
+
+    Returns:
+        A picture to display, as JPEG: a strip of small pictures is four times heavier as PNG.
+    """
+    widest = max(len(row) for row in rows)
+    height = len(rows) * (zoom + 0.12)
+    figure, axes = plt.subplots(len(rows), 1, figsize=(widest * zoom, height), squeeze=False)
+    for axis, row, title in zip(axes[:, 0], rows, titles, strict=True):
+        if len(row):
+            strip = mosaic(row, len(row))
+            axis.imshow(strip)
+            axis.set_xlim(-0.5, widest * (row.shape[1] + 2) - 0.5)
+        axis.set_ylabel(title, rotation=0, ha="right", va="center")
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    encoded = io.BytesIO()
+    figure.savefig(encoded, format="jpeg", dpi=100, pil_kwargs={"quality": 85})
+    plt.close(figure)
+    return Image(encoded.getvalue(), format="jpeg")
+
+
+def long_tail(series: dict[str, np.ndarray], xlabel: str, ylabel: str, axis=None):
+    """Counts against their rank on two logarithmic axes: a Zipf law is a straight line.
+
+    Args:
+        series: legend -> counts of any order; zeros are left out.
+    """
+    figure, axis = plt.subplots(figsize=(4, 3)) if axis is None else (axis.figure, axis)
+    for name, counts in series.items():
+        ordered = np.sort(np.asarray(counts))[::-1]
+        ordered = ordered[ordered > 0]
+        axis.loglog(np.arange(1, len(ordered) + 1), ordered, label=name)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        axis.legend()
+    return figure
+
+
+def word_cloud(words: Sequence[str], weights: np.ndarray, axis, lines: int = 6) -> None:
+    """Words as running text, larger where the weight is larger; most frequent first."""
+    weights = np.asarray(weights, float)
+    sizes = 7 + 13 * np.sqrt(weights / weights.max())
+    x, y, line = 0.01, 0.99, 1.0 / lines
+    height = axis.get_window_extent().height
+    renderer = axis.figure.canvas.get_renderer()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    axis.set_axis_off()
+    for k, (word, size) in enumerate(zip(words, sizes, strict=True)):
+        text = axis.text(x, y, word, size=size, va="top", color=COLOURS[k % 5])
+        width = text.get_window_extent(renderer).width / axis.get_window_extent().width
+        if x + width > 0.99 and x > 0.02:
+            x, y = 0.01, y - line
+            text.set_position((x, y))
+        if y - text.get_window_extent(renderer).height / height < 0:
+            text.remove()
+            return
+        x += width + 0.03

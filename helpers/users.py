@@ -1,0 +1,94 @@
+"""Who the users are: Denton et al. 2015, section 4."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+GENDER = {"female": -1.0, "male": 1.0}
+COUNTRIES = 5
+DESCRIPTOR = 1 + 1 + COUNTRIES + 3
+
+
+def top_countries(country: pd.Series, n: int = COUNTRIES) -> list[str]:
+    """The `n` countries with most users, most frequent first; ties go by the alphabet."""
+    counts = country.dropna().value_counts()
+    return sorted(counts.index, key=lambda name: (-counts[name], name))[:n]
+
+
+def unit_vectors(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
+    """Places on the globe (degrees) as points on the unit sphere: float64 (n, 3), NaN where unknown."""
+    lat, lon = np.radians(np.asarray(lat, float)), np.radians(np.asarray(lon, float))
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+
+
+def descriptors(
+    users: pd.DataFrame, countries: Sequence[str], ages: tuple[float, float] = (0.0, 100.0)
+) -> np.ndarray:
+    """The user descriptor of 10 (Denton et al. 2015, section 4.1).
+
+    One dimension for age, scaled to [0, 1]; one for gender, −1 female, 1 male, 0 unknown; five for the
+    country, one-hot; three for the place, Cartesian coordinates of its latitude and longitude on the unit
+    sphere, scaled to [0, 1]. The paper says only what an unknown gender is: for an unknown age or place we
+    take the middle of the range, 0.5, and for a country that is unknown or not among the five, zeros.
+
+    Args:
+        users: age in years, gender "female" or "male", country, lat and lon in degrees; null where unknown.
+        countries: at most five; order of the one-hot part.
+        ages: the ages that become 0 and 1; ages outside are clipped.
+
+    Returns:
+        float32 (n, 10).
+
+    Raises:
+        ValueError: more than five countries, or an empty range of ages.
+    """
+    if len(countries) > COUNTRIES:
+        raise ValueError(f"{len(countries)} countries given; the descriptor has room for {COUNTRIES}")
+    low, high = ages
+    if not low < high:
+        raise ValueError(f"ages are {ages}; expected the lower one first")
+    out = np.zeros((len(users), DESCRIPTOR), np.float32)
+    age = np.clip((users["age"].to_numpy(float, na_value=np.nan) - low) / (high - low), 0, 1)
+    out[:, 0] = np.nan_to_num(age, nan=0.5)
+    out[:, 1] = users["gender"].map(GENDER).astype(float).fillna(0.0)
+    for place, country in enumerate(countries):
+        out[:, 2 + place] = (users["country"] == country).fillna(False)
+    xyz = unit_vectors(
+        users["lat"].to_numpy(float, na_value=np.nan), users["lon"].to_numpy(float, na_value=np.nan)
+    )
+    out[:, 2 + COUNTRIES :] = np.nan_to_num((xyz + 1) / 2, nan=0.5)
+    return out
+
+
+def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.ndarray:
+    """Disjoint users for training and testing (Denton et al. 2015, section 4.1).
+
+    The paper fixes the number of test images (100,000 of 20 million): users are drawn in random order until
+    their posts make up the share `test` of all posts.
+
+    Args:
+        posts: int (N,), images of each user.
+        test: share of the images that is for testing, between 0 and 1.
+        rng: decides the order.
+
+    Returns:
+        bool (N,), True for test users; at least one user with posts is on either side.
+
+    Raises:
+        ValueError: fewer than two users have posts, or the share is not between 0 and 1.
+    """
+    posts = np.asarray(posts)
+    active = np.flatnonzero(posts > 0)
+    if len(active) < 2:
+        raise ValueError(f"{len(active)} users have posts; a split by user needs at least two")
+    if not 0 < test < 1:
+        raise ValueError(f"test is {test}; expected a share between 0 and 1")
+    order = rng.permutation(len(posts))
+    before = np.concatenate([[0], np.cumsum(posts[order])[:-1]])
+    chosen = np.zeros(len(posts), bool)
+    chosen[order[before < test * posts.sum()]] = True
+    if not (~chosen[active]).any():
+        # one user holds nearly everything: the last user with posts stays in training
+        chosen[[u for u in order if posts[u] > 0][-1]] = False
+    return chosen
