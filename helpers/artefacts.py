@@ -33,7 +33,9 @@ def read_json(file: Path):
     try:
         return json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{file}: not readable as JSON ({error}); run the notebook of this folder again") from None
+        raise BadInput(
+            f"{file}: not readable as JSON ({error}); run the notebook of this folder again"
+        ) from None
 
 
 def write_json(file: Path, content) -> None:
@@ -86,10 +88,14 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
         BadInput: a column holds objects other than text, or the index carries data.
     """
     if not isinstance(frame.index, pd.RangeIndex):
-        raise BadInput(f"table {name}: the index would be lost; call reset_index() first (drop=True to drop it)")
+        raise BadInput(
+            f"table {name}: the index would be lost; call reset_index() first (drop=True to drop it)"
+        )
     for column, values in frame.items():
         if values.dtype == object and not values.dropna().map(lambda v: isinstance(v, str)).all():
-            raise BadInput(f"table {name}: column {column} holds Python objects; only numbers, times and text")
+            raise BadInput(
+                f"table {name}: column {column} holds Python objects; only numbers, times and text"
+            )
     with replacing(Path(folder) / f"{name}.parquet") as new:
         frame.to_parquet(new, index=False)
     record(folder, f"{name}.parquet")
@@ -112,7 +118,9 @@ def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
         raise BadInput(f"arrays {name}: nothing to save")
     for key, value in arrays.items():
         if value.dtype.hasobject:
-            raise BadInput(f"arrays {name}: {key} holds Python objects; use numbers or a fixed-width text dtype")
+            raise BadInput(
+                f"arrays {name}: {key} holds Python objects; use numbers or a fixed-width text dtype"
+            )
     with replacing(Path(folder) / f"{name}.npz") as new, open(new, "wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     record(folder, f"{name}.npz")
@@ -126,7 +134,9 @@ def read_arrays(folder: Path, name: str, remedy: str) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
     except (ValueError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{file}: not a readable npz file ({error}); make it again with: {remedy} --force") from None
+        raise BadInput(
+            f"{file}: not a readable npz file ({error}); make it again with: {remedy} --force"
+        ) from None
 
 
 def save_weights(folder: Path, name: str, weights: dict) -> None:

@@ -1,8 +1,10 @@
 """The command line: `python -m helpers.run PROFILE`."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from helpers import artefacts, maintain
 from helpers.data.errors import BadInput
@@ -20,17 +22,20 @@ EPILOG = """examples:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m helpers.run",
-        description="Execute the notebooks and write tables, executed copies and a report to outputs/PROFILE.",
+        description="Execute the notebooks; tables, executed copies and a report go to outputs/PROFILE.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("profile", help="smoke (the notebooks' defaults) or a folder of params/")
+    made.add_argument("profile", nargs="?", help="smoke (the notebooks' defaults) or a folder of params/")
     made.add_argument("--from", dest="first", metavar="NN", help="first notebook to run")
     made.add_argument("--to", dest="last", metavar="NN", help="last notebook to run")
     made.add_argument("--only", metavar="NN", action="append", default=[], help="this one; may be repeated")
     made.add_argument("-p", dest="assignments", metavar="NAME=VALUE", action="append", default=[],
                       help="a parameter, for every selected notebook that has it")  # fmt: skip
+    made.add_argument(
+        "--data-dir", metavar="FOLDER", help="where downloaded data lie; short for -p data_dir=…"
+    )
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
     made.add_argument("--refresh", action="store_true",
@@ -45,8 +50,17 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
     given = parser().parse_args(arguments)
     project = project or Project()
     try:
+        if given.profile is None and not (given.refresh or given.reference):
+            raise BadInput(f"name a profile: {', '.join(project.profiles())}")
+        given.profile = given.profile or SMOKE
         if (given.refresh or given.reference) and (given.profile != SMOKE or given.assignments):
             raise BadInput("--refresh and --reference are for the profile smoke, without -p")
+        if given.data_dir is not None:
+            # a path in JSON is valid YAML whatever characters it holds
+            folder = Path(given.data_dir).expanduser().resolve()
+            if not folder.exists():
+                raise BadInput(f"--data-dir {given.data_dir}: there is no such folder or file")
+            given.assignments.append(f"data_dir={json.dumps(str(folder))}")
         jobs = plan(project, given.profile, given.first, given.last, given.only, given.assignments)
         if given.list:
             show(jobs)
@@ -90,9 +104,11 @@ def show(jobs: Sequence[Job]) -> None:
 
 
 def warn_of_old_inputs(project: Project, jobs: Sequence[Job]) -> None:
-    """Say so when a notebook before the first selected one is done, but not with today's code and parameters."""
+    """Say so when a notebook before the first selected one ran with other code or parameters."""
     everything = plan(project, jobs[0].profile)
     before = [job for job in everything if job.number < jobs[0].number]
     old = [job.number for job in before if job.executed.is_file() and not job.is_done()]
     if old:
-        print(f"note: {', '.join(old)} ran with other parameters or code; leave out --from and --only to renew")
+        print(
+            f"note: {', '.join(old)} ran with other parameters or code; leave out --from and --only to renew"
+        )

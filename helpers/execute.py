@@ -51,7 +51,7 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
     except DeadKernelError:
         counts = [cell.execution_count or 0 for cell in notebooks.code_cells(notebooks.read(output))]
         raise Failure(
-            f"{file.stem}, cell [{max(counts, default=0) + 1}]: the kernel died, most often for want of memory"
+            f"{file.stem}, cell [{max(counts, default=0) + 1}]: the kernel died, mostly for want of memory"
         ) from None
 
 
@@ -104,7 +104,13 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
     width = max(len(job.file.stem) for job in jobs)
     for job in jobs:
         print(f"{job.file.stem:<{width}}  ", end="", flush=True)
-        row = {"number": job.number, "name": job.file.stem, "status": "done", "seconds": None, "peak_mb": None}
+        row = {
+            "number": job.number,
+            "name": job.file.stem,
+            "status": "done",
+            "seconds": None,
+            "peak_mb": None,
+        }
         before = time.perf_counter()
         try:
             if job.number not in force and job.is_done():
@@ -115,7 +121,11 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
             row |= {name: about[name] for name in ("seconds", "peak_mb")}
         except Failure as error:
             failure = error
-            row |= {"status": "failed", "seconds": round(time.perf_counter() - before, 2), "error": str(error)}
+            row |= {
+                "status": "failed",
+                "seconds": round(time.perf_counter() - before, 2),
+                "error": str(error),
+            }
         rows.append(row)
         memory = f"{row['peak_mb']:6.0f} MB" if row["peak_mb"] is not None else ""
         print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}", flush=True)

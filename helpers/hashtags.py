@@ -14,7 +14,7 @@ from nltk.tokenize import TreebankWordTokenizer
 NUMERIC = re.compile(r"[\s.,:;/'\-_+#]*\d[\d\s.,:;/'\-_+#]*")
 # letters that Unicode does not decompose into a base and an accent
 PLAIN = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe"}
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss"}
 )
 ACCENTED_SCRIPTS = 0x0530  # Latin, Greek and Cyrillic lie below; elsewhere a mark is part of the letter
 APOSTROPHES = "'’‘`´ʼ#"
@@ -161,7 +161,7 @@ def plain_text(text: str) -> str:
     """
     out: list[str] = []
     base = ""
-    for char in unicodedata.normalize("NFKD", text.casefold()).translate(PLAIN):
+    for char in unicodedata.normalize("NFKD", text).lower().translate(PLAIN):
         kind = unicodedata.category(char)[0]
         if kind == "M":
             if base and ord(base) >= ACCENTED_SCRIPTS:

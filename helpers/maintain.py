@@ -21,7 +21,9 @@ def stale_sources(jobs: Sequence[Job]) -> list[str]:
     def sources(file: Path) -> list[str]:
         return [cell.source for cell in notebooks.code_cells(notebooks.read(file))]
 
-    return [job.number for job in jobs if job.executed.is_file() and sources(job.executed) != sources(job.file)]
+    return [
+        job.number for job in jobs if job.executed.is_file() and sources(job.executed) != sources(job.file)
+    ]
 
 
 def refresh(project: Project, jobs: Sequence[Job]) -> None:

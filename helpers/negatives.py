@@ -1,4 +1,4 @@
-"""What to learn from besides the positives: sampled negatives, and samples that do not drown in frequent words.
+"""What to learn from besides positives: sampled negatives, and samples that do not drown in frequent words.
 
 Negatives are Algorithm 1 of Fang et al. (2015); class-uniform sampling is Joulin et al. (2016), section 3;
 the balanced hashtag distribution is Denton et al. (2015), section 4.
@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers import negatives_kernels
 from helpers.data.errors import BadInput
+from helpers.filtering import to_csr
 
 WEIGHTS = ("uniform", "log", "log1p", "linear")
 
@@ -71,8 +72,7 @@ def sample_negatives(
         seed: decides every draw.
 
     Returns:
-        indptr int64 (N + 1,), indices int32: the negatives of user j in the order they were drawn, except
-        that a user who gets all unseen items has them in ascending order.
+        indptr int64 (N + 1,), indices int32: the negatives of user j, in the order they were drawn.
 
     Raises:
         BadInput: shapes or values that do not fit.
@@ -109,13 +109,11 @@ def by_ratio(
     Raises:
         BadInput: as `sample_negatives`.
     """
-    from helpers.filtering import to_csr
-
-    n_users = int(user.max()) + 1 if len(user) else 0
-    indptr, indices = to_csr(user, item, n_users)
-    n = np.rint(ratio * np.diff(indptr)).astype(np.int64)
     if len(user) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
+    n_users = int(user.max()) + 1
+    indptr, indices = to_csr(user, item, n_users)
+    n = np.rint(ratio * np.diff(indptr)).astype(np.int64)
     drawn, negatives = sample_negatives(indptr, indices, weights(popularity(item, n_items), kind), n, seed)
     return np.repeat(np.arange(n_users, dtype=np.int32), np.diff(drawn)), negatives
 

@@ -61,7 +61,7 @@ def _exact(w, taken, k, state, out):
     """Fill `out[:k]` from the items that are not `taken`, by exponential races (Efraimidis, Spirakis 2006).
 
     The k smallest of E_i / w_i with E_i exponential have the distribution of k draws one after the other
-    without replacement. Its cost does not depend on how little weight is left. Returns the state.
+    without replacement. The cost does not depend on how little weight is left.
     """
     items = np.empty(len(w), np.int32)
     times = np.empty(len(w), np.float64)
@@ -76,31 +76,29 @@ def _exact(w, taken, k, state, out):
     order = np.argsort(times[:n])
     for j in range(k):
         out[j] = items[order[j]]
-    return state
 
 
 @njit(cache=True)
-def _one_user(seen, w, total, table, k, state, taken, out):
-    """`len(out)` distinct items that are not in `seen`. `taken` is a cleared bitmap, left cleared."""
-    m = np.uint64(len(w))
-    mass = total
+def _one_user(seen, w, table, state, taken, out):
+    """Fill `out` with distinct items that are not in `seen`. `taken` is a cleared bitmap, left cleared."""
+    m, k = np.uint64(len(w)), len(out)
     for i in seen:
         taken[i >> 6] |= np.uint64(1) << np.uint64(i & 63)
-        mass -= w[i]
     got = 0
-    # A draw from all items succeeds with probability mass / total. Once the draws that are expected for
-    # the rest cost more than one pass over all items, and always where rounding might matter, change over
-    floor = 1e-6 * total
-    while got < k and mass > floor and (k - got) * total < 4.0 * mass * len(w):
+    # Draw from all items and reject what is taken. If that fails so often that one pass over all items
+    # would have been cheaper, draw the rest exactly. A draw does not know how many failed before it, so
+    # the moment of changing over may depend on the failures without touching the distribution.
+    for _ in range(4 * k + len(w)):
+        if got == k:
+            break
         state += GOLDEN
         r = _mix(state)
         cell = (r >> HALF) * m >> HALF
         entry = table[cell]
-        i = np.int64(cell if (r & LOW) < (entry >> HALF) else entry & LOW)
-        bit = np.uint64(1) << np.uint64(i & 63)
-        if not taken[i >> 6] & bit:
-            taken[i >> 6] |= bit
-            mass -= w[i]
+        i = cell if (r & LOW) < (entry >> HALF) else entry & LOW
+        word, bit = i >> np.uint64(6), np.uint64(1) << (i & np.uint64(63))
+        if not taken[word] & bit:
+            taken[word] |= bit
             out[got] = i
             got += 1
     if got < k:
@@ -130,12 +128,11 @@ def sample(indptr, indices, w, n, seed):
         drawn[u + 1] += drawn[u]
     negatives = np.empty(drawn[n_users], np.int32)
     table = alias_table(w)
-    total = w.sum()
     key = _mix(seed + GOLDEN)
     for block in prange(BLOCKS):
         taken = np.zeros(m // 64 + 1, np.uint64)
         for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
             out = negatives[drawn[u] : drawn[u + 1]]
             state = _mix(key ^ _mix(np.uint64(u) + GOLDEN))
-            _one_user(indices[indptr[u] : indptr[u + 1]], w, total, table, len(out), state, taken, out)
+            _one_user(indices[indptr[u] : indptr[u + 1]], w, table, state, taken, out)
     return drawn, negatives

@@ -128,12 +128,25 @@ def _module(file: Path, changed: int, module: str, package: Path) -> tuple[str, 
     """Digest and imports of one module; `changed` makes the cache notice an edit."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     total = hashlib.sha256(ast.dump(tree).encode())
-    data = file.parent if file.name == "__init__.py" else file.with_suffix("")
-    # tables that lie beside a module are read by it
-    for extra in sorted(p for p in data.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")):
+    for extra in data_files(file, package):
         total.update(extra.name.encode() + extra.read_bytes())
     inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
     return total.hexdigest(), frozenset(imported(tree, inside, package))
+
+
+def data_files(file: Path, package: Path) -> list[Path]:
+    """The tables that lie with a module: in its package's folder, or in a folder of the module's name."""
+    if file.name == "__init__.py":
+        roots = [] if file.parent == package else [file.parent, *_plain_folders(file.parent)]
+    else:
+        roots = [file.with_suffix("")] if file.with_suffix("") in _plain_folders(file.parent) else []
+    return [p for root in roots for p in sorted(root.iterdir()) if p.is_file() and p.suffix != ".py"]
+
+
+def _plain_folders(folder: Path) -> list[Path]:
+    """The folders inside `folder` that hold no Python."""
+    inner = [f for f in sorted(folder.iterdir()) if f.is_dir() and f.name != "__pycache__"]
+    return [f for f in inner if not any(f.glob("*.py"))]
 
 
 def module_file(module: str, package: Path) -> Path | None:
@@ -175,9 +188,7 @@ def with_outputs(notebook, executed):
     Raises:
         BadInput: the code differs, or a cell wrote to stderr.
     """
-    ran = [
-        c for c in code_cells(executed) if "injected-parameters" not in c.metadata.get("tags", [])
-    ]
+    ran = [c for c in code_cells(executed) if "injected-parameters" not in c.metadata.get("tags", [])]
     clean = copy.deepcopy(notebook)
     if [c.source for c in ran] != [c.source for c in code_cells(clean)]:
         raise BadInput("the executed copy holds other code; run again with --force")

@@ -87,11 +87,11 @@ def current_digest(profile: str, name: str) -> str | None:
 
 
 def source_folders(parameters: Mapping[str, object]) -> dict[str, str]:
-    """A fingerprint (names, sizes, times) of each existing folder or file that a `…_dir` parameter names."""
+    """A fingerprint (names, sizes, times) of the folder or file that the parameter `data_dir` names."""
     found = {}
-    for name, value in parameters.items():
-        if name.endswith("_dir") and isinstance(value, str) and value and Path(value).exists():
-            root, total = Path(value), hashlib.sha256()
+    for name in parameters.keys() & {"data_dir"}:
+        root, total = Path(parameters[name] or paths.data()).expanduser(), hashlib.sha256()
+        if root.exists():
             for file in sorted([root] if root.is_file() else (p for p in root.rglob("*") if p.is_file())):
                 about = file.stat()
                 total.update(f"{file.relative_to(root)}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
@@ -99,7 +99,9 @@ def source_folders(parameters: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
-def selected(found: Mapping[str, Path], first: str | None, last: str | None, only: Sequence[str]) -> list[str]:
+def selected(
+    found: Mapping[str, Path], first: str | None, last: str | None, only: Sequence[str]
+) -> list[str]:
     """The numbers that --from, --to and --only choose, in order; "3" means "03"."""
 
     def known(text: str, option: str) -> str:

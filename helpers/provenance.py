@@ -9,7 +9,17 @@ from pathlib import Path
 
 from helpers.paths import ROOT
 
-PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "torchvision", "implicit")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "numba",
+    "torch",
+    "torchvision",
+    "implicit",
+)
 
 
 def versions() -> dict[str, str]:
@@ -24,7 +34,7 @@ def versions() -> dict[str, str]:
 
 
 def commit(root: Path = ROOT) -> str:
-    """The git commit of the project, with "-dirty" when tracked files differ from it; "unknown" outside git."""
+    """The project's git commit, with "-dirty" when tracked files differ from it; "unknown" outside git."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(

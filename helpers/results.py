@@ -56,20 +56,23 @@ class Claim:
         for name in ("cited", "ours", "spread", "note", "data"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                raise BadInput(f"claim {self.id}: {name} is {value!r}, expected a text; write f'{{value:.3f}}'")
+                raise BadInput(
+                    f"claim {self.id}: {name} is {value!r}, expected a text; write f'{{value:.3f}}'"
+                )
         if self.verdict not in VERDICTS:
             raise BadInput(f"claim {self.id}: verdict {self.verdict!r}; choose one of {', '.join(VERDICTS)}")
         if self.verdict in VERDICTS[:3] and not self.ours:
             raise BadInput(f"claim {self.id}: the verdict {self.verdict!r} needs our number in `ours`")
-        if self.data is not None:
-            self.refuse_simulated(any(name in self.data.lower() for name in SIMULATED))
-
-    def refuse_simulated(self, simulated: bool) -> None:
-        """What holds among simulated people reproduces nothing about real ones."""
-        if simulated and self.verdict == "reproduced":
+        # what holds among simulated people reproduces nothing about real ones
+        if self.simulated and self.verdict == "reproduced":
             raise BadInput(
                 f"claim {self.id}: {self.data} is simulated, so the verdict is at most 'direction only'"
             )
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the people behind the data are generated."""
+        return any(name in (self.data or "").lower() for name in SIMULATED)
 
 
 def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -> None:
@@ -92,7 +95,8 @@ def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -
         if claim.id in [c.id for c in claims[:n]]:
             raise BadInput(f"{run.name}: claim {claim.id} is given twice; name them {claim.id}a, {claim.id}b")
     write_json(run.folder / "metrics.json", metrics)
-    write_json(run.folder / "claims.json", [asdict(claim) | {"notebook": run.name} for claim in claims])
+    rows = [asdict(c) | {"simulated": c.simulated, "notebook": run.name} for c in claims]
+    write_json(run.folder / "claims.json", rows)
     about = {
         "notebook": run.name,
         "profile": run.profile,
@@ -131,9 +135,7 @@ def filled(run: Run, claim: Claim) -> Claim:
     if not file.is_file():
         raise BadInput(f"claim {claim.id}: no collection to name; give data=… or run: {run.remedy('00')}")
     about = json.loads(file.read_text(encoding="utf-8"))
-    claim = replace(claim, data=about["name"])
-    claim.refuse_simulated(about["simulated"])
-    return claim
+    return replace(claim, data=about["name"])
 
 
 def write_scoreboard(profile: str) -> dict:

@@ -59,7 +59,7 @@ class Run:
 
     @property
     def device(self):
-        """The torch device of the parameter `device` ("auto": cuda where there is one, else cpu), else cpu."""
+        """The torch device of the parameter `device` (else cpu); "auto" is cuda where there is one."""
         import torch
 
         wanted = self.parameters.get("device", "cpu")
@@ -70,7 +70,9 @@ class Run:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            raise BadInput(f"device is {wanted!r}, which is not usable here ({reason}); try auto or cpu") from None
+            raise BadInput(
+                f"device is {wanted!r}, which is not usable here ({reason}); try auto or cpu"
+            ) from None
         return device
 
     def rng(self, *key) -> np.random.Generator:
@@ -130,7 +132,9 @@ class Run:
         folder = notebook_outputs(self.profile, number)
         content = reader(folder, name, self.remedy(number))
         if number != self.number:
-            self.inputs[f"{number}/{name}.{suffix}"] = artefacts.manifest(folder)[f"{name}.{suffix}"]["sha256"]
+            self.inputs[f"{number}/{name}.{suffix}"] = artefacts.manifest(folder)[f"{name}.{suffix}"][
+                "sha256"
+            ]
         return content
 
     def remedy(self, number: str) -> str:

@@ -47,7 +47,9 @@ def check(name: str, annotation, value, where: str):
     try:
         value = TypeAdapter(TYPES[kind]).validate_python(value, strict=True)
     except ValidationError:
-        raise BadInput(f"{where}: {name} is {value!r}, expected {expected(kind)}{advice(kind, value)}") from None
+        raise BadInput(
+            f"{where}: {name} is {value!r}, expected {expected(kind)}{advice(kind, value)}"
+        ) from None
     for element in value if isinstance(value, list) else [value]:
         if isinstance(element, float) and not math.isfinite(element):
             raise BadInput(f"{where}: {name} is {element}, expected a finite number")

@@ -116,9 +116,10 @@ class Collection:
             values = getattr(self, name)[column].to_numpy()
             if len(values) and values.max() >= size:
                 row = int(values.argmax())
+                what = "items" if column == "item" else "users"
                 raise BadInput(
                     f"{self.name}: {name}.{column} is {values[row]} at row {row}, but there are only {size}"
-                    f" {'users' if size == n and column != 'item' else 'items'} (ids run from 0 to {size - 1})"
+                    f" {what} (ids run from 0 to {size - 1})"
                 )
         for name, column in [("items", "item"), ("users", "user")]:
             ids = getattr(self, name)[column].to_numpy()
@@ -157,6 +158,9 @@ class Collection:
             raise BadInput(f"{folder}: no collection here (collection.json is absent)")
         about = json.loads(file.read_text(encoding="utf-8"))
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        for column in ("tag", "kind", "label"):  # parquet forgets that an empty column was categorical
+            table = "tags" if column == "tag" else "labels"
+            tables[table][column] = tables[table][column].astype("category")
         truth = {f.stem: pd.read_parquet(f) for f in sorted((folder / "truth").glob("*.parquet"))}
         return cls(
             about["name"], about["simulated"], **tables,
@@ -185,7 +189,9 @@ def check_table(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
         detail = str(error).splitlines()[0]
         if isinstance(cases, pd.DataFrame) and len(cases) and cases["index"].notna().any():
             first = cases.iloc[0]
-            detail = f"row {first['index']}: {first['failure_case']!r} fails {error.check}"
+            value = getattr(first["failure_case"], "item", lambda: first["failure_case"])()
+            rule = getattr(error.check, "error", None) or error.check
+            detail = f"row {int(first['index'])}: {value!r} fails {rule}"
         raise BadInput(
             f"{where}: table {name}, column {getattr(error.schema, 'name', '?')}: {detail}"
         ) from None

@@ -28,8 +28,8 @@ KINDS = {
     "flag": (pa.int32(), 0, 1, "0 or 1"),
     "text": (pa.string(), None, None, "text"),
 }
-NUMBER = {"rating": re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+")}
-WHOLE = re.compile(r"[+-]?\d+")
+NUMBER = {"rating": re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+", re.ASCII)}
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 
 
 @dataclass(frozen=True)

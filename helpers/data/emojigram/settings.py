@@ -21,7 +21,7 @@ class Settings(BaseModel):
     views_per_user: float = Field(60.0, ge=0, description="mean number of views a user gives")
     tags_per_post: float = Field(4.0, ge=0, description="mean number of hashtags before spam is added")
     image_size: int = Field(64, ge=16, le=512, description="side of the square pictures in pixels")
-    contents: int = Field(32, ge=2, le=64, description="kinds of drawing (OpenMoji subgroups)")
+    contents: int = Field(32, ge=2, le=119, description="kinds of drawing (OpenMoji subgroups)")
     drawings_per_content: int = Field(12, ge=1, le=100, description="drawings used of each kind, at most")
 
     communities: int = Field(12, ge=1, description="groups of people who share tastes")
@@ -79,10 +79,10 @@ class Settings(BaseModel):
             raise BadInput(f"emojigram: {name} = {first['input']!r}: {first['msg']}") from None
         if made.self_expression + made.ambiguous + made.attribute_tags > 1:
             raise BadInput(
-                "emojigram: self_expression + ambiguous + attribute_tags are shares of tags; their sum exceeds 1"
+                "emojigram: self_expression + ambiguous + attribute_tags are shares; their sum exceeds 1"
             )
         if made.friend_views + made.noise_views > 1:
-            raise BadInput("emojigram: friend_views + noise_views are shares of views; their sum exceeds 1")
+            raise BadInput("emojigram: friend_views + noise_views are shares; their sum exceeds 1")
         return made
 
     @classmethod

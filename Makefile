@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`. README.md lists the same steps
+# for people without make.
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+  BIN := $(VENV)/Scripts
+else
+  BIN := $(VENV)/bin
+endif
+STAMP := $(VENV)/.installed
+
+.PHONY: run test lab notebooks bench lint lock clean
+
+run: $(STAMP)  ## install, run every notebook on the demo profile, say where the report is
+	$(BIN)/python -m helpers.run demo
+
+test: $(STAMP)  ## install, run every test (the notebooks are replayed by nbval)
+	$(BIN)/python -m pytest
+
+lab: $(STAMP)  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+notebooks: $(STAMP)  ## for maintainers: execute the notebooks on their defaults and write them back
+	$(BIN)/python -m helpers.run --refresh
+
+bench: $(STAMP)  ## for maintainers: measure the kernels against their peers
+	$(BIN)/python -m pip install --quiet ".[bench]"
+	$(BIN)/python -m benchmarks
+
+lint: $(STAMP)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+lock:  ## for maintainers: resolve the newest versions for every platform; needs uv
+	uv pip compile --universal --python-version 3.11 --extra test --no-header --no-annotate pyproject.toml -o requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Installing the tested versions into $(VENV) (a few minutes, once; PyTorch is large)"
+	$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] <= (3, 13) and 'Python 3.11, 3.12 or 3.13 is needed, this is ' + sys.version.split()[0] + '; try: make PYTHON=python3.12 run')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -c "import pathlib; pathlib.Path('$(STAMP)').touch()"
+
+clean:  ## remove the environment and everything computed; keep what is committed
+	$(PYTHON) -c "import shutil, pathlib; [shutil.rmtree(p) for p in [pathlib.Path('$(VENV)'), *(q for q in pathlib.Path('outputs').glob('*') if q.is_dir() and q.name != 'reference')] if p.exists()]"

@@ -1,0 +1,166 @@
+"""Executed notebooks and results as web pages that need no network: nothing is loaded from afar."""
+
+import copy
+import os
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, pass_context
+from latex2mathml.converter import convert
+from markupsafe import Markup
+from nbconvert.exporters.html import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments.formatters import HtmlFormatter
+
+from helpers import notebooks
+from helpers.artefacts import read_json
+from helpers.files import replacing
+from helpers.paths import NOTEBOOKS
+from helpers.results import VERDICTS
+
+PAGES = Path(__file__).parent / "pages"
+NEEDS_SCRIPT = ("application/javascript", "application/vnd.jupyter.widget-view+json")
+
+
+def mathml(latex: str, block: bool = False) -> str:
+    """A formula as MathML, which browsers draw without a script."""
+    return convert(" ".join(latex.split()), display="block" if block else "inline")
+
+
+class Renderer(IPythonRenderer):
+    """Markdown with formulas as MathML instead of text for a script to find."""
+
+    def block_math(self, body: str) -> str:
+        return mathml(body, block=True)
+
+    def inline_math(self, body: str) -> str:
+        return mathml(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", block=True)
+
+
+class Exporter(HTMLExporter):
+    """The body of a page: nbconvert's plainest template, formulas as MathML."""
+
+    def __init__(self, **options):
+        super().__init__(template_name="basic", **options)
+
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        renderer = Renderer(escape=False, attachments=context.get("cell", {}).get("attachments", {}))
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def body(notebook) -> str:
+    """A notebook as HTML without scripts."""
+    shown, heading = copy.deepcopy(notebook), ""
+    for cell in shown.cells:
+        if cell.cell_type == "markdown":
+            headings = re.findall(r"^#+\s+(.+)$", cell.source, flags=re.MULTILINE)
+            heading = headings[-1] if headings else heading
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            for kind in NEEDS_SCRIPT:
+                data.pop(kind, None)
+            if "text/latex" in data:
+                data["text/html"] = mathml(data.pop("text/latex").strip().strip("$"), block=True)
+            if "image/png" in data:
+                output.metadata.setdefault("image/png", {})["alt"] = f"Figure of the section “{heading}”"
+    return Exporter().from_notebook_node(shown)[0]
+
+
+def write_html(executed: Path, target: Path, profile: str) -> None:
+    """Write an executed notebook as one self-contained page."""
+    page = (
+        _environment()
+        .get_template("notebook.html.j2")
+        .render(
+            title=target.stem,
+            profile=profile,
+            body=Markup(relinked(body(notebooks.read(executed)), target.parent)),
+            style=_style(),
+            highlight_light=_highlight("default"),
+            highlight_dark=_highlight("github-dark"),
+        )
+    )
+    _write(target, page)
+
+
+def relinked(html: str, folder: Path) -> str:
+    """Links between notebooks lead to their pages; other relative links to where they led from notebooks/."""
+
+    def new(match: re.Match) -> str:
+        target, anchor = match[1], match[2] or ""
+        if notebook := re.fullmatch(r"(?:\./)?((\d\d)_\w+)\.ipynb", target):
+            return f'href="../{notebook[2]}/{notebook[1]}.html{anchor}"'
+        return f'href="{Path(os.path.relpath(NOTEBOOKS / target, folder)).as_posix()}{anchor}"'
+
+    return re.sub(r'href="(?![a-z]+:|[#/])([^"#]+)(#[^"]*)?"', new, html)
+
+
+def write_index(folder: Path) -> Path:
+    """Write `index.html` of a profile from the JSON files in its folder."""
+    summary = read_json(folder / "run.json")
+    claims = read_json(folder / "scoreboard.json")["claims"]
+    for claim in claims:
+        claim["link"] = f"{claim['notebook'][:2]}/{claim['notebook']}.html"
+    claims.sort(key=lambda c: ("FVBJD".index(c["id"][0]), int(re.search(r"\d+", c["id"])[0]), c["id"]))
+    rows = _notebook_rows(folder, summary["notebooks"])
+    page = (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            profile=summary["profile"],
+            started=summary["started_at"].replace("T", " ").removesuffix("+00:00") + " UTC",
+            commit=re.sub(r"^(\w{12})\w*", r"\1", summary["commit"]),
+            platform=summary["platform"],
+            versions=summary["versions"],
+            failure=next((row["error"] for row in summary["notebooks"] if row["status"] == "failed"), None),
+            simulated=any(claim["simulated"] for claim in claims),
+            counts=[(verdict, sum(c["verdict"] == verdict for c in claims)) for verdict in VERDICTS],
+            claims=claims,
+            notebooks=rows,
+            total=sum(row["seconds"] or 0 for row in rows),
+            style=_style(),
+        )
+    )
+    _write(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
+    """A row per notebook: those of the latest command, and those that only an earlier one ran."""
+    rows = {row["name"]: dict(row) for row in latest}
+    for file in sorted(folder.glob("[0-9][0-9]/run.json")):
+        about = read_json(file)
+        earlier = {"name": about["notebook"], "status": "earlier"}
+        row = rows.setdefault(about["notebook"], earlier)
+        row |= {name: about[name] for name in ("seconds", "peak_mb", "seed")}
+        row["metrics"] = f"{about['notebook'][:2]}/metrics.json"
+    longest = max((row["seconds"] or 0 for row in rows.values()), default=0)
+    for name, row in rows.items():
+        row.setdefault("seed", None)
+        for suffix in (".html", ".failed.ipynb"):
+            if (folder / name[:2] / f"{name}{suffix}").is_file():
+                row["link"] = f"{name[:2]}/{name}{suffix}"
+                break
+        row["share"] = round(100 * row["seconds"] / longest, 1) if row["seconds"] and longest else 0
+    return [rows[name] for name in sorted(rows)]
+
+
+def _environment() -> Environment:
+    return Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True)
+
+
+def _style() -> Markup:
+    return Markup((PAGES / "style.css").read_text(encoding="utf-8"))
+
+
+def _highlight(style: str) -> Markup:
+    return Markup(HtmlFormatter(style=style).get_style_defs(".highlight"))
+
+
+def _write(target: Path, page: str) -> None:
+    with replacing(target) as new:
+        new.write_text(page, encoding="utf-8", newline="\n")

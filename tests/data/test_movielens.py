@@ -1,0 +1,281 @@
+"""Every layout of MovieLens, tiny and invented, gives the same collection; every mistake names its line."""
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import paths
+from helpers.data import BadInput, Collection, load
+from helpers.data.movielens import load as load_movielens
+
+FIXTURES = Path(__file__).parent / "fixtures"
+RELEASES = ("ml-100k", "ml-1m", "ml-10m", "ml-latest")
+# (user, movie, second) of every fixture release
+RATED = [(1, 1, 1), (1, 2, 2), (2, 1, 3), (2, 3, 4), (7, 5, 5), (7, 1, 6)]
+START = 880_000_000
+
+
+@pytest.fixture
+def posters(tmp_path) -> Path:
+    """Posters of movies 1, 2 and 3, each of one colour, upright; and one of an unknown movie."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for movie in (1, 2, 3, 99):
+        Image.new("RGB", (20, 30), (movie, 50 * (movie % 5), 200)).save(folder / f"{movie}.png")
+    return folder
+
+
+@pytest.fixture
+def release(tmp_path):
+    """Copies a fixture release, to be damaged by a test."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(FIXTURES / name, tmp_path / name))
+
+    return copy
+
+
+def read(folder, tmp_path, posters=None, **options) -> Collection:
+    options = {"size": 16, "cache_folder": tmp_path / "cache", "without_posters": posters is None} | options
+    return load_movielens(folder, posters=posters, **options)
+
+
+def events(collection: Collection) -> list[tuple[int, int, int]]:
+    """Views in original ids."""
+    user = collection.users["original_id"].astype(int).to_numpy()[collection.views["user"]]
+    movie = collection.items["original_id"].astype(int).to_numpy()[collection.views["item"]]
+    second = collection.views["at"].astype("int64").to_numpy() // 10**9 - START
+    return list(zip(user.tolist(), movie.tolist(), second.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_every_layout_gives_the_same_views_and_titles(name, tmp_path):
+    collection = read(FIXTURES / name, tmp_path)
+    assert events(collection) == RATED
+    assert collection.items["title"].tolist() == [
+        "The Paper Lighthouse (1991)", "Café de la Lune, Le (1993)", "Seven: Ways: Home (1994)",
+        "Untitled Reel (1995)",
+    ]  # fmt: skip
+    assert (collection.items["owner"] == -1).all()
+    assert collection.items["uploaded_at"].isna().all()
+    assert not collection.has("owners")
+    assert collection.why_not("images").startswith("not testable on this data: movielens was loaded without")
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_genres(name, tmp_path):
+    labels = read(FIXTURES / name, tmp_path).labels
+    assert set(labels["kind"]) == {"genre"}
+    found = labels.groupby("item")["label"].agg(lambda x: "|".join(x)).to_dict()
+    last = {3: "Drama"} if name == "ml-1m" else {}  # its movies.dat has no word for "no genre"
+    assert found == {0: "Drama|Romance", 1: "Comedy", 2: "Adventure|Children's"} | last
+
+
+@pytest.mark.parametrize("name", ["ml-10m", "ml-latest", "posters-only"])
+def test_tags_keep_text_and_time(name, tmp_path):
+    collection = read(FIXTURES / name, tmp_path)
+    tags = collection.tags
+    assert tags["tag"].tolist() == ["sea", "Sea", "road trip, long", 'so-called "art"']
+    assert (tags["at"].astype("int64") // 10**9 - START).tolist() == [11, 12, 13, 14]
+    assert collection.users["original_id"].to_numpy()[tags["user"]].tolist() == ["1", "2", "2", "9"]
+    assert collection.has("views") == (name != "posters-only")
+    assert collection.has("tags")
+
+
+def test_attributes_of_100k_and_1m(tmp_path):
+    users = read(FIXTURES / "ml-100k", tmp_path).users
+    assert users["age"].tolist() == [34, 19, 61]
+    assert users["gender"].tolist() == ["female", "male", "male"]
+    users = read(FIXTURES / "ml-1m", tmp_path).users
+    assert users["age"].tolist() == [29.5, 15, 60]
+    assert users["country"].isna().all()
+    assert read(FIXTURES / "ml-100k", tmp_path).has("attributes")
+    assert not read(FIXTURES / "ml-10m", tmp_path).has("attributes")
+
+
+def test_only_movies_with_a_poster_are_items(tmp_path, posters):
+    collection = read(FIXTURES / "ml-latest", tmp_path, posters)
+    assert collection.items["original_id"].tolist() == ["1", "2", "3"]
+    assert collection.items["path"].tolist() == ["1.png", "2.png", "3.png"]
+    assert events(collection) == [e for e in RATED if e[1] != 5]
+    assert collection.images[np.array([0, 2])].shape == (2, 16, 16, 3)
+    assert collection.images[2][8, 8].tolist() == [3, 150, 200]
+
+
+def test_a_tar_of_posters_and_decoding_on_the_fly_give_the_same_pictures(tmp_path, posters):
+    with tarfile.open(tmp_path / "posters.tar", "w") as tar:
+        tar.add(posters, arcname=".")
+    a = read(FIXTURES / "ml-latest", tmp_path, posters)
+    b = read(FIXTURES / "ml-latest", tmp_path, tmp_path / "posters.tar")
+    c = read(FIXTURES / "ml-latest", tmp_path, tmp_path / "posters.tar", on_the_fly=True)
+    assert np.array_equal(a.images[:], b.images[:])
+    assert np.array_equal(a.images[:], c.images[:])
+
+
+def test_posters_are_found_beside_the_release(tmp_path, posters, release):
+    folder = release("ml-latest")
+    posters.rename(folder / "posters")
+    assert len(load("movielens", data_dir=str(folder), size=8, cache_folder=tmp_path / "cache").items) == 3
+
+
+def test_a_replaced_poster_is_decoded_again(tmp_path, posters):
+    before = read(FIXTURES / "ml-latest", tmp_path, posters).images[0].copy()
+    Image.new("RGB", (64, 64), "white").save(posters / "1.png")
+    after = read(FIXTURES / "ml-latest", tmp_path, posters).images[0]
+    assert (after == 255).all()
+    assert not np.array_equal(before, after)
+
+
+def test_several_releases_keep_their_people_apart(tmp_path, release):
+    release("ml-latest")
+    release("posters-only")
+    collection = read(tmp_path, tmp_path)
+    assert collection.users["original_id"].tolist() == [
+        "ml-latest/1", "ml-latest/2", "ml-latest/7", "ml-latest/9",
+        "posters-only/1", "posters-only/2", "posters-only/9",
+    ]  # fmt: skip
+    assert len(collection.tags) == 8
+    assert set(collection.views["user"]) == {0, 1, 2}
+    assert len(collection.labels) == 5, "genres must not be counted once per release"
+
+
+def test_100k_is_not_mixed_with_others(tmp_path, release):
+    release("ml-latest")
+    release("ml-100k")
+    with pytest.raises(BadInput, match="ml-100k numbers its movies differently"):
+        read(tmp_path, tmp_path)
+
+
+def test_a_zip_is_read_in_place(tmp_path):
+    file = tmp_path / "ml-10m.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("../../outside.dat", "x")
+        archive.writestr("__MACOSX/movies.dat", "x")
+        for name in ("ratings.dat", "movies.dat", "tags.dat"):
+            archive.write(FIXTURES / "ml-10m" / name, f"ml-10M100K/{name}")
+    before = sorted(p for p in tmp_path.rglob("*") if "cache" not in p.parts)
+    assert events(read(file, tmp_path)) == RATED
+    assert sorted(p for p in tmp_path.rglob("*") if "cache" not in p.parts) == before
+    assert not (tmp_path.parent.parent / "outside.dat").exists()
+
+
+def test_an_exact_repetition_counts_once_and_a_second_rating_stays(tmp_path, release):
+    folder = release("ml-latest")
+    with open(folder / "ratings.csv", "a", encoding="utf-8") as file:
+        file.write("1,1,4.0,880000001\r\n1,1,2.0,880000009\r\n")
+    assert events(read(folder, tmp_path)) == [*RATED, (1, 1, 9)]
+
+
+def test_bom_and_blank_lines_do_no_harm(tmp_path, release):
+    for name, file in [("ml-latest", "ratings.csv"), ("ml-10m", "ratings.dat"), ("ml-100k", "u.data")]:
+        folder = release(name)
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(b"\xef\xbb\xbf" + content + b"\n\n")
+        assert events(read(folder, tmp_path)) == RATED
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "message"),
+    [
+        ("ml-latest", "ratings.csv", "2,3,1.0", "2,3,good", r"ratings\.csv, line 5: rating is 'good', exp"),
+        ("ml-latest", "ratings.csv", "2,3,1.0", "2,3,nan", r"line 5: rating is 'nan'"),
+        ("ml-latest", "ratings.csv", "2,3,1.0", "2,3,7.5", r"line 5: rating is '7.5', expected a number"),
+        ("ml-latest", "ratings.csv", "2,3,1.0", "2,88,1.0", r"record 4: movie 88 is not in movies\.csv"),
+        ("ml-latest", "ratings.csv", "880000004", "-5", r"line 5: at is '-5', expected seconds since 1970"),
+        ("ml-latest", "ratings.csv", "880000004", "880000004000", r"line 5: at is '880000004000'"),
+        ("ml-latest", "ratings.csv", "2,3,1.0", "2,3", r"line 5: expected 4 values separated by ','"),
+        ("ml-latest", "ratings.csv", "movieId", "film", r"line 1: expected one column movieId or movie_id"),
+        ("ml-latest", "movies.csv", "\r\n5,", "\r\n1,", r"movies\.csv: movie 1 is listed twice"),
+        ("ml-10m", "ratings.dat", "2::3::1", "2::3::one", r"ratings\.dat, line 4: rating is 'one'"),
+        ("ml-10m", "ratings.dat", "2::3::1", "2:3:1", r"line 4: expected 4 values.*'::', found 2"),
+        ("ml-10m", "tags.dat", "9::2::", "9::two::", r"tags\.dat, line 4: movie is 'two'"),
+        ("ml-100k", "u.data", "2\t3\t1", "2\t3\tx", r"u\.data, line 4: rating is 'x'"),
+        ("ml-100k", "u.data", "7\t5\t2", "8\t5\t2", r"record 5: user 8 is not in u\.user"),
+        ("ml-100k", "u.user", "34|F", "34|X", r"u\.user, record 1: gender 'X', age 34; expected F or M"),
+        ("ml-1m", "users.dat", "F::25", "F::26", r"users\.dat, record 1: gender 'F', age 26; expected"),
+        ("ml-1m", "users.dat", "F::25", "F::201", r"users\.dat, line 1: age is '201', expected an age"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line(name, file, old, new, message, tmp_path, release):
+    folder = release(name)
+    content = (folder / file).read_bytes()
+    assert old.encode() in content
+    (folder / file).write_bytes(content.replace(old.encode(), new.encode(), 1))
+    with pytest.raises(BadInput, match=message) as error:
+        read(folder, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_text_in_the_wrong_encoding_is_named_with_its_line(tmp_path, release):
+    folder = release("ml-latest")
+    content = (folder / "movies.csv").read_text(encoding="utf-8")
+    (folder / "movies.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(BadInput, match=r"movies\.csv, line 3: not utf-8 text"):
+        read(folder, tmp_path)
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_missing_and_empty_files(name, tmp_path, release):
+    folder = release(name)
+    movies = next(f for f in folder.iterdir() if f.name in ("u.item", "movies.dat", "movies.csv"))
+    movies.write_bytes(b"")
+    with pytest.raises(BadInput, match=f"{movies.name}: the file is empty"):
+        read(folder, tmp_path)
+    movies.unlink()
+    with pytest.raises(BadInput, match=f"{movies.name} is missing; found "):
+        read(folder, tmp_path)
+
+
+def test_a_header_without_rows(tmp_path, release):
+    folder = release("ml-latest")
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"ratings\.csv: the file holds no rows"):
+        read(folder, tmp_path)
+
+
+def test_pictures_that_cannot_be_used(tmp_path, posters):
+    with pytest.raises(BadInput, match="no posters here; give posters="):
+        load_movielens(FIXTURES / "ml-latest", cache_folder=tmp_path)
+    (posters / "2.png").write_bytes(b"not a picture")
+    with pytest.raises(BadInput, match=r"2\.png is not a readable picture"):
+        read(FIXTURES / "ml-latest", tmp_path, posters)
+    assert not list((tmp_path / "cache").rglob("*.npy*")), "a failed decoding must leave nothing behind"
+    (posters / "02.jpg").write_bytes(b"x")
+    with pytest.raises(BadInput, match="two pictures for number 2"):
+        read(FIXTURES / "ml-latest", tmp_path, posters)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no picture is named <movie id>"):
+        read(FIXTURES / "ml-latest", tmp_path, tmp_path / "empty")
+    with pytest.raises(BadInput, match="expected a folder or a tar file"):
+        read(FIXTURES / "ml-latest", tmp_path, tmp_path / "absent")
+
+
+def test_places_without_a_release(tmp_path):
+    with pytest.raises(BadInput, match="no MovieLens release here"):
+        read(tmp_path, tmp_path)
+    with pytest.raises(BadInput, match="no such folder"):
+        read(tmp_path / "nowhere", tmp_path)
+    with pytest.raises(BadInput, match="data_dir is empty"):
+        read("", tmp_path)
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(BadInput, match=r"broken\.zip: not a readable \.zip"):
+        read(tmp_path / "broken.zip", tmp_path)
+
+
+def test_the_real_posters_ratings_and_tags(tmp_path):
+    shared = paths.data()
+    if not (shared / "movielens-posters" / "posters_h144.tar").is_file():
+        pytest.skip(f"no movielens-posters/posters_h144.tar in {shared}")
+    collection = load_movielens(shared, size=16, on_the_fly=True)
+    rated = collection.views["item"].nunique()
+    assert (len(collection.items), len(collection.views), rated) == (3243, 58_380, 2859)
+    posters_only = collection.users["original_id"].str.startswith("movielens-posters/")
+    assert posters_only.sum() == 2596
+    assert not posters_only.to_numpy()[collection.views["user"]].any()
+    assert collection.tags["at"].notna().all()
+    assert collection.images[0].std() > 10
