@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+import zmq
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -23,6 +24,9 @@ from helpers.run import DONE
 
 class SameInterpreter(AsyncKernelManager):
     """Starts kernels with the Python that runs this, whatever kernels are installed (even none)."""
+
+    # newer kernels warn on stderr when their socket is not encrypted; older ones know nothing of it
+    transport_encryption = "auto" if zmq.has("curve") else "disabled"
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -96,7 +96,7 @@ def test_rmse():
 
 def test_bad_scores_are_refused_in_one_line():
     truth, scores = random_case(0)
-    with pytest.raises(BadInput, match="only|no value is defined"):
+    with pytest.raises(BadInput, match="no value is defined"):
         metrics.mean_average_precision(np.zeros_like(truth), scores)
     with pytest.raises(BadInput, match="k is 9"):
         metrics.top_k(scores, 9)

@@ -11,13 +11,8 @@ from helpers.users import descriptors, split_users, top_countries, unit_vectors
 
 def people(**columns) -> pd.DataFrame:
     n = len(next(iter(columns.values())))
-    unknown = dict.fromkeys(["age", "lat", "lon"], [np.nan] * n) | dict.fromkeys(["gender", "country"], [None] * n)
-        "age": [np.nan] * n,
-        "gender": [None] * n,
-        "country": [None] * n,
-        "lat": [np.nan] * n,
-        "lon": [np.nan] * n,
-    }
+    unknown = {"age": np.nan, "gender": None, "country": None, "lat": np.nan, "lon": np.nan}
+    unknown = {name: [value] * n for name, value in unknown.items()}
     frame = pd.DataFrame(unknown | columns)
     return frame.astype(
         {"gender": "str", "country": "str"} | dict.fromkeys(["age", "lat", "lon"], np.float32)
@@ -26,7 +21,8 @@ def people(**columns) -> pd.DataFrame:
 
 def test_a_descriptor_by_hand():
     users = people(
-        age=[30, np.nan, 120], gender=["female", "male", None], country=["IE", "US", "FR"], lat=[0, 90, np.nan],
+        age=[30, np.nan, 120], gender=["female", "male", None], country=["IE", "US", "FR"],
+        lat=[0, 90, np.nan],
         lon=[90, 17, np.nan],
     )  # fmt: skip
     u = descriptors(users, ["US", "IE"])
