@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers import artefacts, maintain
+from helpers import artefacts, maintain, notebooks
 from helpers.data.errors import BadInput
 from helpers.execute import Failure, one_runner, run_all
 from helpers.plan import SMOKE, Job, Project, plan
@@ -105,9 +105,9 @@ def show(jobs: Sequence[Job]) -> None:
 
 def warn_of_old_inputs(project: Project, jobs: Sequence[Job]) -> None:
     """Say so when a notebook before the first selected one ran with other code or parameters."""
-    everything = plan(project, jobs[0].profile)
-    before = [job for job in everything if job.number < jobs[0].number]
-    old = [job.number for job in before if job.executed.is_file() and not job.is_done()]
+    before = [n for n in notebooks.find(project.notebooks) if n < jobs[0].number]
+    earlier = plan(project, jobs[0].profile, only=before) if before else []
+    old = [job.number for job in earlier if job.executed.is_file() and not job.is_done()]
     if old:
         print(
             f"note: {', '.join(old)} ran with other parameters or code; leave out --from and --only to renew"

@@ -1,5 +1,6 @@
 """Running notebooks one after another with papermill."""
 
+import logging
 import os
 import sys
 import time
@@ -9,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-import zmq
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -25,12 +25,10 @@ from helpers.run import DONE
 class SameInterpreter(AsyncKernelManager):
     """Starts kernels with the Python that runs this, whatever kernels are installed (even none)."""
 
-    # newer kernels warn on stderr when their socket is not encrypted; older ones know nothing of it
-    transport_encryption = "auto" if zmq.has("curve") else "disabled"
-
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+        # the kernel's own messages (about encryption, about being stopped) would stand between our lines
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict(["--log-level=CRITICAL"]))
 
 
 class Failure(Exception):
@@ -44,6 +42,7 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
         Failure: naming the notebook, the cell and the error.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs is said by Failure
     try:
         execute_notebook(
             file, output, dict(overrides), kernel_name="python3", language="python", progress_bar=False,
@@ -55,7 +54,7 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
     except DeadKernelError:
         counts = [cell.execution_count or 0 for cell in notebooks.code_cells(notebooks.read(output))]
         raise Failure(
-            f"{file.stem}, cell [{max(counts, default=0) + 1}]: the kernel died, mostly for want of memory"
+            f"{file.stem}, cell [{max(counts, default=0)}]: the kernel died, mostly for want of memory"
         ) from None
 
 

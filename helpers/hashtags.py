@@ -1,4 +1,4 @@
-"""What becomes a hashtag (Veit et al. 2018, section 4.1) and what becomes a word (Joulin et al. 2016, 3.1).
+"""What becomes a hashtag (Veit et al. 2018, section 4.1) and what becomes a word (Joulin et al. 2016, section 3).
 
 Text is handled once per distinct string and never once per row: a crowd writes the same few tags.
 """
@@ -153,7 +153,7 @@ def split_by_time(
 
 
 def plain_text(text: str) -> str:
-    """Joulin et al. 2016, section 3.1: without digits, punctuation, accents, special characters; lower case.
+    """Joulin et al. 2016, section 3: without digits, punctuation, accents, special characters; lower case.
 
     Apostrophes and '#' vanish, any other sign becomes a space ("rock'n'roll, baby" -> "rocknroll baby").
     Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the
@@ -180,7 +180,7 @@ def plain_text(text: str) -> str:
 def word_targets(
     titles: pd.DataFrame, tags: pd.DataFrame, drop_top: int = 500, keep_top: int = 10_000
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Joulin et al. 2016, section 3.1: a bag of words for each image.
+    """Joulin et al. 2016, section 3: a bag of words for each image.
 
     Titles and captions are cut into Penn Treebank tokens; a hashtag stays whole. Then the `drop_top` most
     common words go, and the next `keep_top` are the vocabulary. On a small collection 500 would be most of

@@ -103,10 +103,13 @@ def _one_user(seen, w, table, state, taken, out):
             got += 1
     if got < k:
         _exact(w, taken, k - got, state, out[got:])
-    for i in seen:
-        taken[i >> 6] = 0
-    for i in out[:got]:
-        taken[i >> 6] = 0
+    if len(taken) < len(seen) + got:
+        taken[:] = 0
+    else:
+        for i in seen:
+            taken[i >> 6] = 0
+        for i in out[:got]:
+            taken[i >> 6] = 0
 
 
 @njit(cache=True, parallel=True)
@@ -120,9 +123,10 @@ def sample(indptr, indices, w, n, seed):
         available += not weightless[i]
     drawn = np.zeros(n_users + 1, np.int64)
     for u in prange(n_users):
-        left = available
-        for i in indices[indptr[u] : indptr[u + 1]]:
-            left -= not weightless[i]
+        left = available - (indptr[u + 1] - indptr[u])
+        if available < m:
+            for i in indices[indptr[u] : indptr[u + 1]]:
+                left += weightless[i]
         drawn[u + 1] = min(n[u], left)
     for u in range(n_users):
         drawn[u + 1] += drawn[u]

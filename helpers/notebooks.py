@@ -118,20 +118,21 @@ def closure(modules: set[str], package: Path) -> dict[str, str]:
         if module in found or module in NEUTRAL:
             continue
         file = module_file(module, package)
-        found[module], imports = _module(file, file.stat().st_mtime_ns, module, package)
+        inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        code, imports = _parsed(file.read_text(encoding="utf-8"), inside, package)
+        total = hashlib.sha256(code)
+        for extra in data_files(file, package):
+            total.update(extra.name.encode() + extra.read_bytes())
+        found[module] = total.hexdigest()
         todo += imports
     return found
 
 
 @cache
-def _module(file: Path, changed: int, module: str, package: Path) -> tuple[str, frozenset[str]]:
-    """Digest and imports of one module; `changed` makes the cache notice an edit."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    total = hashlib.sha256(ast.dump(tree).encode())
-    for extra in data_files(file, package):
-        total.update(extra.name.encode() + extra.read_bytes())
-    inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    return total.hexdigest(), frozenset(imported(tree, inside, package))
+def _parsed(source: str, inside: str, package: Path) -> tuple[bytes, frozenset[str]]:
+    """The syntax tree of a module as bytes, and its imports. Every notebook needs the same few modules."""
+    tree = ast.parse(source)
+    return ast.dump(tree).encode(), frozenset(imported(tree, inside, package))
 
 
 def data_files(file: Path, package: Path) -> list[Path]:

@@ -75,9 +75,17 @@ RULES = {
     # the simulated network's options bring their own meanings and ranges
     **{name: Rule(**limits) for name, limits in Settings.bounds().items() if name != "seed"},
     # 01 filtering
-    "min_views": count("items and users with fewer views are dropped", least=0),
+    "min_views": count("items and users with fewer views are dropped"),
     "max_views": count("items and users with more views are dropped"),
     "test_share": share("share of items held out as te"),
+    "hashtags_dropped": count("the most frequent hashtags, dropped", least=0),
+    "hashtags_kept": count("size of the hashtag set H"),
+    "max_tags_per_image": positive("users with more tags per image on average are spammers"),
+    "train_share": share("a user's first images, for training"),
+    "validation_share": share("share of the later images that is for validation, not for testing"),
+    "words_dropped": count("the most common words, dropped", least=0),
+    "words_kept": count("K: size of the dictionary"),
+    "test_users_share": share("share of images whose users are held out for testing"),
     # networks
     "epochs": count("passes over the training data"),
     "batch": count("examples in a gradient step"),

@@ -23,7 +23,7 @@ def notebook_outputs(profile: str, number: str) -> Path:
 
 
 def data() -> Path:
-    """Where downloaded datasets lie: `CROWD_DATA`, else `data/` here, else `shared/data` beside the project."""
+    """Downloaded datasets: `CROWD_DATA`, else `data/` here, else `shared/data` beside the project."""
     if os.environ.get("CROWD_DATA"):
         return Path(os.environ["CROWD_DATA"]).expanduser().resolve()
     inside = ROOT / "data"

@@ -71,10 +71,13 @@ class Job:
         """Whether the last run finished, everything that decides it is unchanged, and its files are there."""
         if not (self.folder / DONE).is_file() or not self.executed.is_file():
             return False
-        stamp = artefacts.read_json(self.folder / DONE)
+        try:
+            stamp, files = artefacts.read_json(self.folder / DONE), artefacts.manifest(self.folder)
+        except BadInput:
+            return False  # a damaged stamp is no stamp; running again replaces it
         if stamp["digest"] != self.digest or stamp["sources"] != source_folders(self.parameters):
             return False
-        files = [*artefacts.manifest(self.folder), "metrics.json", "claims.json", "run.json"]
+        files = [*files, "metrics.json", "claims.json", "run.json"]
         if not all((self.folder / name).exists() for name in files):
             return False
         return all(current_digest(self.profile, name) == value for name, value in stamp["inputs"].items())
@@ -144,29 +147,27 @@ def plan(
         raise BadInput(f"{project.notebooks}: no notebooks here")
     given = command_line(assignments)
     files = profile_files(project, profile)
-    numbers, used, jobs = selected(found, first, last, only), set(), []
-    everywhere: set[str] = set()
-    for number, file in found.items():
+    names: set[str] = set()
+    jobs = []
+    for number in selected(found, first, last, only):
+        file = found[number]
         notebook = notebooks.read(file)
         declared = notebooks.parameters(notebook, file.name)
-        everywhere |= declared.keys()
-        values = {n: check(n, p.kind, p.default, file.name) for n, p in declared.items()}
+        names |= declared.keys()
+        defaults = {n: check(n, p.kind, p.default, file.name) for n, p in declared.items()}
         overrides = from_file(files[number], declared, profile) if number in files else {}
-        if number in numbers:
-            mine = {n: check(n, declared[n].kind, v, f"-p {n}") for n, v in given.items() if n in declared}
-            used |= mine.keys()
-            overrides = overrides | mine
-            if values.get("profile") != profile:
-                overrides = {"profile": profile} | overrides
-        parameters = values | overrides
-        code = notebooks.code_digest(notebook, project.package, file.name)
-        decides = {"parameters": parameters, "code": code, "versions": provenance.versions()}
+        overrides |= {n: check(n, declared[n].kind, v, f"-p {n}") for n, v in given.items() if n in declared}
+        if defaults.get("profile") != profile:
+            overrides = {"profile": profile} | overrides
+        parameters = defaults | overrides
+        decides = {
+            "parameters": parameters,
+            "code": notebooks.code_digest(notebook, project.package, file.name),
+            "versions": provenance.versions(),
+        }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        if number in numbers:
-            jobs.append(Job(number, file, profile, overrides, parameters, digest))
-    refuse_unknown(given.keys(), everywhere, where="-p")
-    if unused := given.keys() - used:
-        raise BadInput(f"-p {min(unused)}: none of the selected notebooks has this parameter")
+        jobs.append(Job(number, file, profile, overrides, parameters, digest))
+    refuse_unknown(given, names, where="-p")
     return jobs
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, pass_context
 from latex2mathml.converter import convert
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
 from helpers import notebooks
 from helpers.artefacts import read_json
+from helpers.data.errors import BadInput
 from helpers.files import replacing
 from helpers.paths import NOTEBOOKS
 from helpers.results import VERDICTS
@@ -22,22 +23,68 @@ PAGES = Path(__file__).parent / "pages"
 NEEDS_SCRIPT = ("application/javascript", "application/vnd.jupyter.widget-view+json")
 
 
+# LaTeX that latex2mathml does not know, in words that it knows
+REWRITTEN = (
+    (r"(begin|end)\{aligned\}", r"\1{split}"),
+    (r"\\operatorname\*?\{([^{}]*)\}", lambda m: rf"\text{{{m[1].replace(chr(92) + ',', ' ')}}}"),
+    (r"\\arg(?![a-z])", r"\\text{arg }"),
+)
+
+
 def mathml(latex: str, block: bool = False) -> str:
-    """A formula as MathML, which browsers draw without a script."""
-    return convert(" ".join(latex.split()), display="block" if block else "inline")
+    """A formula as MathML, which browsers draw without a script.
+
+    Raises:
+        BadInput: the formula is broken, or uses a command that latex2mathml does not know.
+    """
+    text = " ".join(latex.split())
+    for pattern, replacement in REWRITTEN:
+        text = re.sub(pattern, replacement, text)
+    try:
+        made = convert(text, display="block" if block else "inline")
+    except Exception as error:  # latex2mathml's errors have no common class
+        raise BadInput(f"formula {latex.strip()!r}: {type(error).__name__} {error}".strip()) from None
+    if leftover := re.search(r"\\[A-Za-z]+|>&<", made):
+        raise BadInput(f"formula {latex.strip()!r}: {leftover[0].strip('<>')} is not known to latex2mathml")
+    return made
 
 
 class Renderer(IPythonRenderer):
     """Markdown with formulas as MathML instead of text for a script to find."""
 
+    strict = True
+
+    def formula(self, latex: str, block: bool) -> str:
+        try:
+            return mathml(latex, block)
+        except BadInput:
+            if self.strict:
+                raise
+            return f"<code>{escape(latex)}</code>"
+
     def block_math(self, body: str) -> str:
-        return mathml(body, block=True)
+        return self.formula(body, block=True)
 
     def inline_math(self, body: str) -> str:
-        return mathml(body)
+        return self.formula(body, block=False)
 
     def latex_environment(self, name: str, body: str) -> str:
-        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", block=True)
+        return self.formula(rf"\begin{{{name}}}{body}\end{{{name}}}", block=True)
+
+
+class Lenient(Renderer):
+    """Shows the source of a formula that cannot be drawn: after a long run a page is better than none."""
+
+    strict = False
+
+
+def markdown(source: str, renderer: type[Renderer] = Renderer, **options) -> str:
+    """Markdown as HTML.
+
+    Raises:
+        BadInput: a formula cannot be drawn (not with `Lenient`).
+    """
+    return MarkdownWithMath(renderer=renderer(escape=False, **options)).render(source)
 
 
 class Exporter(HTMLExporter):
@@ -48,8 +95,7 @@ class Exporter(HTMLExporter):
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:
-        renderer = Renderer(escape=False, attachments=context.get("cell", {}).get("attachments", {}))
-        return MarkdownWithMath(renderer=renderer).render(source)
+        return markdown(source, Lenient, attachments=context.get("cell", {}).get("attachments", {}))
 
 
 def body(notebook) -> str:
@@ -64,7 +110,7 @@ def body(notebook) -> str:
             for kind in NEEDS_SCRIPT:
                 data.pop(kind, None)
             if "text/latex" in data:
-                data["text/html"] = mathml(data.pop("text/latex").strip().strip("$"), block=True)
+                data["text/html"] = Lenient().formula(data.pop("text/latex").strip().strip("$"), block=True)
             if "image/png" in data:
                 output.metadata.setdefault("image/png", {})["alt"] = f"Figure of the section “{heading}”"
     return Exporter().from_notebook_node(shown)[0]

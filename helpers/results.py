@@ -88,8 +88,6 @@ def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -
     """
     seconds = time.perf_counter() - run.clock
     metrics = {name: finite(name, value) for name, value in metrics.items()}
-    if not metrics:
-        raise BadInput(f"{run.name}: results.save needs at least one metric")
     claims = [filled(run, claim) for claim in claims]
     for n, claim in enumerate(claims):
         if claim.id in [c.id for c in claims[:n]]:

@@ -80,7 +80,7 @@ class Run:
 
         Adding a draw from one stream changes no other stream.
         """
-        text = json.dumps([self.seed, self.name, *key])
+        text = json.dumps([self.seed, self.name, *key], default=lambda number: number.item())
         return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little"))
 
     def collection(self):
@@ -161,7 +161,13 @@ def start(name: str, namespace: dict) -> Run:
     injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
     for cell in injected:
         refuse_unknown(assigned_names(cell), annotations, where=name)
+    if empty := annotations.keys() - namespace.keys():
+        raise BadInput(f"{name}: {min(empty)} has a type and no value; parameters need a default")
     parameters = {p: check(p, kind, namespace[p], where=name) for p, kind in annotations.items()}
+    if not re.fullmatch(r"[\w-]+", parameters["profile"]):
+        raise BadInput(
+            f"{name}: profile {parameters['profile']!r} is no folder name of letters, digits, _ and -"
+        )
     run = Run(name, parameters)
     random.seed(run.seed)
     np.random.seed(run.seed)  # noqa: NPY002 - libraries that draw from the global generator

@@ -25,7 +25,7 @@ def unit_vectors(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
 def descriptors(
     users: pd.DataFrame, countries: Sequence[str], ages: tuple[float, float] = (0.0, 100.0)
 ) -> np.ndarray:
-    """The user descriptor of 10 (Denton et al. 2015, section 4.1).
+    """The user descriptor of 10 (Denton et al. 2015, section 4).
 
     One dimension for age, scaled to [0, 1]; one for gender, −1 female, 1 male, 0 unknown; five for the
     country, one-hot; three for the place, Cartesian coordinates of its latitude and longitude on the unit
@@ -62,7 +62,7 @@ def descriptors(
 
 
 def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.ndarray:
-    """Disjoint users for training and testing (Denton et al. 2015, section 4.1).
+    """Disjoint users for training and testing (Denton et al. 2015, section 4).
 
     The paper fixes the number of test images (100,000 of 20 million): users are drawn in random order until
     their posts make up the share `test` of all posts.

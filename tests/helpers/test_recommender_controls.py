@@ -1,4 +1,4 @@
-"""A planted taste must be found by MF, BPR and Mult-VAE; without one, none may seem better than popularity."""
+"""A planted taste must be found by MF, BPR and Mult-VAE; without one, none may seem to beat popularity."""
 
 import numpy as np
 import pytest
