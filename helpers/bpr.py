@@ -84,7 +84,8 @@ def fit_bpr(
     n_items: int,
     d: int = 64,
     lam: float = 0.01,
-    eta: float = 0.05,
+    eta: float = 0.1,
+    decay: float = 0.05,
     max_epochs: int = 50,
     seed: int = 0,
     validate: Callable[[Scorer], float] | None = None,
@@ -97,7 +98,7 @@ def fit_bpr(
         train: (indptr int64[N+1], indices int32[n]), the positives of each user.
         n_items: M.
         lam: λ of the regularisation, per visited positive.
-        eta: step size, constant.
+        eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
         seed: decides initial factors, visiting order and negatives.
         validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
             epochs, training stops when it has not risen, and the best factors are returned.
@@ -127,9 +128,10 @@ def fit_bpr(
         for epoch in range(1, max_epochs + 1):
             users, start = visiting_plan(indptr, seed, epoch)
             draws = int(rng.integers(2**62))
+            step = eta / (1 + decay * (epoch - 1))
 
-            def run(some, start=start, draws=draws):
-                kernel(indptr, item, some, start, X, Y, bias, eta, lam, draws)
+            def run(some, start=start, draws=draws, step=step):
+                kernel(indptr, item, some, start, X, Y, bias, step, lam, draws)
 
             list(pool.map(run, parts_of(indptr, users, threads)))
             row = {"epoch": epoch}

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,10 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
     """Returns 0, 1 if a notebook failed, 2 if the command or a parameter is wrong (nothing has run then)."""
     given = parser().parse_args(arguments)
     project = project or Project()
+    # kernels start in another folder, where a relative path would mean another place
+    for name in ("CROWD_OUTPUTS", "CROWD_DATA"):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
     try:
         if given.profile is None and not (given.refresh or given.reference):
             raise BadInput(f"name a profile: {', '.join(project.profiles())}")

@@ -52,10 +52,9 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
         detail = " ".join(str(error.evalue).split())
         raise Failure(f"{file.stem}, cell [{error.exec_count}]: {error.ename}: {detail}") from None
     except DeadKernelError:
-        counts = [cell.execution_count or 0 for cell in notebooks.code_cells(notebooks.read(output))]
-        raise Failure(
-            f"{file.stem}, cell [{max(counts, default=0)}]: the kernel died, mostly for want of memory"
-        ) from None
+        cells = notebooks.code_cells(notebooks.read(output))
+        begun = sum(cell.metadata.papermill.get("start_time") is not None for cell in cells)
+        raise Failure(f"{file.stem}, cell [{begun}]: the kernel died, mostly for want of memory") from None
 
 
 def run_notebook(job: Job) -> None:

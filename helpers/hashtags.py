@@ -1,4 +1,4 @@
-"""What becomes a hashtag (Veit et al. 2018, section 4.1) and what becomes a word (Joulin et al. 2016, section 3).
+"""What becomes a hashtag (Veit et al. 2018, section 4.1) and what a word (Joulin et al. 2016, section 3).
 
 Text is handled once per distinct string and never once per row: a crowd writes the same few tags.
 """

@@ -86,6 +86,17 @@ RULES = {
     "words_dropped": count("the most common words, dropped", least=0),
     "words_kept": count("K: size of the dictionary"),
     "test_users_share": share("share of images whose users are held out for testing"),
+    # 02 sampling
+    "ratio": not_negative("negatives for each positive"),
+    "weights": one_of(
+        "uniform",
+        "log",
+        "log1p",
+        "linear",
+        meaning="how an item's popularity counts when negatives are drawn",
+    ),
+    "draws": count("size of the samples that are compared with a distribution", least=1000),
+    "tag_cap": positive("occurrences that a frequent hashtag keeps in the balanced set"),
     # networks
     "epochs": count("passes over the training data"),
     "batch": count("examples in a gradient step"),

@@ -93,7 +93,8 @@ def source_folders(parameters: Mapping[str, object]) -> dict[str, str]:
     """A fingerprint (names, sizes, times) of the folder or file that the parameter `data_dir` names."""
     found = {}
     for name in parameters.keys() & {"data_dir"}:
-        root, total = Path(parameters[name] or paths.data()).expanduser(), hashlib.sha256()
+        root = paths.ROOT / Path(parameters[name] or paths.data()).expanduser()  # kernels start in ROOT
+        total = hashlib.sha256()
         if root.exists():
             for file in sorted([root] if root.is_file() else (p for p in root.rglob("*") if p.is_file())):
                 about = file.stat()

@@ -23,11 +23,16 @@ PAGES = Path(__file__).parent / "pages"
 NEEDS_SCRIPT = ("application/javascript", "application/vnd.jupyter.widget-view+json")
 
 
-# LaTeX that latex2mathml does not know, in words that it knows
+# LaTeX that latex2mathml does not know or sets too tightly, in words that it knows
 REWRITTEN = (
     (r"(begin|end)\{aligned\}", r"\1{split}"),
     (r"\\operatorname\*?\{([^{}]*)\}", lambda m: rf"\text{{{m[1].replace(chr(92) + ',', ' ')}}}"),
     (r"\\arg(?![a-z])", r"\\text{arg }"),
+    # TeX parts a function from what follows it, unless that is a bracket, an index or an end
+    (
+        r"\\(log|ln|exp|max|min|cos|sin)(?![A-Za-z])\s*(?=[A-Za-z0-9{]|\\(?!left|big|Big|right|end)[A-Za-z])",
+        r"\\\1\\, ",
+    ),
 )
 
 

@@ -54,7 +54,9 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where this notebook writes: `outputs/<profile>/<NN>`."""
+        """Where this notebook writes: `outputs/<profile>/<NN>` (solutions: `…/solutions/<NN>`)."""
+        if self.name.endswith("_solutions"):
+            return notebook_outputs(self.profile, "solutions") / self.number
         return notebook_outputs(self.profile, self.number)
 
     @property

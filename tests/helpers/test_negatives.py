@@ -12,6 +12,7 @@ from scipy.stats import chisquare
 from helpers import negatives
 from helpers.data.errors import BadInput
 from helpers.filtering import to_csr
+from helpers.params import RULES
 
 
 def sequence_probabilities(w, seen, k):
@@ -155,6 +156,7 @@ def test_weights_and_popularity():
     assert negatives.weights(p, "uniform").tolist() == [1, 1, 1, 1]
     with pytest.raises(BadInput, match="choose one of"):
         negatives.weights(p, "sqrt")
+    assert RULES["weights"].choices == negatives.WEIGHTS
 
 
 def test_bad_input_is_refused():

@@ -1,0 +1,108 @@
+"""The committed notebooks give the same text and the same numbers again, from an empty outputs folder."""
+
+import json
+
+import nbformat
+import pytest
+from notebook_contract import any_notebook
+from replay import replay
+
+from helpers import notebooks
+from helpers.artefacts import read_json
+from helpers.maintain import REFERENCE, differences, refresh, write_reference
+from helpers.paths import NOTEBOOKS
+from helpers.plan import SMOKE, plan
+
+FILES = notebooks.find(NOTEBOOKS)
+SOLUTIONS = notebooks.find(NOTEBOOKS / "solutions")
+STEMS = [file.stem for file in [*FILES.values(), *SOLUTIONS.values()]]
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    """What differs in each notebook, and the folder of the outputs."""
+    folder = tmp_path_factory.mktemp("replay")
+    files = [*FILES.values(), *SOLUTIONS.values()]
+    return replay(files, folder / "outputs", folder / "report.xml"), folder / "outputs"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", STEMS)
+def test_text_is_the_same(replayed, stem):
+    assert not replayed[0][stem], "\n".join(replayed[0][stem])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", FILES)
+def test_metrics_agree_with_the_reference(replayed, number):
+    expected = REFERENCE / f"{number}.json"
+    assert expected.is_file(), "make it with: python -m helpers.run smoke --reference"
+    metrics = read_json(replayed[1] / SMOKE / number / "metrics.json")
+    assert differences(metrics, read_json(expected)) == []
+
+
+@pytest.fixture
+def written(tiny):
+    """The tiny project after `--refresh`: its notebooks hold their outputs."""
+    assert tiny.run("smoke", "--refresh", "--only", "00") == 0
+    return tiny
+
+
+def test_what_must_fail_fails(written):
+    """A true copy passes; a changed claim fails by nbval, an unexecuted notebook by the contract."""
+    file = written.project.notebooks / "00_first.ipynb"
+    assert [p for p in any_notebook(file) if "assertion" not in p] == []
+
+    changed = notebooks.read(file)
+    (cell,) = [c for c in notebooks.code_cells(changed) if "print(x.round" in c.source]
+    cell.outputs[0].text = cell.outputs[0].text.replace(".", ".9", 1)
+    loud = notebooks.read(file)
+    loud.cells[-1].source += "\nimport sys\nprint('warning', file=sys.stderr)"
+    never = notebooks.read(file)
+    for cell in notebooks.code_cells(never):
+        cell.execution_count, cell.outputs = None, []
+    copies = {"true": notebooks.read(file), "changed": changed, "loud": loud, "never": never}
+    for name, notebook in copies.items():
+        nbformat.write(notebook, written.folder / f"{name}.ipynb")
+    files = [written.folder / f"{name}.ipynb" for name in copies]
+    found = replay(files, written.folder / "again", written.folder / "report.xml")
+
+    assert found["true"] == []
+    assert len(found["changed"]) == 1
+    assert "mismatch" in found["changed"][0]
+    assert found["loud"], "a warning on stderr is a difference"
+    assert found["never"] == [], "the trap: nbval passes a notebook that was never executed"
+    assert any("not executed" in problem for problem in any_notebook(written.folder / "never.ipynb"))
+
+
+def test_other_metrics_fail(written):
+    """The numbers are compared in metrics.json; zeroed or exchanged ones are found."""
+    folder = written.folder / "reference"
+    write_reference(plan(written.project, SMOKE, only=["00"]), folder)
+    reference, metrics = read_json(folder / "00.json"), written.metrics(SMOKE, "00")
+    assert differences(metrics, reference) == []
+    for name in metrics:
+        assert differences(metrics | {name: 0}, reference)
+    exchanged = dict(zip(metrics, reversed(metrics.values()), strict=True))
+    assert len(differences(exchanged, reference)) == len(metrics)
+
+
+def test_refreshing_again_changes_nothing(written):
+    file = written.project.notebooks / "00_first.ipynb"
+    before = file.read_bytes()
+    assert b"papermill" not in before
+    assert json.loads(before)["cells"][3]["outputs"], "the outputs are there"
+    refresh(written.project, plan(written.project, SMOKE, only=["00"]))
+    assert file.read_bytes() == before
+
+
+def test_refresh_refuses_stderr_and_runs_solutions(tiny, capsys):
+    tiny.write("00_first", "import sys\nprint('old', file=sys.stderr)", "results.save(run, {})")
+    assert tiny.run("smoke", "--refresh", "--only", "00") == 1
+    assert "00_first: cell [3] writes to stderr; remove the cause: old" in capsys.readouterr().err
+    tiny.write("00_first", "results.save(run, {})")
+    solution = tiny.write("00_first_solutions", "assert 1 + 1 == 3")
+    (tiny.project.notebooks / "solutions").mkdir()
+    solution.rename(tiny.project.notebooks / "solutions" / solution.name)
+    assert tiny.run("smoke", "--refresh", "--only", "00") == 1
+    assert "00_first_solutions, cell [3]: AssertionError" in capsys.readouterr().err

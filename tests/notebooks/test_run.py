@@ -1,0 +1,251 @@
+"""The runner on tiny notebooks: what is done, skipped, redone, resumed, and how a failure looks."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from helpers import notebooks
+from helpers.data.errors import BadInput
+from helpers.execute import one_runner
+
+# the runner in a process of its own, on the project in the given folder
+PROGRAM = """
+import pathlib, signal, sys
+from helpers.commands import main
+from helpers.plan import Project
+signal.signal(signal.SIGINT, signal.default_int_handler)
+folder = pathlib.Path(sys.argv[1])
+sys.exit(main(["smoke"], Project(folder / "notebooks", folder / "params", folder / "code" / "helpers")))
+"""
+
+
+def states(capsys) -> dict[str, str]:
+    """Number -> done, skipped or failed, as the last command printed it."""
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return {words[0][:2]: words[-1] for words in lines if re.match(r"\d\d_", words[0])}
+
+
+def test_a_whole_run_and_what_is_redone_afterwards(tiny, capsys):
+    assert tiny.run("demo") == 0
+    assert states(capsys) == {"00": "done", "01": "done", "02": "done"}
+    folder = tiny.outputs / "demo" / "01"
+    about = json.loads((folder / "run.json").read_text())
+    assert about["parameters"] == {"profile": "demo", "seed": 0, "epochs": 2, "lr": 0.5}
+    assert about["inputs"].keys() == {"00/x.npz"}
+    assert {
+        "seconds",
+        "peak_mb",
+        "seed",
+        "versions",
+        "commit",
+        "platform",
+        "threads",
+        "started_at",
+    } <= about.keys()
+    assert {f.name for f in folder.iterdir()} == {
+        "01_second.ipynb", "01_second.html", "done.json", "manifest.json", "metrics.json", "claims.json",
+        "run.json", "y.npz",
+    }  # fmt: skip
+    summary = json.loads((tiny.outputs / "demo" / "run.json").read_text())
+    assert [row["status"] for row in summary["notebooks"]] == ["done"] * 3
+    (claim,) = json.loads((tiny.outputs / "demo" / "scoreboard.json").read_text())["claims"]
+    assert claim["notebook"] == "00_first"
+    # global generators are seeded too
+    third = tiny.metrics("demo", "02")
+
+    assert tiny.run("demo") == 0
+    assert states(capsys) == {"00": "skipped", "01": "skipped", "02": "skipped"}
+
+    # a changed input: with another seed, 00 writes other numbers, which 01 reads
+    assert tiny.run("demo", "-p", "seed=1", "--only", "00") == 0
+    assert tiny.run("demo", "--from", "01", "--to", "1") == 0
+    output = capsys.readouterr()
+    assert re.findall(r"\b(done|skipped)$", output.out, re.MULTILINE) == ["done", "done"]
+    assert "note: 00 ran with other parameters or code" in output.out
+    # the first parameters again: 00 and 01 are redone, 02 never changed; the numbers are those of before
+    before = {n: tiny.metrics("demo", n) for n in ("00", "01")}
+    assert tiny.run("demo") == 0
+    assert states(capsys) == {"00": "done", "01": "done", "02": "skipped"}
+    assert tiny.metrics("demo", "00") != before["00"]
+    assert tiny.metrics("demo", "02") == third
+
+    # a parameter that only changes nothing in what is written: 00 is redone, 01 reads the same and is kept
+    assert tiny.run("demo", "-p", "epochs=3", "--only", "00") == 0
+    assert tiny.run("demo", "--only", "01") == 0
+    assert re.findall(r"(\d\d)_\w+ .*(done|skipped)$", capsys.readouterr().out, re.MULTILINE) == [
+        ("00", "done"), ("01", "skipped"),
+    ]  # fmt: skip
+
+
+def test_equal_seeds_give_equal_metrics_and_other_seeds_do_not(tiny):
+    assert tiny.run("smoke", "--only", "00") == 0
+    first = tiny.metrics("smoke", "00")
+    assert tiny.run("smoke", "--only", "00", "--force") == 0
+    assert tiny.metrics("smoke", "00") == first
+    assert tiny.run("smoke", "--only", "00", "-p", "seed=1") == 0
+    assert tiny.metrics("smoke", "00")["mean"] != first["mean"]
+
+
+def test_code_decides_what_is_redone(tiny, capsys):
+    assert tiny.run("smoke", "--only", "00", "--only", "02") == 0
+    file = tiny.project.notebooks / "02_third.ipynb"
+    changed = notebooks.read(file)
+    changed.cells[-1].source += "  # a remark"
+    changed.cells[0].source += " More words."
+    nbformat.write(changed, file)
+    capsys.readouterr()
+    assert tiny.run("smoke", "--only", "00", "--only", "02") == 0
+    assert states(capsys) == {"00": "skipped", "02": "skipped"}
+    changed.cells[-1].source = "results.save(run, {'python': 0})"
+    nbformat.write(changed, file)
+    assert tiny.run("smoke", "--only", "00", "--only", "02") == 0
+    assert states(capsys) == {"00": "skipped", "02": "done"}
+    (tiny.project.package / "run.py").write_text("x = 2")  # both import it
+    (tiny.outputs / "smoke" / "02" / "metrics.json").unlink()
+    assert tiny.run("smoke", "--list") == 0
+    assert "done" not in capsys.readouterr().out
+
+
+def test_a_lost_file_or_a_damaged_stamp_is_redone(tiny, capsys):
+    assert tiny.run("smoke", "--only", "00") == 0
+    folder = tiny.outputs / "smoke" / "00"
+    for lost in ("x.npz", "00_first.ipynb", "metrics.json"):
+        (folder / lost).rename(folder / "elsewhere")
+        tiny.run("smoke", "--only", "00", "--list")
+        (folder / "elsewhere").rename(folder / lost)
+        assert "to do" in capsys.readouterr().out
+    (folder / "done.json").write_text("{")
+    tiny.run("smoke", "--only", "00", "--list")
+    assert "to do" in capsys.readouterr().out
+
+
+def test_failures_are_one_line_and_keep_the_notebook(tiny, capsys):
+    tiny.write("00_first", "raise ValueError('two\\nlines')")
+    assert tiny.run("smoke") == 1
+    output = capsys.readouterr()
+    assert output.err.splitlines()[0] == "error: 00_first, cell [3]: ValueError: two lines"
+    assert "01_second" not in output.out, "what comes after a failure is not run"
+    folder = tiny.outputs / "smoke" / "00"
+    assert [f.name for f in folder.iterdir()] == ["00_first.failed.ipynb"]
+    assert "The last run failed" in (tiny.outputs / "smoke" / "index.html").read_text(encoding="utf-8")
+
+    assert tiny.run("smoke", "--only", "01") == 1
+    error = capsys.readouterr().err
+    assert "01_second, cell [3]: BadInput: " in error
+    assert "make it with: python -m helpers.run smoke --only 00" in error
+
+    tiny.write("00_first", "print(1)")
+    assert tiny.run("smoke", "--only", "00") == 1
+    assert "00_first: ended without results.save" in capsys.readouterr().err
+
+
+def test_a_kernel_that_dies_is_reported(tiny, capsys):
+    tiny.write("00_first", "print('alive', flush=True)", "import os\nos._exit(1)")
+    assert tiny.run("smoke", "--only", "00") == 1
+    assert "00_first, cell [4]: the kernel died" in capsys.readouterr().err
+
+
+def test_after_a_kill_only_the_interrupted_notebook_is_redone(tiny, capsys):
+    waiting = "import os, time\nfrom pathlib import Path\nflag = Path(os.environ['CROWD_OUTPUTS'], 'here')"
+    waiting += "\nif not flag.exists():\n    flag.touch()\n    time.sleep(60)"
+    tiny.write("01_second", "run.save_arrays('half', x=[1])", waiting, "results.save(run, {'x': 1})")
+    runner = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tiny.folder)])
+    wait_for((tiny.outputs / "here").exists)
+    kernels = psutil.Process(runner.pid).children(recursive=True)
+    runner.kill()
+    runner.wait()
+    wait_for(lambda: not any(k.is_running() and k.status() != psutil.STATUS_ZOMBIE for k in kernels))
+    assert not (tiny.outputs / "smoke" / "01" / "done.json").exists()
+    assert tiny.run("smoke") == 0
+    assert states(capsys) == {"00": "skipped", "01": "done", "02": "done"}
+    assert not list((tiny.outputs / "smoke" / "01").glob("*running*"))
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+
+
+def test_one_runner_at_a_time(tiny):
+    with one_runner("smoke"):
+        with pytest.raises(BadInput, match=f"process {os.getpid()} is running the profile smoke"):
+            with one_runner("smoke"):
+                pass
+        with one_runner("demo"):
+            pass
+    stale = tiny.outputs / "smoke" / ".runner"
+    stale.write_text(f"{os.getpid()} 1.0")  # this process's number, but another process's start
+    with one_runner("smoke"):
+        pass
+    assert not stale.exists()
+
+
+def test_kernels_run_this_python_whatever_is_installed(tiny, tmp_path, monkeypatch, capfd):
+    spec = tmp_path / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    other = {
+        "argv": ["/nowhere/python", "-f", "{connection_file}"],
+        "display_name": "x",
+        "language": "python",
+    }
+    (spec / "kernel.json").write_text(json.dumps(other))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CROWD_OUTPUTS", "outputs")  # relative to here, though kernels start elsewhere
+    tiny.write("00_first", "import sys\nprint(sys.executable)", "results.save(run, {})")
+    assert tiny.run("smoke", "--only", "00") == 0
+    executed = notebooks.read(tiny.outputs / "smoke" / "00" / "00_first.ipynb")
+    assert executed.cells[3].outputs[0].text.strip() == sys.executable
+    assert "WARNING" not in capfd.readouterr().err, "the kernel's own messages stay out of the way"
+
+
+def test_plain_papermill_works_and_a_misspelt_parameter_is_refused(tiny):
+    def papermill(*arguments):
+        command = [sys.executable, "-m", "papermill", "--no-progress-bar", "-k", "python3"]
+        file = tiny.project.notebooks / "00_first.ipynb"
+        return subprocess.run(
+            [*command, str(file), str(tiny.folder / "out.ipynb"), *arguments],
+            cwd=tiny.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    tiny.params("00", "profile: demo\nepochs: 5\n")
+    assert papermill("-f", str(tiny.project.params / "demo" / "00.yaml")).returncode == 0
+    assert tiny.metrics("demo", "00")["epochs"] == 5
+    wrong = papermill("-p", "epoch", "5")
+    assert wrong.returncode != 0
+    assert "unknown parameter 'epoch'; did you mean epochs?" in wrong.stderr
+
+
+def test_running_by_hand_takes_the_stamp_away(tiny, capsys):
+    assert tiny.run("smoke", "--only", "02") == 0
+    cells = notebooks.code_cells(notebooks.read(tiny.project.notebooks / "02_third.ipynb"))
+    program = "\n".join(cell.source for cell in cells[:2])
+    subprocess.run([sys.executable, "-c", program], check=True)
+    tiny.run("smoke", "--only", "02", "--list")
+    assert "to do" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child process")
+def test_ctrl_c_stops_in_order(tiny):
+    tiny.write("00_first", "open(run.folder / 'here', 'w').close()", "import time\ntime.sleep(60)")
+    runner = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tiny.folder)], stderr=subprocess.PIPE, text=True
+    )
+    wait_for(Path(tiny.outputs / "smoke" / "00" / "here").exists)
+    runner.send_signal(signal.SIGINT)
+    error = runner.communicate(timeout=60)[1]
+    assert runner.returncode == 130
+    assert "the same command continues" in error
+    assert not (tiny.outputs / "smoke" / ".runner").exists()
