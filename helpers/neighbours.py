@@ -2,6 +2,7 @@
 
 import faiss
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
@@ -50,21 +51,36 @@ def nearest_others(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]
     return rows[~own].reshape(len(rows), -1), cosines[~own].reshape(len(rows), -1)
 
 
+def label_matrix(labels: pd.DataFrame, kind: str, n_items: int) -> np.ndarray:
+    """The labels of one kind as bool (M, L): True where item i carries label l."""
+    chosen = labels[labels["kind"] == kind]
+    codes, names = pd.factorize(chosen["label"], sort=True)
+    matrix = np.zeros((n_items, len(names)), bool)
+    matrix[chosen["item"].to_numpy(), codes] = True
+    return matrix
+
+
 def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Share of neighbours with the query's label: bool (Q, k), by query and rank.
+    """Which neighbours share a label with the query: bool (Q, k).
 
     Args:
         neighbours: rows of the base, int (Q, k).
-        queries, base: label codes, int (Q,) and (M,).
+        queries, base: bool (Q, L) and (M, L), from `label_matrix`.
     """
-    return base[neighbours] == queries[:, None]
+    found = np.empty(neighbours.shape, bool)
+    for start in range(0, len(queries), 1024):  # a block of (1024, k, L) at a time
+        part = slice(start, start + 1024)
+        found[part] = (queries[part, None, :] & base[neighbours[part]]).any(axis=2)
+    return found
 
 
 def chance_agreement(queries: np.ndarray, base: np.ndarray) -> float:
-    """The expected agreement of a random member of the base with a random query."""
-    size = int(max(queries.max(), base.max())) + 1
-    shares = [np.bincount(labels, minlength=size) / len(labels) for labels in (queries, base)]
-    return float(shares[0] @ shares[1])
+    """How often a random member of the base shares a label with a random query, exactly."""
+    total = sum(
+        np.count_nonzero(queries[start : start + 1024].astype(np.float32) @ base.T.astype(np.float32))
+        for start in range(0, len(queries), 1024)
+    )
+    return total / (len(queries) * len(base))
 
 
 def occurrences(neighbours: np.ndarray, n: int) -> np.ndarray:

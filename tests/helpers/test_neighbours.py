@@ -1,6 +1,7 @@
 """Neighbours and the retrieval measures, against sets and loops."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.data.errors import BadInput
@@ -8,6 +9,7 @@ from helpers.neighbours import (
     agreement,
     chance_agreement,
     explained,
+    label_matrix,
     nearest,
     nearest_others,
     occurrences,
@@ -53,12 +55,22 @@ def test_impossible_searches_are_refused(queries, base, k, expected):
 
 
 def test_agreement_and_its_chance_level(rng):
-    labels = rng.choice(4, 3000, p=[0.5, 0.3, 0.1, 0.1])
+    labels = rng.random((3000, 5)) < [0.4, 0.1, 0.1, 0.05, 0.0]
     random_neighbours = rng.integers(0, 3000, (3000, 10))
     found = agreement(random_neighbours, labels, labels)
     assert found.shape == (3000, 10)
     assert found.mean() == pytest.approx(chance_agreement(labels, labels), abs=0.01)
-    assert agreement(np.array([[1, 2]]), np.array([7]), np.array([0, 7, 8])).tolist() == [[True, False]]
+    assert found[7, 3] == (labels[7] & labels[random_neighbours[7, 3]]).any()
+    some = np.array([[True, False], [False, True], [False, False]])
+    assert agreement(np.array([[1, 0, 2]]), some[:1], some).tolist() == [[False, True, False]]
+    assert chance_agreement(some, some) == 2 / 9
+
+
+def test_label_matrix_keeps_several_labels():
+    frame = pd.DataFrame(
+        {"item": [0, 0, 2, 1], "kind": ["genre"] * 3 + ["other"], "label": ["b", "a", "b", "x"]}
+    )
+    assert label_matrix(frame, "genre", 3).tolist() == [[True, True], [False, False], [False, True]]
 
 
 def test_occurrences_and_overlap():

@@ -39,8 +39,8 @@ def notebook_problems(file: Path) -> list[str]:
         found.append(f"{source.count('results.save(')} calls of results.save, expected one")
     if "Claim(" in source and "comparison(" not in source:
         found.append("claims are made, but results.comparison does not show them")
-    if not re.match(r"#+ Next\b", cells[-1].source):
-        found.append("the last cell must begin with `## Next`")
+    if not re.search(r"^#+ Next\b", cells[-1].source, re.MULTILINE):
+        found.append("the last cell must hold `## Next`")
     if not any(
         re.search(r"^#+ Exercises", c.source, re.MULTILINE) for c in cells if c.cell_type == "markdown"
     ):
@@ -80,6 +80,8 @@ def code_cell(cell) -> list[str]:
         found.append("was injected by papermill")
     if re.search(r"^\s*(!|%%(bash|sh|cmd|script)|%(cd|pip|system|sx)\b)", cell.source, re.MULTILINE):
         found.append("uses the shell")
+    if cell.source.rstrip().endswith(";"):
+        found.append("ends with `;`, which nbval does not heed; write `_ = …` instead")
     if re.search(r"sys\.path|os\.(chdir|system|getcwd)|subprocess", cell.source):
         found.append("changes sys.path or the folder, or starts a program")
     for call in [n for n in ast.walk(notebooks.parse(cell.source, "cell")) if isinstance(n, ast.Call)]:

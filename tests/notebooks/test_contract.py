@@ -109,6 +109,7 @@ BREAKS = [
     (source(2, "run = start('03_other', globals())"), "one cell must call start"),
     (source(2, "run = start('03_tiny', globals())\nx: int = 3"), "only parameters are annotated"),
     (source(2, "x = 1\n" * 31), "31 lines"),
+    (source(2, "axis.legend();"), "ends with `;`"),
     (source(2, "!ls"), "uses the shell"),
     (source(2, "%cd somewhere"), "uses the shell"),
     (source(2, "import sys; sys.path.append('..')"), "changes sys.path"),
