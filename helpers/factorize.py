@@ -140,12 +140,12 @@ def fit(
     entries: Entries,
     d: int = 100,
     lam: float = 0.01,
-    eta: float = 0.05,
+    eta: float = 0.1,
     decay: float = 0.1,
-    max_epochs: int = 30,
+    max_epochs: int = 60,
     seed: int = 0,
     validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    patience: int = 2,
+    patience: int = 10,
     threads: int = 1,
 ) -> Factors:
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
@@ -158,7 +158,8 @@ def fit(
         max_epochs: passes over the entries at most.
         seed: decides initial factors and visiting order.
         validation: (user, item, value) of held-out entries: then training stops when their RMSE has not
-            improved for `patience` epochs, and the factors of the best epoch are returned.
+            improved for `patience` epochs, and the factors of the best epoch are returned. Be patient: until
+            the factors have found a direction, the error may rise for several epochs before it falls.
         threads: 1 repeats bit for bit on one machine; more is the paper's asynchronous SGD (lock-free, as
             in Hogwild), which does not repeat.
 

@@ -26,9 +26,12 @@ class MultVAE(nn.Module):
         f: width of the hidden layers, hence of the item vectors Q.
         latent: numbers that describe a user.
         dropout: share of a user's items hidden from the encoder while training.
+        with_bias: whether the items have biases; without them they stay 0.
     """
 
-    def __init__(self, n_items: int, f: int = 64, latent: int = 64, dropout: float = 0.5):
+    def __init__(
+        self, n_items: int, f: int = 64, latent: int = 64, dropout: float = 0.5, with_bias: bool = True
+    ):
         super().__init__()
         self.items = nn.EmbeddingBag(n_items, f, mode="sum", include_last_offset=True)
         self.items_bias = nn.Parameter(torch.zeros(f))
@@ -40,6 +43,7 @@ class MultVAE(nn.Module):
             nn.init.xavier_normal_(weight)
         for bias in (self.moments.bias, self.hidden.bias, self.decoder.bias):
             nn.init.zeros_(bias)
+        self.decoder.bias.requires_grad_(with_bias)
 
     @property
     def Q(self) -> Tensor:
@@ -129,6 +133,7 @@ def fit(
     f: int = 64,
     latent: int = 64,
     dropout: float = 0.5,
+    with_bias: bool = True,
     beta: float = 0.2,
     learning_rate: float = 1e-3,
     batch: int = 500,
@@ -162,7 +167,7 @@ def fit(
     draws = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = MultVAE(n_items, f, latent, dropout).to(device)
+        model = MultVAE(n_items, f, latent, dropout, with_bias).to(device)
         users, known = Users(train, device), torch.as_tensor(np.flatnonzero(np.diff(indptr)))
         score = scorer(model, train, device)
         optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)

@@ -109,4 +109,9 @@ RULES = {
     "d_grid": count("latent sizes to choose from"),
     "lam": not_negative("weight λ of the penalty"),
     "lam_grid": not_negative("weights λ to choose from"),
+    # 04 neighbours
+    "k": count("neighbours that count"),
+    "ranks": count("neighbours in the curves by rank"),
+    "map_items": count("pictures on a two-dimensional map", least=5),
+    "perplexity": positive("of t-SNE: about the number of neighbours that a point attends to"),
 }

@@ -70,6 +70,11 @@ def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float 
         axis.set_ylabel(title, rotation=0, ha="right", va="center")
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
+    return as_jpeg(figure)
+
+
+def as_jpeg(figure) -> Image:
+    """A figure made of pictures, to display, and closed."""
     encoded = io.BytesIO()
     figure.savefig(encoded, format="jpeg", dpi=100, pil_kwargs={"quality": 85})
     plt.close(figure)

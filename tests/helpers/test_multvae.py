@@ -128,6 +128,13 @@ def test_training_repeats_learns_and_keeps_the_best():
     assert not torch.allclose(first.Q, other.Q)
 
 
+def test_biases_can_be_left_out():
+    train, _ = tastes()
+    options = {"f": 8, "latent": 4, "max_epochs": 3, "learning_rate": 0.01}
+    assert multvae.fit(train, 60, CPU, **options)[0].decoder.bias.abs().max() > 0
+    assert multvae.fit(train, 60, CPU, **options, with_bias=False)[0].decoder.bias.abs().max() == 0
+
+
 def test_scoring_hides_nothing_and_leaves_the_mode():
     train, _ = tastes()
     model = multvae.MultVAE(60, f=8, latent=4)

@@ -99,8 +99,23 @@ def _tastes(settings, people, country, contents, styles, rng):
 
 
 def _friendships(n: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A random symmetric graph with `mean` friends a person, without regard to taste."""
-    ends = rng.integers(0, n, (round(n * mean / 2), 2)).astype(np.int64)
+    """A symmetric graph with about `mean` friends a person, without regard to taste.
+
+    Four friends in five are of the person's circle, where nearly everybody knows everybody; the rest are
+    anybody. Without circles, friends would have no friends in common, and views of friends' posts would
+    not make two posts share viewers.
+    """
+    size = round(mean) + 1
+    order = rng.permutation(n)
+    place = np.arange(n)
+    pairs = []
+    for apart in range(1, size):
+        first = place[(place % size + apart < size) & (place + apart < n)]
+        pairs.append(np.stack([order[first], order[first + apart]], axis=1))
+    pairs = np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
+    within = pairs[rng.random(len(pairs)) < 0.8]
+    across = rng.integers(0, n, (round(0.1 * n * mean), 2))
+    ends = np.concatenate([within, across]).astype(np.int64)
     ends = ends[ends[:, 0] != ends[:, 1]]
     both = np.unique(np.concatenate([ends[:, 0] * n + ends[:, 1], ends[:, 1] * n + ends[:, 0]]))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(both // n, minlength=n))]).astype(np.int64)

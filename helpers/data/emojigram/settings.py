@@ -29,7 +29,7 @@ class Settings(BaseModel):
     taste_content: float = Field(1.5, ge=0, description="how much people differ in which content they like")
     taste_style: float = Field(1.2, ge=0, description="how much people differ in which style they like")
     attribute_taste: float = Field(1.0, ge=0, description="how much age, gender and country shift tastes")
-    friends: float = Field(8.0, ge=0, description="mean number of friends; friends do not share tastes")
+    friends: float = Field(8.0, ge=0, description="mean number of friends, in circles without common tastes")
     friend_views: float = Field(
         0.15, ge=0, le=1, description="share of views that go to friends' posts (non-visual)"
     )
