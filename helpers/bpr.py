@@ -90,6 +90,7 @@ def fit_bpr(
     seed: int = 0,
     validate: Callable[[Scorer], float] | None = None,
     every: int = 5,
+    patience: int = 4,
     threads: int = 1,
 ) -> tuple[Factors, np.ndarray]:
     """BPR-MF with item biases.
@@ -101,7 +102,8 @@ def fit_bpr(
         eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
         seed: decides initial factors, visiting order and negatives.
         validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
-            epochs, training stops when it has not risen, and the best factors are returned.
+            epochs, training stops when it has not risen `patience` times in a row, and the best factors are
+            returned. The biases learn popularity first; then nothing seems to happen until the factors set in.
         threads: 1 repeats bit for bit on one machine; more is lock-free and does not.
 
     Returns:
@@ -123,7 +125,7 @@ def fit_bpr(
     X[:, :d] = rng.normal(0, 0.1 / np.sqrt(d), (n_users, d))
     Y[:, :d] = rng.normal(0, 0.1 / np.sqrt(d), (n_items, d))
     bias = np.zeros(n_items, np.float32)
-    kernel, history, best, highest = bpr_kernel(width), [], None, -np.inf
+    kernel, history, best, highest, worse = bpr_kernel(width), [], None, -np.inf, 0
     with ThreadPoolExecutor(threads) as pool:
         for epoch in range(1, max_epochs + 1):
             users, start = visiting_plan(indptr, seed, epoch)
@@ -140,10 +142,13 @@ def fit_bpr(
                 row["validation"] = validate(dot_scorer(X[:, :d], Y[:, :d], bias))
             history.append(row)
             if "validation" in row:
-                if row["validation"] <= highest:
-                    break
-                highest = row["validation"]
-                best = (Factors(X[:, :d].copy(), Y[:, :d].copy(), history, epoch), bias.copy())
+                if row["validation"] > highest:
+                    highest, worse = row["validation"], 0
+                    best = (Factors(X[:, :d].copy(), Y[:, :d].copy(), history, epoch), bias.copy())
+                else:
+                    worse += 1
+                    if worse == patience:
+                        break
     _check(X, Y, len(history), eta)
     last = Factors(np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(Y[:, :d]), history, len(history))
     return best or (last, bias)

@@ -37,13 +37,20 @@ class Factors:
     history: list[dict] = field(default_factory=list)
     best_epoch: int = 0
 
-    def predict(self, user: np.ndarray, item: np.ndarray, block: int = 1 << 16) -> np.ndarray:
-        """float32[n]: V̂_ij = y_iᵀ x_j for the pairs, `block` at a time to bound memory."""
-        parts = [
-            np.einsum("nd,nd->n", self.X[user[t : t + block]], self.Y[item[t : t + block]])
-            for t in range(0, len(user), block)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+    def predict(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """float32[n]: V̂_ij = y_iᵀ x_j for the pairs."""
+        return _products(self.X, self.Y, np.asarray(user, np.int32), np.asarray(item, np.int32))
+
+
+@numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
+def _products(X, Y, user, item):
+    result = np.empty(len(user), np.float32)
+    for t in range(len(user)):
+        x, y, total = X[user[t]], Y[item[t]], np.float32(0)
+        for k in range(len(x)):
+            total += x[k] * y[k]
+        result[t] = total
+    return result
 
 
 @lru_cache

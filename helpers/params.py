@@ -109,6 +109,12 @@ RULES = {
     "d_grid": count("latent sizes to choose from"),
     "lam": not_negative("weight λ of the penalty"),
     "lam_grid": not_negative("weights λ to choose from"),
+    "entries_share": share("share of the known entries of V for training"),
+    "interactions_held": share("share of the views held out for AUC"),
+    "trials": count("settings that each recommender may try"),
+    "cf_epochs": count("passes of a recommender over the views, at most"),
+    "f": count("width of the item vectors Q"),
+    "items_held": share("share of items held out in notebook 08"),
     # 04 neighbours
     "k": count("neighbours that count"),
     "ranks": count("neighbours in the curves by rank"),
