@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = [
-    m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in ("common", "__main__")
-]
+NOT_RUN = ("common", "crowds", "__main__")
+NAMES = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in NOT_RUN]
 
 
 def main(chosen: list[str]) -> int:

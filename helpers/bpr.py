@@ -103,7 +103,7 @@ def fit_bpr(
         seed: decides initial factors, visiting order and negatives.
         validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
             epochs, training stops when it has not risen `patience` times in a row, and the best factors are
-            returned. The biases learn popularity first; then nothing seems to happen until the factors set in.
+            returned. The biases learn popularity first; then little happens until the factors set in.
         threads: 1 repeats bit for bit on one machine; more is lock-free and does not.
 
     Returns:

@@ -113,7 +113,7 @@ def parts_of(indptr: np.ndarray, users: np.ndarray, threads: int) -> list[np.nda
     """
     if threads == 1:
         return [users]
-    done, n = np.cumsum(np.diff(indptr)[users]), 8 * threads
+    done, n = np.cumsum(np.diff(indptr)[users]), 4 * threads
     return np.split(users, np.searchsorted(done, done[-1] * np.arange(1, n) / n))
 
 

@@ -110,6 +110,7 @@ RULES = {
     "lam": not_negative("weight λ of the penalty"),
     "lam_grid": not_negative("weights λ to choose from"),
     "entries_share": share("share of the known entries of V for training"),
+    "copies": count("how often the crowd is repeated where time is measured"),
     "interactions_held": share("share of the views held out for AUC"),
     "trials": count("settings that each recommender may try"),
     "cf_epochs": count("passes of a recommender over the views, at most"),

@@ -102,8 +102,10 @@ class FileImages:
         except (FileNotFoundError, KeyError):
             raise BadInput(f"{self.source}: no picture named {name}") from None
         except (UnidentifiedImageError, OSError) as error:
+            # Pillow's message for an unknown format shows an object of this process, which helps nobody
+            reason = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
             raise BadInput(
-                f"{self.source}: {name} is not a readable picture ({error}); replace or remove it"
+                f"{self.source}: {name} is not a readable picture ({reason}); replace or remove it"
             ) from None
 
     def __getitem__(self, rows) -> np.ndarray:
