@@ -55,11 +55,11 @@ def csr(lists):
     return indptr, np.array([i for x in lists for i in x], np.int32)
 
 
-@given(seed=st.integers(0, 10**6), levels=st.integers(1, 30), block=st.integers(1, 12))
+@given(seed=st.integers(0, 10**6), levels=st.integers(1, 80), block=st.integers(1, 12))
 @settings(max_examples=40, deadline=None)
 def test_auc_equals_brute_force_with_ties(seed, levels, block):
     rng = np.random.default_rng(seed)
-    n_users, n_items = 10, 15
+    n_users, n_items = 10, 60
     drawn = [rng.permutation(n_items)[: rng.integers(0, n_items + 1)] for _ in range(n_users)]
     cuts = [rng.integers(0, len(x) + 1) for x in drawn]
     train = [np.sort(x[:c]) for x, c in zip(drawn, cuts, strict=True)]
