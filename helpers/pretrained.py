@@ -102,7 +102,7 @@ def features(
 def cached_features(
     pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device
 ) -> np.ndarray:
-    """`features`, kept in the cache folder for as long as weights, pictures, rows and resolution are the same."""
+    """`features`, kept in the cache folder until the weights, pictures, rows or resolution change."""
     key = [pretrained.name, pretrained.weights, identity(store), resolution, list(pretrained.widths)]
     key += [torch.__version__, hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
