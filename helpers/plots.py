@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image
 from cycler import cycler
 from IPython.display import Image
 
@@ -117,3 +118,24 @@ def word_cloud(words: Sequence[str], weights: np.ndarray, axis, lines: int = 6) 
             text.remove()
             return
         x += width + 0.03
+
+
+def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640) -> Image:
+    """Pictures at their places on a two-dimensional map, to display.
+
+    Args:
+        position: float (B, 2); the map is scaled to its extent.
+        images: uint8 (B, S, S, 3), pasted at a third of their size at most, later ones on top.
+        side: side of the map in pixels.
+    """
+    step = max(1, round(images.shape[1] / 24))
+    small = images[:, ::step, ::step]
+    edge = small.shape[1]
+    low, high = position.min(axis=0), position.max(axis=0)
+    place = ((position - low) / np.where(high > low, high - low, 1) * (side - edge)).astype(int)
+    canvas = np.full((side, side, 3), 255, np.uint8)
+    for (x, y), image in zip(place, small, strict=True):
+        canvas[y : y + edge, x : x + edge] = image
+    encoded = io.BytesIO()
+    PIL.Image.fromarray(canvas).save(encoded, format="jpeg", quality=85)
+    return Image(encoded.getvalue(), format="jpeg")
