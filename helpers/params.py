@@ -121,4 +121,14 @@ RULES = {
     "ranks": count("neighbours in the curves by rank"),
     "map_items": count("pictures on a two-dimensional map", least=5),
     "perplexity": positive("of t-SNE: about the number of neighbours that a point attends to"),
+    # 05 pseudo classes
+    "class_grid": count("numbers K of pseudo classes to choose from", least=2),
+    "held_share": share("share of tr that is held out to choose with"),
+    "crop": count("side in pixels of the crops that a network sees", least=24),
+    "width": positive("channels of a network, as a share of the original's"),
+    "optimiser": one_of("sgd", "adamw", meaning="how weights follow gradients"),
+    "search_epochs": count("passes of each trial while a setting is chosen"),
+    "lr_grid": positive("learning rates to choose from"),
+    "pretrained": anything("a network trained on ImageNet: efficientnet-lite0, or one of torchvision"),
+    "resolutions": count("sides in pixels to choose from for the network trained on ImageNet", least=32),
 }
