@@ -49,10 +49,10 @@ def with_dense(train, n_items):
 
 def main() -> None:
     options = parser(__doc__.splitlines()[0], users=20_000, items=10_000, views=40, threads=2).parse_args()
-    torch.set_num_threads(options.threads)
     n_users, n_items = options.users, options.items
     user, item = crowds.views(n_users, n_items, options.views)
     train, cpu = to_csr(user, item, n_users), torch.device("cpu")
+    torch.set_num_threads(options.threads)  # after numba's parallel kernels, which set it to all cores
     runs = {
         "ours": lambda: multvae.fit(train, n_items, cpu, batch=BATCH, max_epochs=1),
         "dense torch": lambda: with_dense(train, n_items),

@@ -1,12 +1,7 @@
 """One thread for the networks of the tests."""
 
-import numba
 import pytest
 import torch
-
-# numba's OpenMP layer sets the number of OpenMP threads when its first parallel kernel runs, and those are
-# PyTorch's threads as well: it would undo `torch.set_num_threads`
-numba.config.THREADING_LAYER = "workqueue"
 
 
 @pytest.fixture(autouse=True, scope="session")
