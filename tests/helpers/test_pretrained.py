@@ -130,17 +130,20 @@ def test_a_failed_download_names_the_remedy(monkeypatch):
         pretrained.load("alexnet")
 
 
-@pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("alexnet", 4096), ("googlenet", 1024)])
-def test_networks_of_torchvision_by_name(monkeypatch, store, name, width):
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [("resnet18", {"head": 512}), ("alexnet", {"fc6": 4096, "fc7": 4096}), ("googlenet", {"head": 1024})],
+)
+def test_networks_of_torchvision_by_name(monkeypatch, store, name, widths):
     torch.manual_seed(0)
     options = {"init_weights": False} if name == "googlenet" else {}
     original = torchvision.models.get_model(name, weights=None, **options).eval()
     state = original.state_dict()
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: state)
     network = pretrained.load(name)
-    assert network.widths == {"head": width}
+    assert network.widths == widths
     found = pretrained.features(network, store, np.arange(3), 96, CPU)
-    assert found.shape == (3, width)
+    assert found.shape == (3, sum(widths.values()))
     images = torch.from_numpy(store[np.arange(3)]).permute(0, 3, 1, 2).float() / 255
     usual = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     mean, std = (torch.tensor(v)[:, None, None] for v in (usual.mean, usual.std))
@@ -151,4 +154,8 @@ def test_networks_of_torchvision_by_name(monkeypatch, store, name, width):
         original.transform_input = True
     with torch.inference_mode():
         original((pretrained.resized(images * 255, 96) / 255 - mean) / std)
-    assert np.allclose(found, seen[0].numpy(), atol=1e-3)
+    last_layer = network.layer(found, list(widths)[-1])
+    assert np.allclose(last_layer, seen[0].numpy(), atol=1e-3)
+    if name == "alexnet":
+        fc7 = torch.relu(original.classifier[4](torch.from_numpy(network.layer(found, "fc6"))))
+        assert np.allclose(last_layer, fc7.detach().numpy(), atol=1e-3)

@@ -150,7 +150,7 @@ ON = {"taste_content": 2.5, "taste_style": 2.0, "attribute_taste": 0.0, "friend_
 def advantage(tastes):
     """Measure 1 of the learnt feature minus that of random retrieval and of random weights, over queries."""
     network = load(
-        "emojigram", posts=900, users=500, views_per_user=60.0, image_size=32, contents=8,
+        "emojigram", posts=700, users=500, views_per_user=60.0, image_size=32, contents=8,
         drawings_per_content=3, seed=1, **tastes,
     )  # fmt: skip
     user, item = filtering.unique_views(network.views)
@@ -172,7 +172,7 @@ def advantage(tastes):
         return experiment.retrieve(features, te, tr, 20).common.mean(axis=1)
 
     untrained = measured(extract(cnn.features, network.images, everything, 28, CPU))
-    recipe = Recipe(epochs=10, lr=1e-3, optimiser="adamw")
+    recipe = Recipe(epochs=8, lr=1e-3, optimiser="adamw")
     examples = Pictures(network.images, tr, classes, 28)
     fit(cnn, examples, nn.functional.cross_entropy, recipe, device=CPU, seed=0, log=lambda _: None)
     ours = measured(extract(cnn.features, network.images, everything, 28, CPU))
