@@ -5,11 +5,14 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from helpers.data.errors import BadInput
+from helpers.images import extract
+from helpers.networks import AlexNet
 
 
 class Clusters(NamedTuple):
@@ -79,3 +82,43 @@ def stability(partitions: Sequence[np.ndarray]) -> np.ndarray:
     Source: Hubert and Arabie 1985.
     """
     return np.array([adjusted_rand_score(a, b) for a, b in combinations(partitions, 2)])
+
+
+def embed(
+    network: AlexNet,
+    store,
+    items: np.ndarray,
+    side: int,
+    device: torch.device,
+    rows: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """FC6 and FC7 of pictures, from their central crops.
+
+    Args:
+        store: an image store.
+        items: int (M,), which pictures of the store.
+        side: of the crops, in pixels.
+        rows: compute only these of the M; the others stay 0, so that rows keep their numbers.
+
+    Returns:
+        "fc6" and "fc7", each float32 (M, units).
+    """
+    rows = np.arange(len(items)) if rows is None else rows
+    network.to(device).eval()
+    found = extract(lambda x: torch.cat([*network.layers(x).values()], 1), store, items[rows], side, device)
+    full = np.zeros((len(items), found.shape[1]), np.float32)
+    full[rows] = found
+    units = network.fc6.out_features
+    return {"fc6": full[:, :units], "fc7": full[:, units:]}
+
+
+def explained(Y: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the factors' variance that a linear function of the labels reaches on the same items (R²).
+
+    Args:
+        Y: float (M, d).
+        labels: bool (M, L), all kinds of labels side by side; L well below M, or it means nothing.
+    """
+    X = np.hstack([np.ones((len(Y), 1)), labels])
+    rest = Y - X @ np.linalg.lstsq(X, Y, rcond=None)[0]
+    return float(1 - (rest**2).sum() / ((Y - Y.mean(axis=0)) ** 2).sum())

@@ -63,6 +63,24 @@ class Experiment:
         owned = viewed_by_owner(self.item, self.user, self.n_users, np.maximum(owner, 0), neighbours)
         return Retrieved(neighbours, common, owned & (owner >= 0)[:, None])
 
+    def dealt(self, queries: np.ndarray, neighbours: np.ndarray, rounds: int = 20) -> tuple:
+        """Both measures if the same lists are dealt to other queries: what a feature gets without a match.
+
+        A feature may prefer pictures with many or with few viewers, whatever the query is (hubs). Such lists
+        score above or below random pairs and have found nothing; dealt to other queries they score the same.
+
+        Args:
+            queries: int rows (Q,), at least two.
+            neighbours: int rows (Q, k).
+            rounds: how often the lists are moved on, evenly over the Q − 1 possible ways.
+
+        Returns:
+            common, owned: float64 (Q, k), means over the rounds.
+        """
+        steps = np.unique(np.linspace(1, len(queries) - 1, rounds).astype(int))
+        rounds = [self.measure(queries, np.roll(neighbours, step, axis=0)) for step in steps]
+        return tuple(np.mean([getattr(r, name) for r in rounds], axis=0) for name in ("common", "owned"))
+
     def with_owner(self, queries: np.ndarray) -> np.ndarray:
         """bool (Q,): which queries measure 2 is defined for."""
         return self.owner[queries] >= 0

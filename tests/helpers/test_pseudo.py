@@ -1,20 +1,15 @@
-"""Pseudo classes against brute force; the retrieval experiment against loops; the claim's two controls."""
+"""Pseudo classes and the network's features, against brute force."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
-from helpers import entries, factorize, filtering, negatives, pseudo, stats
-from helpers.data import load
+from helpers import pseudo
 from helpers.data.errors import BadInput
-from helpers.examples import Pictures
-from helpers.images import extract
+from helpers.images import centre_crop, normalise
 from helpers.networks import AlexNet
-from helpers.similarity import Experiment, bands, pixels
-from helpers.train import Recipe, fit
 
 CPU = torch.device("cpu")
 
@@ -81,118 +76,34 @@ def test_stability_of_unrelated_partitions_is_zero(rng):
     assert pseudo.stability([partitions[0], 9 - partitions[0]]) == 1
 
 
-@pytest.fixture
-def experiment(rng):
-    cells = rng.choice(30 * 12, 150, replace=False)
-    owner = rng.integers(-1, 12, 30).astype(np.int32)
-    return Experiment((cells // 12).astype(np.int32), (cells % 12).astype(np.int32), owner, 12)
-
-
-def test_both_measures_against_sets(experiment, rng):
-    features = rng.normal(size=(30, 5))
-    queries, base = np.arange(6), np.arange(6, 30)
-    found = experiment.retrieve(features, queries, base, 4)
-    viewers = [set(experiment.user[experiment.item == i].tolist()) for i in range(30)]
-    cosine = features @ features.T / np.outer(*[np.linalg.norm(features, axis=1)] * 2)
-    for q in queries:
-        expected = base[np.argsort(-cosine[q, base])[:4]]
-        assert found.neighbours[q].tolist() == expected.tolist()
-        for rank, i in enumerate(expected):
-            union = viewers[q] | viewers[i]
-            assert np.isclose(found.common[q, rank], len(viewers[q] & viewers[i]) / len(union))
-            assert found.owned[q, rank] == (experiment.owner[q] in viewers[i])
-    known = experiment.with_owner(queries)
-    assert np.array_equal(known, experiment.owner[:6] >= 0)
-    assert not found.owned[~known].any()
-
-
-def test_a_query_must_not_find_itself(experiment):
-    with pytest.raises(BadInput, match="in the base"):
-        experiment.retrieve(np.eye(30), np.arange(3), np.arange(2, 20), 2)
-
-
-def test_bands_hold_the_mean_and_shrink_with_queries(rng):
-    values = rng.random((400, 10)) + np.linspace(1, 0, 10)
-    ranks, mean, low, high = bands(values, rng, window=5)
-    assert ranks.tolist() == [3, 8]
-    assert np.allclose(mean, [values[:, :5].mean(), values[:, 5:].mean()])
-    assert (low < mean).all()
-    assert (mean < high).all()
-    few = bands(values[:25], rng, window=5)
-    assert (few[3] - few[2] > 2.5 * (high - low)).all()
-    # an interval of 95 %: about ± 1.96 standard errors
-    expected = 1.96 * values.reshape(400, 2, 5).mean(2).std(axis=0) / 20
-    assert np.allclose((high - low) / 2, expected, rtol=0.15)
-    with pytest.raises(BadInput, match="window 3"):
-        bands(values, rng, window=3)
-
-
-def test_pixels_are_averaged_cells_without_the_mean_picture(rng):
+def test_embedding_is_the_two_layers_of_the_central_crop(rng):
     class Store:
         size = 32
-        images = rng.integers(0, 256, (300, 32, 32, 3)).astype(np.uint8)
+        images = rng.integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)
 
         def __getitem__(self, rows):
             return self.images[rows]
 
-    store, rows = Store(), np.arange(299, -1, -1)
-    found = pixels(store, rows, side=4)
-    cell = store.images[rows, 8:16, 16:24, 1].mean(axis=(1, 2))
-    assert np.allclose(found.reshape(300, 4, 4, 3)[:, 1, 2, 1], cell - cell.mean(), atol=1e-3)
-    with pytest.raises(BadInput, match="32 pixels"):
-        pixels(store, rows, side=5)
-
-
-OFF = {"taste_content": 0.0, "taste_style": 0.0, "attribute_taste": 0.0, "friend_views": 0.0}
-ON = {"taste_content": 2.5, "taste_style": 2.0, "attribute_taste": 0.0, "friend_views": 0.0}
-
-
-def advantage(tastes):
-    """Measure 1 of the learnt feature minus that of random retrieval and of random weights, over queries."""
-    network = load(
-        "emojigram", posts=700, users=500, views_per_user=60.0, image_size=32, contents=8,
-        drawings_per_content=3, seed=1, **tastes,
-    )  # fmt: skip
-    user, item = filtering.unique_views(network.views)
-    tr, te = filtering.split_items(np.unique(item), 0.2, np.random.default_rng(0))
-    M, N = len(network.items), len(network.users)
-    no = negatives.by_ratio(user, item, M, 2, "log1p", seed=0)
-    users, items = np.concatenate([user, no[0]]), np.concatenate([item, no[1]])
-    value = np.repeat([1.0, 0.0], [len(user), len(no[0])])
-    order = np.random.default_rng(1).permutation(np.flatnonzero(np.isin(items, tr)))
-    known = entries.group(users[order], items[order], value[order], N, M)
-    Y = factorize.fit(known, 16, lam=0.06, eta=0.1, decay=0.02, max_epochs=40).Y
-    classes = torch.from_numpy(pseudo.cluster(Y[tr], 12, seed=0).classes)
     torch.manual_seed(0)
-    cnn = AlexNet(12, 28, width=0.1, dropout=0.2)
-    experiment = Experiment(item, user, np.full(M, -1, np.int32), N)
-    everything = np.arange(M)
-
-    def measured(features):
-        return experiment.retrieve(features, te, tr, 20).common.mean(axis=1)
-
-    untrained = measured(extract(cnn.features, network.images, everything, 28, CPU))
-    recipe = Recipe(epochs=8, lr=1e-3, optimiser="adamw")
-    examples = Pictures(network.images, tr, classes, 28)
-    fit(cnn, examples, nn.functional.cross_entropy, recipe, device=CPU, seed=0, log=lambda _: None)
-    ours = measured(extract(cnn.features, network.images, everything, 28, CPU))
-    random = measured(np.random.default_rng(2).normal(size=(M, 8)))
-    rng = np.random.default_rng(3)
-    return stats.bootstrap(ours - random, rng), stats.bootstrap(ours - untrained, rng), random.mean()
+    network = AlexNet(4, 24, width=0.05)
+    network.train()  # with dropout the layers would differ from call to call
+    items = np.array([7, 3, 5])
+    found = pseudo.embed(network, Store(), items, 24, CPU)
+    network.eval()
+    with torch.no_grad():
+        layers = network.layers(centre_crop(normalise(torch.from_numpy(Store.images[items])), 24))
+    for name, values in layers.items():
+        assert np.allclose(found[name], values.numpy(), atol=1e-5)
+    some = pseudo.embed(network, Store(), items, 24, CPU, rows=np.array([2, 0]))
+    assert np.allclose(some["fc6"][[0, 2]], found["fc6"][[0, 2]], atol=1e-5)
+    assert not some["fc6"][1].any()
 
 
-@pytest.mark.controls
-def test_with_tastes_the_learnt_feature_beats_random_and_random_weights(monkeypatch, tmp_path):
-    monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
-    over_random, over_untrained, level = advantage(ON)
-    assert over_random.low > 0.5 * level
-    assert over_untrained.low > 0.1 * level
-
-
-@pytest.mark.controls
-def test_without_tastes_the_learnt_feature_is_no_better_than_random(monkeypatch, tmp_path):
-    monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
-    over_random, over_untrained, level = advantage(OFF)
-    assert over_random.contains(0)
-    assert over_untrained.contains(0)
-    assert abs(over_random.mean) < 0.05 * level
+def test_explained_is_the_share_between_the_groups(rng):
+    group = np.arange(2000) % 4
+    means = rng.normal(size=(4, 3))
+    Y = means[group] + rng.normal(size=(2000, 3))
+    between = means.var(axis=0).sum()
+    assert np.isclose(pseudo.explained(Y, np.eye(4, dtype=bool)[group]), between / (between + 3), atol=0.03)
+    assert pseudo.explained(means[group], np.eye(4, dtype=bool)[group]) > 1 - 1e-9
+    assert pseudo.explained(Y, np.eye(4, dtype=bool)[rng.permutation(group)]) < 0.01
