@@ -18,6 +18,7 @@ from helpers.data.errors import BadInput
 from helpers.examples import Pictures, Vectors
 from helpers.files import replacing
 from helpers.images import centre_crop, normalise
+from helpers.parallel import World
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def fit(
     """Train in place.
 
     Every random number of an epoch follows from (seed, epoch). So a run that was stopped and resumed at an
-    epoch's end gives the same weights as one that was not.
+    epoch's end gives the same weights as one that was not. Under torchrun, with a process group initialised,
+    `recipe.batch` is the size of the batch that all processes share (`helpers.parallel`).
 
     Args:
         network: maps a batch of inputs to outputs. It ends on `device` with the weights of the best epoch
@@ -107,26 +109,29 @@ def fit(
         state.read(checkpoint, device)
     kind = precision(recipe.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
-    step = torch.compile(network) if recipe.compile else network
+    world = World.current()
+    step = world.wrap(torch.compile(network) if recipe.compile else network)
     steps = math.ceil(len(examples) / recipe.batch)
+    own = [world.rank] if world.size > 1 else []  # each process crops, mirrors and drops on its own
     while state.epoch < recipe.epochs and not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
         order = np.random.default_rng([seed, state.epoch]).permutation(len(examples))
-        generator = torch.Generator().manual_seed(hash_seed(seed, state.epoch))
+        generator = torch.Generator().manual_seed(hash_seed(seed, state.epoch, *own))
         network.train()
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(hash_seed(seed, state.epoch, "dropout"))
-            parts = [order[k : k + recipe.batch] for k in range(0, len(order), recipe.batch)]
+            torch.manual_seed(hash_seed(seed, state.epoch, "dropout", *own))
+            shares = [world.share(order[k : k + recipe.batch]) for k in range(0, len(order), recipe.batch)]
+            parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / steps)
                 with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
-                    value = loss(step(inputs), targets)
+                    value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
                 scaler.scale(value).backward()
                 scaler.step(state.optimiser)
                 scaler.update()
-                total += value.detach() * len(inputs)
-        mean = total.item() / len(examples)
+                total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
+        mean = world.sum(total).item() / len(examples) / world.size
         if not math.isfinite(mean):
             raise BadInput(
                 f"the loss is {mean} after epoch {state.epoch + 1}; try a smaller lr than {recipe.lr:g}"
@@ -134,9 +139,10 @@ def fit(
         seconds = time.perf_counter() - before
         network.eval()
         state.end_epoch(mean, None if validate is None else float(validate(network)), seconds, len(examples))
-        if checkpoint is not None:
+        if checkpoint is not None and world.first:
             state.write(checkpoint)
-        log(describe(state.history[-1], recipe.epochs))
+        if world.first:
+            log(describe(state.history[-1], recipe.epochs))
     if state.best_weights is not None:
         network.load_state_dict(state.best_weights)
     network.eval()
@@ -273,3 +279,9 @@ def predict(
         images = torch.from_numpy(store[rows[start : start + batch]]).to(device)
         out.append(network(centre_crop(normalise(images), side)).float().cpu())
     return torch.cat(out)
+
+
+if __name__ == "__main__":
+    from helpers.parallel import main
+
+    main()
