@@ -45,14 +45,14 @@ class World:
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network whose gradients are averaged over the processes; all start from the first one's weights."""
+        """The network with gradients averaged over the processes; all start from the first one's weights."""
         return network if self.size == 1 else DistributedDataParallel(network)
 
     def share(self, batch: np.ndarray) -> tuple[np.ndarray, float]:
         """This process' rows of a batch, and the weight of their mean loss.
 
-        Averaged over the processes, weight · mean loss is the mean loss of the whole batch. A process for which
-        the last batch has no row left computes one that weighs nothing, because all must take part.
+        Averaged over the processes, weight · mean loss is the mean loss of the whole batch. A process for
+        which the last batch has no row left computes one that weighs nothing, because all must take part.
         """
         mine = batch[self.rank :: self.size]
         return (mine, len(mine) * self.size / len(batch)) if len(mine) else (batch[:1], 0.0)
@@ -80,7 +80,7 @@ def training(profile: str, number: str):
 
 
 def main(argv: list[str] | None = None) -> None:
-    """`python -m helpers.train PROFILE NOTEBOOK`, alone or under torchrun; writes `alexnet_again.safetensors`."""
+    """`python -m helpers.train PROFILE NOTEBOOK`, alone or under torchrun: writes `alexnet_again`."""
     from helpers.data.collection import Collection
     from helpers.examples import Pictures
     from helpers.networks import AlexNet

@@ -92,5 +92,5 @@ def test_two_processes_train_the_network_of_one(outputs):
 
 
 def test_without_the_notebook_the_command_that_makes_its_inputs_is_named(outputs):
-    with pytest.raises(BadInput, match="helpers.run tiny --only 06"):
+    with pytest.raises(BadInput, match="tiny --only 06"):
         training("tiny", "06")
