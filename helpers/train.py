@@ -36,6 +36,7 @@ class Recipe:
         warmup: epochs during which the learning rate grows from zero.
         least_epochs: see "plateau".
         patience: stop after so many epochs without a new best validation error; None trains to the end.
+        validate_every: epochs from one validation to the next.
         precision: "auto" (bf16 on a GPU that computes in it, else float32), "float32", "bf16" or "fp16".
         compile: use torch.compile; it gains nothing on the CPU and costs up to a minute to warm up.
     """
@@ -50,6 +51,7 @@ class Recipe:
     warmup: float = 0.5
     least_epochs: int = 10
     patience: int | None = None
+    validate_every: int = 1
     precision: str = "auto"
     compile: bool = False
 
@@ -62,7 +64,7 @@ class Recipe:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise BadInput(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}")
-        for name in ("epochs", "batch", "lr"):
+        for name in ("epochs", "batch", "lr", "validate_every"):
             if not getattr(self, name) > 0:
                 raise BadInput(f"{name} is {getattr(self, name)}, expected more than 0")
 
@@ -97,7 +99,7 @@ def fit(
         log: called with one line an epoch.
 
     Returns:
-        One dict per epoch: epoch, lr, loss, validation (None without `validate`), seconds, per_second.
+        One dict per epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
 
     Raises:
         BadInput: the loss is no longer finite, or the checkpoint belongs to another run.
@@ -138,7 +140,8 @@ def fit(
             )
         seconds = time.perf_counter() - before
         network.eval()
-        state.end_epoch(mean, None if validate is None else float(validate(network)), seconds, len(examples))
+        due = validate is not None and (state.epoch + 1) % recipe.validate_every == 0
+        state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
         if checkpoint is not None and world.first:
             state.write(checkpoint)
         if world.first:
@@ -195,7 +198,8 @@ class _State:
             group["lr"] = lr
 
     def end_epoch(self, loss: float, validation: float | None, seconds: float, examples: int) -> None:
-        previous = self.history[-1]["validation"] if self.history else None
+        known = [row["validation"] for row in self.history if row["validation"] is not None]
+        previous = known[-1] if known else None
         self.history.append(
             {
                 "epoch": self.epoch + 1,
