@@ -33,7 +33,7 @@ def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
 
     Args:
         outputs: float (B, K), h_iᵀ f_j for all tags i.
-        tags: int64 (B,), the tag drawn for each picture (`tagging.Drawn`).
+        tags: int64 (B,), the tag drawn for each picture (`bags.Drawn`).
 
     Source: Veit et al. 2018, equation 1.
     """
