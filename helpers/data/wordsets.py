@@ -1,0 +1,258 @@
+"""Words that people have judged: similarity of pairs, analogies, dictionaries. Read in their public formats.
+
+WordSim-353, SimLex-999 and the analogies come with the package `gensim`, the names of emoji in several
+languages with the package `emoji`. MEN and the FreeDict dictionary are found in the folder `wordsim` of the
+data folder where the user has put them; `SOURCES` says from where.
+"""
+
+import gzip
+import io
+import math
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import emoji
+import pandas as pd
+from gensim.test.utils import datapath
+
+from helpers.data.errors import BadInput
+from helpers.paths import data
+
+# where each set is published, for those that no package brings
+SOURCES = {
+    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): put EN-MEN-TR-3k.txt or"
+    " MEN_dataset_natural_form_full into the folder wordsim of your data folder",
+    "FreeDict": "the English-French dictionary of freedict.org: put the Debian package"
+    " dict-freedict-eng-fra_*.deb, or freedict-eng-fra.index and .dict.dz, into the folder wordsim of your"
+    " data folder",
+}
+INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
+MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
+LARGEST = 64 * 2**20  # bytes of a dictionary's file, so that a small archive cannot fill the memory
+DIGITS = {c: k for k, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
+
+
+def word_pairs(name: str, folder: Path | None = None) -> pd.DataFrame | None:
+    """Pairs of English words with the similarity that people gave them.
+
+    Args:
+        name: "MEN", "WordSim-353" or "SimLex-999".
+        folder: where MEN lies; default `wordsim` in the data folder.
+
+    Returns:
+        first, second (lower case), score (higher is more similar; each set has its own scale). None where
+        the set is not there.
+
+    Raises:
+        BadInput: unknown name, or a line that is no pair with a number.
+    """
+    if name in INSTALLED:
+        return read_pairs(Path(datapath(INSTALLED[name])))
+    if name != "MEN":
+        raise BadInput(f"word pairs {name!r} are unknown; choose MEN, {' or '.join(INSTALLED)}")
+    file = _first(folder, MEN_FILES)
+    return None if file is None else read_pairs(file)
+
+
+def read_pairs(file: Path) -> pd.DataFrame:
+    """One pair a line, "word word number", separated by tabs or spaces; lines with '#' are comments."""
+    rows = []
+    for number, line in _lines(file):
+        if not line.strip() or line.startswith("#"):
+            continue
+        parts = line.split()
+        try:
+            first, second, score = parts[0], parts[1], float(parts[2])
+            if len(parts) != 3 or not math.isfinite(score):
+                raise ValueError
+        except (ValueError, IndexError):
+            raise BadInput(
+                f"{file}, line {number}: {line.strip()[:60]!r}, expected two words and a number; correct or"
+                " remove the line"
+            ) from None
+        rows.append((first.lower(), second.lower(), score))
+    if not rows:
+        raise BadInput(f"{file}: the file holds no pairs; download it again")
+    return pd.DataFrame(rows, columns=["first", "second", "score"])
+
+
+def analogies(file: Path | None = None) -> pd.DataFrame:
+    """Questions "a is to b as c is to d" of Mikolov et al. 2013 (`questions-words.txt`).
+
+    Args:
+        file: default the copy that gensim installs.
+
+    Returns:
+        section, a, b, c, d (lower case), syntactic (bool: the sections whose names begin with "gram").
+    """
+    file = Path(datapath("questions-words.txt")) if file is None else file
+    rows, section = [], None
+    for number, line in _lines(file):
+        if line.startswith(":"):
+            section = line[1:].strip()
+        elif line.strip():
+            words = line.lower().split()
+            if len(words) != 4 or section is None:
+                raise BadInput(
+                    f"{file}, line {number}: {line.strip()[:60]!r}, expected four words below a line"
+                    " `: section`; correct or remove the line"
+                )
+            rows.append((section, *words))
+    if not rows:
+        raise BadInput(f"{file}: the file holds no questions; download it again")
+    frame = pd.DataFrame(rows, columns=["section", "a", "b", "c", "d"])
+    return frame.assign(syntactic=frame["section"].str.startswith("gram"))
+
+
+def emoji_names(first: str = "en", second: str = "fr") -> pd.DataFrame:
+    """What the same emoji is called in two languages (Unicode's translations, from the package `emoji`).
+
+    Returns:
+        character, first, second: names in words separated by spaces; emoji without both names are left out.
+
+    Raises:
+        BadInput: a language that the package does not have.
+    """
+    for language in (first, second):
+        if language not in emoji.LANGUAGES:
+            raise BadInput(
+                f"emoji names: language {language!r}; choose from {', '.join(sorted(emoji.LANGUAGES))}"
+            )
+        emoji.config.load_language(language)
+    rows = [
+        (character, *(about[language].strip(":").replace("_", " ") for language in (first, second)))
+        for character, about in emoji.EMOJI_DATA.items()
+        if first in about and second in about
+    ]
+    return pd.DataFrame(rows, columns=["character", "first", "second"])
+
+
+def freedict(folder: Path | None = None) -> pd.DataFrame | None:
+    """The English–French dictionary of FreeDict, single words only.
+
+    It is read from the Debian package, or from the .index and .dict.dz inside of it. Nothing is unpacked to
+    disk.
+
+    Returns:
+        english, french (lower case): one row per translation. None where the dictionary is not there.
+
+    Raises:
+        BadInput: a damaged or unusual file.
+    """
+    found = _first(folder, ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index"))
+    if found is None:
+        return None
+    if found.suffix == ".deb":
+        index, text = deb_members(found, ("freedict-eng-fra.index", "freedict-eng-fra.dict.dz"))
+    else:
+        packed = found.with_suffix(".dict.dz")
+        if not packed.is_file():
+            raise BadInput(f"{packed}: missing beside {found.name}")
+        index, text = found.read_bytes(), packed.read_bytes()
+    rows = [
+        (head, meaning)
+        for head, entry in dictd_entries(index, gunzipped(text, found), found)
+        for meaning in meanings(entry)
+        if len(head.split()) == 1 and len(meaning.split()) == 1
+    ]
+    frame = pd.DataFrame(rows, columns=["english", "french"])
+    return frame.apply(lambda column: column.str.lower()).drop_duplicates(ignore_index=True)
+
+
+def meanings(entry: str) -> list[str]:
+    """The translations of one entry: lines "1. this, that" below the line of the headword."""
+    lines = [re.sub(r"^\d+\.\s*", "", line.strip()) for line in entry.splitlines()[1:]]
+    parts = [part.strip() for line in lines for part in re.sub(r"\([^)]*\)", " ", line).split(",")]
+    return [part for part in parts if part]
+
+
+def dictd_entries(index: bytes, text: bytes, where: Path) -> Iterator[tuple[str, str]]:
+    """Headword and entry of a dictd database: an index of "word, offset, length" into one long text.
+
+    Numbers are written in base 64 with the digits A–Z, a–z, 0–9, + and /. Headwords that begin with "00"
+    describe the database and are left out.
+    """
+    for number, line in enumerate(index.decode("utf-8", errors="replace").splitlines(), start=1):
+        parts = line.split("\t")
+        try:
+            head, start, length = parts[0], _number(parts[1]), _number(parts[2])
+            entry = text[start : start + length]
+            if len(entry) != length:
+                raise ValueError
+        except (KeyError, IndexError, ValueError):
+            raise BadInput(
+                f"{where}: line {number} of the index, {line[:60]!r}, names no place in the dictionary;"
+                " download it again"
+            ) from None
+        if not head.startswith("00"):
+            yield head.strip(), entry.decode("utf-8", errors="replace")
+
+
+def _number(text: str) -> int:
+    value = 0
+    for digit in text:
+        value = 64 * value + DIGITS[digit]
+    return value
+
+
+def gunzipped(content: bytes, where: Path) -> bytes:
+    """A .dz or .gz file's content, at most `LARGEST` bytes."""
+    try:
+        with gzip.open(io.BytesIO(content)) as stream:
+            text = stream.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{where}: its dictionary cannot be unpacked ({error}); download it again") from None
+    if len(text) > LARGEST:
+        raise BadInput(f"{where}: its dictionary is larger than {LARGEST >> 20} MB; this is another file")
+    return text
+
+
+def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
+    """The content of files inside a Debian package, by their plain names, read into memory.
+
+    A .deb is an `ar` archive (headers of 60 bytes) whose member data.tar.* holds the files.
+    """
+    content, position, found = file.read_bytes(), 8, {}
+    if content[:8] != b"!<arch>\n":
+        raise BadInput(f"{file}: not a Debian package (no ar archive); download it again")
+    while position + 60 <= len(content):
+        header = content[position : position + 60]
+        size = header[48:58].decode("ascii", errors="replace").strip()
+        if header[58:] != b"`\n" or not size.isascii() or not size.isdigit():
+            raise BadInput(f"{file}: damaged at byte {position}; download it again")
+        body = content[position + 60 : position + 60 + int(size)]
+        if header[:16].startswith(b"data.tar"):
+            found = _tar_members(file, body, names)
+        position += 60 + int(size) + int(size) % 2
+    if missing := [name for name in names if name not in found]:
+        raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
+    return [found[name] for name in names]
+
+
+def _tar_members(file: Path, body: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                if member.isfile() and name in names and member.size <= LARGEST:
+                    found[name] = archive.extractfile(member).read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{file}: data.tar cannot be read ({error}); download the package again") from None
+    return found
+
+
+def _first(folder: Path | None, names: tuple[str, ...]) -> Path | None:
+    folder = data() / "wordsim" if folder is None else Path(folder)
+    return next((f for name in names for f in sorted(folder.glob(name)) if f.is_file()), None)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file}: not utf-8 text ({error.reason} at byte {error.start})") from None
+    return enumerate(text.splitlines(), start=1)
