@@ -128,7 +128,7 @@ def evaluate(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> float:
 
 
 def rotated(X: np.ndarray) -> np.ndarray:
-    """The same items with n instead of d > n coordinates: all dot products stay, so every linear model with an
+    """The same items with n instead of d > n coordinates: dot products stay, so every linear model with an
     L2 penalty gives the same scores, and sooner. X: float32 (n, d) -> float32 (n, min(n, d)).
     """
     if X.shape[1] <= len(X):
@@ -161,16 +161,26 @@ def validated(
 
 
 def choose(
-    options: Mapping[str, Sequence[np.ndarray]], data: LabelledSet, split: Split, kind: str,
+    options: Mapping[str, Mapping[str, Sequence[np.ndarray]]], data: LabelledSet, split: Split, kind: str,
     grid: Sequence[float], seed: int = 0,
-) -> str:  # fmt: skip
-    """The feature (name -> blocks) that does best on the validation items, each at its best strength."""
+) -> tuple[dict[str, Sequence[np.ndarray]], dict[str, str]]:  # fmt: skip
+    """For each feature the setting (layer, resolution) that is best on validation items, each at its best C.
+
+    Args:
+        options: feature -> setting -> blocks.
+
+    Returns:
+        feature -> blocks, and feature -> name of the setting.
+    """
+    taken = {}
     with threadpool_limits(1):
-        found = {}
-        for name, blocks in options.items():
-            X, dots = prepared(blocks, data, split.learn, kind)
-            found[name] = validated(X, data, split, kind, grid, seed, dots)[1]
-    return max(found, key=found.get)
+        for feature, settings in options.items():
+            found = dict.fromkeys(settings, 0.0)
+            for setting, blocks in settings.items() if len(settings) > 1 else []:
+                X, dots = prepared(blocks, data, split.learn, kind)
+                found[setting] = validated(X, data, split, kind, grid, seed, dots)[1]
+            taken[feature] = max(found, key=found.get)
+    return {feature: options[feature][setting] for feature, setting in taken.items()}, taken
 
 
 def probe(

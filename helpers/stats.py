@@ -97,6 +97,20 @@ def corrected_interval(
     return Interval(mean, mean - half, mean + half)
 
 
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's interval of a mean over few independent values, for example over seeds.
+
+    Raises:
+        BadInput: fewer than two values.
+    """
+    values = np.asarray(values, np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise BadInput(f"mean_interval: {len(values)} values; at least two finite ones are needed")
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return Interval(mean, mean - half, mean + half)
+
+
 def paired_test(a: Sequence[float], b: Sequence[float]) -> Paired:
     """Two-sided paired t-test of two methods over the same seeds (or folds).
 
