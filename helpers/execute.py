@@ -16,7 +16,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill import PapermillExecutionError, execute_notebook
 
-from helpers import artefacts, notebooks, paths, provenance, report, results
+from helpers import artefacts, notebooks, paths, provenance, report, results, rows
 from helpers.data.errors import BadInput
 from helpers.plan import Job
 from helpers.run import DONE
@@ -101,7 +101,7 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
     Returns:
         0, or 1 after a failure.
     """
-    rows, failure = [], None
+    table, failure = [], None
     started, clock = datetime.now(UTC), time.perf_counter()
     width = max(len(job.file.stem) for job in jobs)
     for job in jobs:
@@ -128,20 +128,21 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
                 "seconds": round(time.perf_counter() - before, 2),
                 "error": str(error),
             }
-        rows.append(row)
+        table.append(row)
         memory = f"{row['peak_mb']:6.0f} MB" if row["peak_mb"] is not None else ""
         print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}", flush=True)
         if failure:
             break
-    index = write_summary(jobs[0].profile, rows, started, time.perf_counter() - clock)
+    index = write_summary(jobs[0].profile, table, started, time.perf_counter() - clock)
     if failure:
         print(f"error: {failure}\nkept for inspection: {job.failed}", file=sys.stderr)
         return 1
+    print(rows.printed(artefacts.read_json(index.parent / "scoreboard.json")["claims"]))
     print(f"report: {index}")
     return 0
 
 
-def write_summary(profile: str, rows: list[dict], started: datetime, seconds: float) -> Path:
+def write_summary(profile: str, table: list[dict], started: datetime, seconds: float) -> Path:
     """Write the profile's run.json, scoreboard.json and index.html; returns the last."""
     folder = paths.outputs() / profile
     summary = {
@@ -151,7 +152,7 @@ def write_summary(profile: str, rows: list[dict], started: datetime, seconds: fl
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "platform": provenance.machine(),
-        "notebooks": rows,
+        "notebooks": table,
     }
     artefacts.write_json(folder / "run.json", summary)
     results.write_scoreboard(profile)

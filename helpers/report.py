@@ -12,7 +12,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from helpers import notebooks
+from helpers import notebooks, rows
 from helpers.artefacts import read_json
 from helpers.data.errors import BadInput
 from helpers.files import replacing
@@ -155,11 +155,15 @@ def write_index(folder: Path) -> Path:
     """Write `index.html` of a profile from the JSON files in its folder."""
     summary = read_json(folder / "run.json")
     claims = read_json(folder / "scoreboard.json")["claims"]
+    places: dict[str, list] = {}
     for claim in claims:
-        claim["number"] = number_of(claim["notebook"])
-        claim["link"] = f"{claim['number']}/{claim['notebook']}.html"
-    claims.sort(key=lambda c: ("FVBJD".index(c["id"][0]), int(re.search(r"\d+", c["id"])[0]), c["id"]))
-    rows = _notebook_rows(folder, summary["notebooks"])
+        name, number = claim["notebook"], number_of(claim["notebook"])
+        if name not in places:
+            executed = folder / number / f"{name}.ipynb"
+            places[name] = notebooks.read(executed).cells if executed.is_file() else []
+        claim["link"] = f"{number}/{name}.html{anchor(places[name], claim['id'])}"
+    board = rows.by_row(claims)
+    table = _notebook_rows(folder, summary["notebooks"])
     page = (
         _environment()
         .get_template("index.html.j2")
@@ -172,9 +176,11 @@ def write_index(folder: Path) -> Path:
             failure=next((row["error"] for row in summary["notebooks"] if row["status"] == "failed"), None),
             simulated=any(claim["simulated"] for claim in claims),
             counts=[(verdict, sum(c["verdict"] == verdict for c in claims)) for verdict in VERDICTS],
-            claims=claims,
-            notebooks=rows,
-            total=sum(row["seconds"] or 0 for row in rows),
+            papers=[(k, title, [r for r in board if r.id[0] == k]) for k, title in rows.PAPERS.items()],
+            claimed=sum(bool(row.claims) for row in board),
+            listed=len(board),
+            notebooks=table,
+            total=sum(row["seconds"] or 0 for row in table),
             style=_style(),
         )
     )
@@ -182,24 +188,35 @@ def write_index(folder: Path) -> Path:
     return folder / "index.html"
 
 
+def anchor(cells, claim: str) -> str:
+    """Where a claim is shown in a notebook's page: "#cell-id=…" of the table that follows its name, or ""."""
+    named = False
+    for cell in cells:
+        source = cell.source if cell.cell_type == "code" else ""
+        named = named or re.search(rf"""["']{claim}["']""", source) is not None
+        if named and "comparison(" in source and "id" in cell:
+            return f"#cell-id={cell['id']}"
+    return ""
+
+
 def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
     """A row per notebook: those of the latest command, and those that only an earlier one ran."""
-    rows = {row["name"]: dict(row) for row in latest}
+    table = {row["name"]: dict(row) for row in latest}
     for file in sorted(f for f in folder.glob("*/run.json") if re.fullmatch(NUMBER, f.parent.name)):
         about = read_json(file)
         earlier = {"name": about["notebook"], "status": "earlier"}
-        row = rows.setdefault(about["notebook"], earlier)
+        row = table.setdefault(about["notebook"], earlier)
         row |= {name: about[name] for name in ("seconds", "peak_mb", "seed")}
         row["metrics"] = f"{number_of(about['notebook'])}/metrics.json"
-    longest = max((row["seconds"] or 0 for row in rows.values()), default=0)
-    for name, row in rows.items():
+    longest = max((row["seconds"] or 0 for row in table.values()), default=0)
+    for name, row in table.items():
         row.setdefault("seed", None)
         for suffix in (".html", ".failed.ipynb"):
             if (folder / number_of(name) / f"{name}{suffix}").is_file():
                 row["link"] = f"{number_of(name)}/{name}{suffix}"
                 break
         row["share"] = round(100 * row["seconds"] / longest, 1) if row["seconds"] and longest else 0
-    return [rows[name] for name in sorted(rows)]
+    return [table[name] for name in sorted(table)]
 
 
 def _environment() -> Environment:

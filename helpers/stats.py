@@ -87,6 +87,48 @@ def interval(value: float, resampled: np.ndarray, level: float = 0.95) -> Interv
     return Interval(value, float(low), float(high))
 
 
+def corrected_interval(
+    differences: Sequence[float], n_train: int, n_test: int, level: float = 0.95
+) -> Interval:
+    """Interval of a mean difference over random splits into training and test.
+
+    Splits of the same items overlap, so their values are not independent and the plain variance of the mean,
+    s² / R, is far too small: it becomes s² · (1 / R + n_test / n_train), with R − 1 degrees of freedom.
+
+    Args:
+        differences: float[R], one difference a split.
+        n_train, n_test: items of each split.
+
+    Raises:
+        BadInput: fewer than two splits.
+
+    Source: Nadeau and Bengio 2003, section 3 (the corrected resampled t-test).
+    """
+    values = np.asarray(differences, np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise BadInput(
+            f"corrected_interval: {len(values)} splits; at least two finite differences are needed"
+        )
+    scale = np.sqrt(values.var(ddof=1) * (1 / len(values) + n_test / n_train))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * scale)
+    mean = float(values.mean())
+    return Interval(mean, mean - half, mean + half)
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's interval of a mean over few independent values, for example over seeds.
+
+    Raises:
+        BadInput: fewer than two values.
+    """
+    values = np.asarray(values, np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise BadInput(f"mean_interval: {len(values)} values; at least two finite ones are needed")
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return Interval(mean, mean - half, mean + half)
+
+
 def paired_test(a: Sequence[float], b: Sequence[float]) -> Paired:
     """Two-sided paired t-test of two methods over the same seeds (or folds).
 

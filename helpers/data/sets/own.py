@@ -1,0 +1,71 @@
+"""The sets that need no download: the labels of a collection, and scikit-learn's digits."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from helpers.data.collection import Collection
+from helpers.data.images import ArrayImages
+from helpers.data.pictures import keep_array
+from helpers.data.sets.shape import ACCURACY, PRECISION, LabelledSet
+from helpers.neighbours import label_matrix
+from helpers.paths import cache
+
+KINDS = ("style", "content", "group", "subgroup", "genre")
+
+
+def own_sets(collection: Collection, items: np.ndarray, least: int = 10) -> dict[str, LabelledSet]:
+    """A set for each kind of label that a collection has: style, content, group, subgroup, genre.
+
+    Where pictures carry several labels of a kind (genres), it is measured class by class.
+
+    Args:
+        items: int (n,), ascending, the items to take.
+        least: classes with fewer of these items are left out, and items without a class that is left.
+    """
+    found = {}
+    kinds = set(collection.labels["kind"].unique())
+    for kind in [k for k in KINDS if k in kinds]:
+        chosen = collection.labels[collection.labels["kind"] == kind]
+        names = np.array(sorted(chosen["label"].unique()), dtype=str)
+        labels = label_matrix(collection.labels, kind, len(collection.items))[items]
+        large = labels.sum(axis=0) >= least
+        # "group" only repeats "content" at a coarser level where both exist
+        if large.sum() < 2 or (kind == "group" and "content" in kinds):
+            continue
+        labels = labels[:, large]
+        keep = np.flatnonzero(labels.any(axis=1))
+        measure = ACCURACY if labels.sum(axis=1).max() == 1 else PRECISION
+        found[kind] = LabelledSet(
+            kind, labels[keep], names[large].tolist(), items[keep].astype(np.int64),
+            lambda size: collection.images, np.full(len(keep), "", dtype="<U10"),
+            measure=measure, listed=len(keep),
+        )  # fmt: skip
+    return found
+
+
+def digits(cache_folder: Path | None = None) -> LabelledSet:
+    """1,797 handwritten digits of 8 x 8 pixels, which scikit-learn brings (Alpaydin and Kaynak 1998).
+
+    Args:
+        cache_folder: where the enlarged pictures are kept; default `outputs/cache/pictures`.
+    """
+    content = load_digits()
+
+    def images(size: int) -> ArrayImages:
+        target = Path(cache_folder or cache() / "pictures") / f"digits-{size}.npy"
+        if not target.is_file():
+            grey = np.round(content.images * (255 / 16)).astype(np.uint8)
+            large = [
+                np.asarray(Image.fromarray(g).resize((size, size), Image.Resampling.BICUBIC)) for g in grey
+            ]
+            keep_array(target, np.repeat(np.stack(large)[..., None], 3, axis=-1))
+        return ArrayImages(target)
+
+    n = len(content.target)
+    return LabelledSet(
+        "digits", np.eye(10, dtype=bool)[content.target], [str(k) for k in range(10)], np.arange(n), images,
+        np.full(n, "", dtype="<U10"), listed=n,
+    )  # fmt: skip

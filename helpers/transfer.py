@@ -1,0 +1,187 @@
+"""What earlier notebooks learnt, as features of a collection's items, and which items may test them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers import pretrained, pseudo, similarity
+from helpers.data.collection import Collection
+from helpers.data.errors import BadInput
+from helpers.data.sets import BROUGHT, LabelledSet, own_sets
+from helpers.networks import AlexNet
+from helpers.probes import Probe, difference
+from helpers.run import Run
+from helpers.stats import Interval
+
+Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
+
+# notebook -> features, and what their networks learnt from
+LEARNT = {
+    "05": (("fc6", "fc7"), "views"),
+    "06": (("words", "mcll", "ppmi", "ms"), "words and hashtags"),
+    "08": (("image_only", "mtl"), "labels"),
+}
+
+
+class Learnt(NamedTuple):
+    """A feature from an earlier notebook.
+
+    Attributes:
+        values: float32 (M, F), by item of the collection; 0 where there is none.
+        there: bool (M,), items that have the feature.
+        seen: bool (M,), items whose words, tags or labels its network was trained on: a test on them would
+            ask for what it was told. Views are no labels, so a network that learnt from views has seen none.
+        source: what the network learnt from.
+    """
+
+    values: np.ndarray
+    there: np.ndarray
+    seen: np.ndarray
+    source: str
+
+
+def gather(run: Run, M: int) -> dict[str, Learnt]:
+    """The features that notebooks 05, 06 and 08 left, without those that a dataset could not support.
+
+    Raises:
+        BadInput: a notebook has not run (the message names the command), or its arrays do not fit together.
+    """
+    found = {}
+    for number, (names, source) in LEARNT.items():
+        arrays = run.read_arrays(number, "features")
+        items = arrays["items"]
+        told = arrays["trained"] if source != "views" else np.zeros(len(items), bool)
+        for name in names:
+            if not arrays[name].size:
+                continue
+            if not len(items) == len(arrays[name]) == len(told) or (len(items) and items.max() >= M):
+                raise BadInput(
+                    f"{number}/features: {len(items)} items up to {items.max(initial=-1)}, {len(told)} flags,"
+                    f" {len(arrays[name])} rows of {name} for {M} items; {run.remedy(number)}"
+                )
+            values = np.zeros((M, arrays[name].shape[1]), np.float32)
+            there, seen = np.zeros((2, M), bool)
+            values[items], there[items], seen[items] = arrays[name], True, told
+            found[name] = Learnt(values, there, seen, source)
+    return found
+
+
+def shared_items(learnt: Mapping[str, Learnt], names: Iterable[str], M: int) -> tuple[np.ndarray, np.ndarray]:
+    """bool (M,) twice: items with all these features, and those of them that no network was told of."""
+    there, unseen = np.ones((2, M), bool)
+    for name in names:
+        there &= learnt[name].there
+        unseen &= ~learnt[name].seen
+    return there, there & unseen
+
+
+def sets_of(
+    collection: Collection,
+    there: np.ndarray,
+    unseen: np.ndarray,
+    most: int,
+    least: int,
+    rng: np.random.Generator,
+) -> dict[str, LabelledSet]:
+    """The collection's own sets over at most so many items, half of them unseen where there are enough.
+
+    Args:
+        there, unseen: bool (M,), from `shared_items`.
+        most: items to draw.
+        least: a class needs so many of them.
+    """
+    able, told = rng.permutation(np.flatnonzero(unseen)), rng.permutation(np.flatnonzero(there & ~unseen))
+    first = able[: max(most // 2, most - len(told))]
+    items = np.sort(np.concatenate([first, told[: most - len(first)]]))
+    return own_sets(collection, items, least)
+
+
+@dataclass(frozen=True)
+class Opponents:
+    """What a learnt feature is compared with: a network trained on ImageNet, random weights, and pixels.
+
+    Attributes:
+        imagenet: from `pretrained.load`.
+        collection: its pictures are computed once and kept.
+        resolutions: sides in pixels that the ImageNet network may choose from.
+        untrained: an AlexNet that has learnt nothing.
+        crop: side of its input.
+    """
+
+    imagenet: pretrained.Pretrained
+    collection: Collection
+    resolutions: list[int]
+    untrained: AlexNet
+    crop: int
+    device: torch.device
+    _kept: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def options(self, data: LabelledSet) -> dict[str, Options]:
+        """Feature -> its settings, each with a row for each picture of the set."""
+        side = self.collection.images.size
+        store = data.images(side)
+        own = store is self.collection.images
+        theirs = {}
+        for pixels in self.resolutions:
+            if not own:
+                given = data.images(pixels)
+                values = pretrained.cached_features(self.imagenet, given, data.rows, pixels, self.device)
+            else:
+                if pixels not in self._kept:
+                    everything = np.arange(len(store))
+                    self._kept[pixels] = pretrained.cached_features(
+                        self.imagenet, store, everything, pixels, self.device
+                    )
+                values = self._kept[pixels][data.rows]
+            for layer in self.imagenet.widths:
+                theirs[f"{layer} at {pixels}"] = [self.imagenet.layer(values, layer)]
+        nothing = pseudo.embed(self.untrained, store, data.rows, self.crop, self.device)
+        pixels = [similarity.pixels(store, data.rows)]
+        return {
+            "ImageNet": theirs,
+            "random weights": {layer: [values] for layer, values in nothing.items()},
+            "pixels": {"pixels": pixels},
+        }
+
+
+def table(
+    measured: Mapping[str, Mapping[str, Probe]],
+    cited: Mapping[str, Sequence] | None = None,
+    features: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rows are features, columns sets: per cent, mean ± standard deviation over the repetitions.
+
+    Args:
+        measured: set -> feature -> probe.
+        cited: set -> numbers in the paper of `features`, or None; each becomes a column.
+    """
+    cells = {name: {f: str(p) for f, p in probed.items()} for name, probed in measured.items()}
+    order = list(dict.fromkeys(f for probed in measured.values() for f in probed))
+    out = pd.DataFrame(cells).reindex(order)
+    for name, values in (cited or {}).items():
+        known = {f: str(v) for f, v in zip(features, values, strict=True) if v is not None}
+        out[f"paper: {BROUGHT[name].title}"] = pd.Series(known)
+    return out.fillna("–")
+
+
+def compare(
+    measured: Mapping[str, Mapping[str, Probe]],
+    names: Iterable[str],
+    better: str,
+    worse: str,
+    rng: np.random.Generator,
+    factor: float = 1.0,
+) -> dict[str, Interval]:
+    """Set -> interval of better − factor · worse. Sets that a user brought speak instead of the own ones."""
+    able = [name for name in names if better in measured.get(name, {})]
+    out = {}
+    for name in [name for name in able if name in BROUGHT] or able:
+        a, b = measured[name][better], measured[name][worse]
+        if factor != 1:
+            b = b._replace(values=factor * b.values, outcomes=[factor * o for o in b.outcomes])
+        out[name] = difference(a, b, rng)
+    return out
