@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from helpers.data.errors import BadInput
@@ -67,6 +68,66 @@ class AlexNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The output layer: float (B, outputs)."""
         return self.head(self.features(images))
+
+
+class Adapter(nn.Module):
+    """A learned layer on frozen features: what a laptop trains instead of a deep network.
+
+    Args:
+        inputs: size of the frozen features, which are standardised.
+        units: F, the size of the learned layer.
+        outputs: K classes, or the D numbers of a tag's vector.
+        dropout: share of inputs and of units dropped while training.
+    """
+
+    def __init__(self, inputs: int, units: int, outputs: int, dropout: float = 0.5):
+        super().__init__()
+        self.learned = nn.Linear(inputs, units)
+        self.drop = nn.Dropout(dropout)
+        self.head = nn.Linear(units, outputs)
+        self.apply(_he_initialised)
+        nn.init.normal_(self.head.weight, std=0.01)  # as in AlexNet
+
+    def features(self, x: Tensor) -> Tensor:
+        """The learned layer after its ReLU: float (B, units) for float (B, inputs)."""
+        return torch.relu(self.learned(self.drop(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output layer: float (B, outputs)."""
+        return self.head(self.drop(self.features(x)))
+
+
+class ResNet(nn.Module):
+    """torchvision's residual network without its weights: the image model of Veit et al. 2018, section 4.2.
+
+    Args:
+        outputs, side, dropout: as for `AlexNet`. Below 64 pixels the first convolution keeps the resolution
+            and the first pooling is left out.
+        width: only 1.0; a narrower residual network is `depth` 18.
+        depth: 18, 34, 50 (the paper's), 101 or 152.
+
+    Raises:
+        BadInput: another width.
+    """
+
+    def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.0, depth: int = 50):
+        super().__init__()
+        if width != 1.0:
+            raise BadInput(f"ResNet: width = {width:g}; give 1.0, it exists at its full width only")
+        trunk = torchvision.models.get_model(f"resnet{depth}", weights=None)
+        if side < 64:
+            trunk.conv1, trunk.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+        size = trunk.fc.in_features
+        trunk.fc = nn.Identity()
+        self.trunk, self.drop, self.head = trunk, nn.Dropout(dropout), nn.Linear(size, outputs)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The averaged last cells: float (B, 2048), or (B, 512) for depths 18 and 34."""
+        return self.trunk(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The output layer: float (B, outputs)."""
+        return self.head(self.drop(self.features(images)))
 
 
 def _he_initialised(module: nn.Module) -> None:
