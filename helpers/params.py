@@ -131,4 +131,15 @@ RULES = {
     "lr_grid": positive("learning rates to choose from"),
     "pretrained": anything("a network trained on ImageNet: efficientnet-lite0, or one of torchvision"),
     "resolutions": count("sides in pixels to choose from for the network trained on ImageNet", least=32),
+    # 07 user models
+    "D": count("size of hashtag embeddings", least=2),
+    "F": count("size of image embeddings", least=2),
+    "E": count("size of user embeddings", least=2),
+    "e_grid": count("sizes of user embeddings to compare", least=2),
+    "hidden": count("units of the perceptron's hidden layer"),
+    "mlp_epochs": count("passes of the perceptron"),
+    "prior_grid": not_negative("bonuses for frequent tags to choose from"),
+    "penalties": positive("penalties of the logistic regressions to choose from"),
+    "post_shares": Rule("parts of the training posts, for a curve", above=0, most=1),
+    "users_left_out": share("share of users who are hidden in training, for one experiment"),
 }

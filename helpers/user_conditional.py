@@ -39,7 +39,7 @@ class UserConditional(nn.Module):
             if len(values) == 0 or not np.isfinite(values).all():
                 raise BadInput(f"{name} {np.shape(values)} are empty or not finite")
         self.register_buffer("x", torch.from_numpy(unit(x)), persistent=False)
-        self.register_buffer("u", torch.as_tensor(np.asarray(u, np.float32)), persistent=False)
+        self.register_buffer("u", torch.from_numpy(np.array(u, np.float32)), persistent=False)
         self.radius = radius
         # the paper's standard deviation of 0.001 needs its millions of steps to leave zero
         self.V = nn.Parameter(torch.randn(n_tags, d) * 0.1)
