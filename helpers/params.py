@@ -172,4 +172,15 @@ RULES = {
     "curve_shares": positive("shares of its training pictures that the feature learner gets"),
     "curve_words": count("size of the feature learner's dictionary", least=2),
     "sweeps": count("sweeps of the feature learner, each as long as one pass over all its pictures"),
+    # 07 user models
+    "D": count("size of hashtag embeddings", least=2),
+    "F": count("size of image embeddings", least=2),
+    "E": count("size of user embeddings", least=2),
+    "e_grid": count("sizes of user embeddings to compare", least=2),
+    "hidden": count("units of the perceptron's hidden layer"),
+    "mlp_epochs": count("passes of the perceptron"),
+    "prior_grid": not_negative("bonuses for frequent tags to choose from"),
+    "penalties": positive("penalties of the logistic regressions to choose from"),
+    "post_shares": Rule("parts of the training posts, for a curve", above=0, most=1),
+    "users_left_out": share("share of users who are hidden in training, for one experiment"),
 }

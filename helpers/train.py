@@ -78,6 +78,7 @@ def fit(
     device: torch.device,
     seed: int,
     validate: Callable[[nn.Module], float] | None = None,
+    after_step: Callable[[], None] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     log: Callable[[str], None] = print,
@@ -94,6 +95,7 @@ def fit(
         loss: (outputs, targets) -> mean loss of the batch.
         validate: called after each epoch with the network in evaluation mode; a validation error, lower is
             better. It never sees test data.
+        after_step: called after each gradient step, for example to put weights back into a norm ball.
         checkpoint: file written after each epoch.
         resume: continue from `checkpoint`. Nothing is ever loaded unasked.
         log: called with one line an epoch.
@@ -132,6 +134,8 @@ def fit(
                 scaler.scale(value).backward()
                 scaler.step(state.optimiser)
                 scaler.update()
+                if after_step is not None:
+                    after_step()
                 total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
         mean = world.sum(total).item() / len(examples) / world.size
         if not math.isfinite(mean):
