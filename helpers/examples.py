@@ -1,6 +1,6 @@
 """What a network is trained on: pictures of a store, or rows of a tensor, batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented float images (B, 3, side, side) and their targets, on the device."""
         with ThreadPoolExecutor(self.workers) as pool:
             waiting = []
@@ -73,7 +73,7 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets of each batch, on the device."""
         for rows in order:
             yield self.inputs[rows].to(device), self.targets[rows].to(device)

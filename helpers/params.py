@@ -129,6 +129,7 @@ RULES = {
     "optimiser": one_of("sgd", "adamw", meaning="how weights follow gradients"),
     "search_epochs": count("passes of each trial while a setting is chosen"),
     "lr_grid": positive("learning rates to choose from"),
+    "data_shares": Rule("parts of the training data for the curve by size", above=0, most=1),
     "pretrained": anything("a network trained on ImageNet: efficientnet-lite0, or one of torchvision"),
     "resolutions": count("sides in pixels to choose from for the network trained on ImageNet", least=32),
     # 08 multitask

@@ -18,6 +18,7 @@ from helpers.data.errors import BadInput
 from helpers.examples import Pictures, Vectors
 from helpers.files import replacing
 from helpers.images import centre_crop, normalise
+from helpers.parallel import World
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Recipe:
         warmup: epochs during which the learning rate grows from zero.
         least_epochs: see "plateau".
         patience: stop after so many epochs without a new best validation error; None trains to the end.
+        validate_every: epochs from one validation to the next.
         precision: "auto" (bf16 on a GPU that computes in it, else float32), "float32", "bf16" or "fp16".
         compile: use torch.compile; it gains nothing on the CPU and costs up to a minute to warm up.
     """
@@ -49,6 +51,7 @@ class Recipe:
     warmup: float = 0.5
     least_epochs: int = 10
     patience: int | None = None
+    validate_every: int = 1
     precision: str = "auto"
     compile: bool = False
 
@@ -61,7 +64,7 @@ class Recipe:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise BadInput(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}")
-        for name in ("epochs", "batch", "lr"):
+        for name in ("epochs", "batch", "lr", "validate_every"):
             if not getattr(self, name) > 0:
                 raise BadInput(f"{name} is {getattr(self, name)}, expected more than 0")
 
@@ -82,7 +85,8 @@ def fit(
     """Train in place.
 
     Every random number of an epoch follows from (seed, epoch). So a run that was stopped and resumed at an
-    epoch's end gives the same weights as one that was not.
+    epoch's end gives the same weights as one that was not. Under torchrun, with a process group initialised,
+    `recipe.batch` is the size of the batch that all processes share (`helpers.parallel`).
 
     Args:
         network: maps a batch of inputs to outputs. It ends on `device` with the weights of the best epoch
@@ -95,7 +99,7 @@ def fit(
         log: called with one line an epoch.
 
     Returns:
-        One dict per epoch: epoch, lr, loss, validation (None without `validate`), seconds, per_second.
+        One dict per epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
 
     Raises:
         BadInput: the loss is no longer finite, or the checkpoint belongs to another run.
@@ -107,36 +111,41 @@ def fit(
         state.read(checkpoint, device)
     kind = precision(recipe.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
-    step = torch.compile(network) if recipe.compile else network
+    world = World.current()
+    step = world.wrap(torch.compile(network) if recipe.compile else network)
     steps = math.ceil(len(examples) / recipe.batch)
+    own = [world.rank] if world.size > 1 else []  # each process crops, mirrors and drops on its own
     while state.epoch < recipe.epochs and not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
         order = np.random.default_rng([seed, state.epoch]).permutation(len(examples))
-        generator = torch.Generator().manual_seed(hash_seed(seed, state.epoch))
+        generator = torch.Generator().manual_seed(hash_seed(seed, state.epoch, *own))
         network.train()
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(hash_seed(seed, state.epoch, "dropout"))
-            parts = [order[k : k + recipe.batch] for k in range(0, len(order), recipe.batch)]
+            torch.manual_seed(hash_seed(seed, state.epoch, "dropout", *own))
+            shares = [world.share(order[k : k + recipe.batch]) for k in range(0, len(order), recipe.batch)]
+            parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / steps)
                 with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
-                    value = loss(step(inputs), targets)
+                    value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
                 scaler.scale(value).backward()
                 scaler.step(state.optimiser)
                 scaler.update()
-                total += value.detach() * len(inputs)
-        mean = total.item() / len(examples)
+                total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
+        mean = world.sum(total).item() / len(examples) / world.size
         if not math.isfinite(mean):
             raise BadInput(
                 f"the loss is {mean} after epoch {state.epoch + 1}; try a smaller lr than {recipe.lr:g}"
             )
         seconds = time.perf_counter() - before
         network.eval()
-        state.end_epoch(mean, None if validate is None else float(validate(network)), seconds, len(examples))
-        if checkpoint is not None:
+        due = validate is not None and (state.epoch + 1) % recipe.validate_every == 0
+        state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
+        if checkpoint is not None and world.first:
             state.write(checkpoint)
-        log(describe(state.history[-1], recipe.epochs))
+        if world.first:
+            log(describe(state.history[-1], recipe.epochs))
     if state.best_weights is not None:
         network.load_state_dict(state.best_weights)
     network.eval()
@@ -189,7 +198,8 @@ class _State:
             group["lr"] = lr
 
     def end_epoch(self, loss: float, validation: float | None, seconds: float, examples: int) -> None:
-        previous = self.history[-1]["validation"] if self.history else None
+        known = [row["validation"] for row in self.history if row["validation"] is not None]
+        previous = known[-1] if known else None
         self.history.append(
             {
                 "epoch": self.epoch + 1,
@@ -273,3 +283,9 @@ def predict(
         images = torch.from_numpy(store[rows[start : start + batch]]).to(device)
         out.append(network(centre_crop(normalise(images), side)).float().cpu())
     return torch.cat(out)
+
+
+if __name__ == "__main__":
+    from helpers.parallel import main
+
+    main()

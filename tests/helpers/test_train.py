@@ -1,5 +1,8 @@
 """The training loop: it learns, repeats, resumes, stops, and refuses what cannot work."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +95,19 @@ def test_one_seed_one_result_on_one_or_two_threads(striped):
     same, _ = train(striped, RECIPE)
     for a, b in zip(first.parameters(), same.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_validation_every_second_epoch_keeps_the_best_of_those(striped):
+    asked = []
+
+    def validate(network):
+        asked.append(copy.deepcopy(network.state_dict()))
+        return [3.0, 1.0, 2.0][len(asked) - 1]
+
+    network, history = train(striped, dataclasses.replace(RECIPE, validate_every=2), validate=validate)
+    assert [row["validation"] for row in history] == [None, 3.0, None, 1.0, None, 2.0]
+    for name, weights in network.state_dict().items():
+        assert torch.equal(weights, asked[1][name])
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
