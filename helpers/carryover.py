@@ -36,13 +36,16 @@ class Setting:
 
 
 def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, list[float]]) -> list[Setting]:
-    """Settings from grids by Latin hypercube: each value of a grid is tried as often as the others, or nearly.
+    """Settings from grids: each value is tried as often as the others of its grid, or nearly.
 
-    Every method tries the same list and reads from it what concerns it, so Image-only has as many tries of
-    learning rate and dropout as the others.
+    Every method tries the same list and reads from it what concerns it. Learning rate and dropout concern
+    all, so their pairs repeat only when all have been tried: Image-only has as many different tries as it can.
     """
-    columns = {}
-    for name, grid in grids.items():
+    pairs = [(a, b) for a in grids["lr"] for b in grids["dropout"]]
+    rounds = [pairs[k] for _ in range(-(-trials // len(pairs))) for k in rng.permutation(len(pairs))]
+    columns = dict(zip(("lr", "dropout"), zip(*rounds, strict=True), strict=True))
+    for name in sorted(grids.keys() - columns.keys()):
+        grid = grids[name]
         rounds = [rng.permutation(grid) for _ in range(-(-trials // len(grid)))]
         columns[name] = np.concatenate(rounds)[:trials]
     return [Setting(**{name: float(column[t]) for name, column in columns.items()}) for t in range(trials)]
@@ -106,17 +109,19 @@ class Study:
             network, examples, loss, recipe,
             device=self.device, seed=seed + 1, validate=self.validate, log=quiet,
         )  # fmt: skip
-        return network, 1 - min(row["validation"] for row in history)
+        return network, 1 - min(row["validation"] for row in history if row["validation"] is not None)
 
     def _labelled(self, examples, recipe):
-        """The labelled examples only, with as many gradient steps as all of them would have brought."""
+        """The labelled examples only, with about as many gradient steps as all of them would have brought."""
         rows = np.flatnonzero(self.targets.labelled)
         if isinstance(examples, Pictures):
             fewer = replace(examples, rows=examples.rows[rows], targets=examples.targets[rows])
         else:
             fewer = Vectors(examples.inputs[rows], examples.targets[rows])
-        steps = recipe.epochs * -(-len(examples) // recipe.batch)
-        return fewer, replace(recipe, epochs=max(1, round(steps / -(-len(fewer) // recipe.batch))))
+        # validated as often too: the more looks, the better the best of them
+        every = -(-len(examples) // recipe.batch) // -(-len(fewer) // recipe.batch) * recipe.validate_every
+        looks = recipe.epochs // recipe.validate_every
+        return fewer, replace(recipe, epochs=looks * every, validate_every=every)
 
     def with_labels(self, labelled: np.ndarray) -> "Study":
         """The same study with fewer labels known: bool (n,)."""

@@ -46,7 +46,8 @@ class TwoHeads(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.to_labels = nn.Linear(hidden, labels)
         self.to_vector = nn.Linear(hidden, factors)
-        nn.init.zeros_(self.to_vector.weight)
+        # not exactly zero: there the distances of a triplet have no gradient
+        nn.init.normal_(self.to_vector.weight, std=0.01)
         nn.init.zeros_(self.to_vector.bias)
 
     def shared(self, x: Tensor) -> Tensor:
