@@ -183,4 +183,18 @@ RULES = {
     "penalties": positive("penalties of the logistic regressions to choose from"),
     "post_shares": Rule("parts of the training posts, for a curve", above=0, most=1),
     "users_left_out": share("share of users who are hidden in training, for one experiment"),
+    # 08 multitask
+    "label_kind": anything("kind of labels to classify by; empty takes genre, content or group, whichever is there"),
+    "class_least": count("images that a class must have"),
+    "resolution": Rule("side in pixels of the pictures that the pretrained network sees", least=32),
+    "components": count("main axes of the pretrained network's features that are kept"),
+    "hidden": count("units of the layer that both tasks share"),
+    "alpha_grid": positive("weights α of the second task to choose from"),
+    "cap_grid": share("Ω as a quantile of the confidence ω, to choose from"),
+    "tau_grid": not_negative("margins τ of the triplet loss to choose from"),
+    "dropout_grid": share("shares of dropped units to choose from"),
+    "label_ratios": Rule("shares of the training labels that are kept", above=0, most=1),
+    "ratio_seeds": count("trainings for each share of labels", least=2),
+    "finetune_epochs": count("passes that train the pretrained network too; 0 leaves it frozen", least=0),
+    "finetune_seeds": count("trainings of each fine-tuned method", least=2),
 }
