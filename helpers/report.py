@@ -157,7 +157,8 @@ def write_index(folder: Path) -> Path:
     claims = read_json(folder / "scoreboard.json")["claims"]
     places: dict[str, list] = {}
     for claim in claims:
-        name, number = claim["notebook"], number_of(claim["notebook"])
+        name = claim["notebook"]
+        number = claim["number"] = number_of(name)
         if name not in places:
             executed = folder / number / f"{name}.ipynb"
             places[name] = notebooks.read(executed).cells if executed.is_file() else []
