@@ -184,9 +184,7 @@ RULES = {
     "post_shares": Rule("parts of the training posts, for a curve", above=0, most=1),
     "users_left_out": share("share of users who are hidden in training, for one experiment"),
     # 08 multitask
-    "label_kind": anything(
-        "kind of labels to classify by; empty takes genre, content or group, whichever is there"
-    ),
+    "label_kind": anything("kind of labels to classify by; empty takes genre, content or group, whichever is there"),
     "class_least": count("images that a class must have"),
     "resolution": Rule("side in pixels of the pictures that the pretrained network sees", least=32),
     "components": count("main axes of the pretrained network's features that are kept"),

@@ -90,9 +90,7 @@ def learn(
     if loss not in ("ranking", "random negatives", "softmax"):
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
     if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:
-        raise BadInput(
-            f"learn: training posts need users from 0 to {model.n_users - 1}, and at least one post"
-        )
+        raise BadInput(f"learn: training posts need users from 0 to {model.n_users - 1}, and at least one post")
     if loss == "softmax":
         network, criterion = OverAllTags(model), softmax_loss
     else:
