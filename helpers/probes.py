@@ -63,8 +63,8 @@ def scaled(blocks: Sequence[np.ndarray], learn: np.ndarray) -> np.ndarray:
             raise BadInput("scaled: a feature is not finite; did its network diverge?")
         mean, spread = block[learn].mean(axis=0), block[learn].std(axis=0)
         spread[spread < 1e-6] = np.inf  # a column without variance tells nothing
-        out.append((block - mean) / (spread * np.sqrt(block.shape[1])))
-    return np.concatenate(out, axis=1)
+        out.append((block - mean) / (spread * np.float32(np.sqrt(block.shape[1]))))
+    return np.concatenate(out, axis=1).astype(np.float32, copy=False)
 
 
 def scores(

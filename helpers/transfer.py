@@ -19,11 +19,20 @@ from helpers.stats import Interval
 
 Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
 
-# notebook -> features, and what their networks learnt from
+
+class Source(NamedTuple):
+    """Features of one notebook, what their networks learnt from, and the array that says of which items."""
+
+    notebook: str
+    features: tuple[str, ...]
+    told: str | None  # None: it learnt from views, which name no label
+
+
 LEARNT = {
-    "05": (("fc6", "fc7"), "views"),
-    "06": (("words", "mcll", "ppmi", "ms"), "words and hashtags"),
-    "08": (("image_only", "mtl"), "labels"),
+    "views": Source("05", ("fc6", "fc7"), None),
+    "words": Source("06", ("words_scratch", "words"), "trained_words"),
+    "hashtags": Source("06", ("mcll", "ppmi", "ms"), "trained_hashtags"),
+    "labels": Source("08", ("image_only", "mtl"), "trained"),
 }
 
 
@@ -51,12 +60,14 @@ def gather(run: Run, M: int) -> dict[str, Learnt]:
         BadInput: a notebook has not run (the message names the command), or its arrays do not fit together.
     """
     found = {}
-    for number, (names, source) in LEARNT.items():
+    for source, (number, names, told_by) in LEARNT.items():
         arrays = run.read_arrays(number, "features")
         items = arrays["items"]
-        told = arrays["trained"] if source != "views" else np.zeros(len(items), bool)
+        told = np.zeros(len(items), bool)
+        if told_by is not None:
+            told = arrays[told_by if told_by in arrays else "trained"]
         for name in names:
-            if not arrays[name].size:
+            if name not in arrays or not arrays[name].size:
                 continue
             if not len(items) == len(arrays[name]) == len(told) or (len(items) and items.max() >= M):
                 raise BadInput(

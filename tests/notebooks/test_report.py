@@ -5,7 +5,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import notebooks, report
+from helpers import notebooks, report, rows
 from helpers.artefacts import write_json
 from helpers.data.errors import BadInput
 
@@ -115,6 +115,12 @@ def test_the_index_shows_everything(tmp_path):
         ("0", "not testable on this data"), ("0", "procedure run"),
     ]  # fmt: skip
     assert page.count('<span class="badge simulated">simulated</span></td>') == 2
+    assert "3 of the 48 rows have a claim" in page
+    headings = re.findall(r'<tr class="row" id="(\w+)">', page)
+    assert headings == list(rows.ROWS), "a row without a claim is shown too"
+    assert page.count("no claim in this profile</span>") == 45
+    assert page.count('<i class="reproduced"></i>') == 1
+    assert page.count('<i class="empty"></i>') == 45
     assert "Simulated data." in page
     assert 'href="01/01_filter.html"' in page
     assert "earlier" in page
@@ -123,6 +129,17 @@ def test_the_index_shows_everything(tmp_path):
     assert "0123456789ab-dirty" in page
     assert "numpy 2.4.6" in page
     assert "The last run failed" not in page
+
+
+def test_a_claim_leads_to_the_cell_that_shows_it(tmp_path):
+    code = ["claims = [Claim('F4', 'x')]", "display(results.comparison(claims))", "comparison([])"]
+    made = new_notebook(cells=[new_code_cell(source, id=f"cell-{k}") for k, source in enumerate(code)])
+    (tmp_path / "03").mkdir()
+    notebooks.write(made, tmp_path / "03" / "03_factors.ipynb")
+    row = {"number": "03", "name": "03_factors", "status": "done", "seconds": 1.0, "peak_mb": 5.0}
+    page = profile(tmp_path, [CLAIM, CLAIM | {"id": "B1", "notebook": "04_gone"}], [row])
+    assert 'href="03/03_factors.html#cell-id=cell-1"' in page
+    assert 'href="04/04_gone.html"' in page, "without the executed copy the page itself"
 
 
 def test_a_failure_leads_to_the_kept_notebook(tmp_path):

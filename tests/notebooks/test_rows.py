@@ -1,0 +1,104 @@
+"""Every row of the papers is in a notebook; the list is the checklist's; the scoreboard shows all rows."""
+
+import re
+
+import pytest
+
+from helpers import notebooks, paths, report, results, rows
+from helpers.data.errors import BadInput
+
+CHECKLIST = paths.ROOT.parent / "shared" / "PAPERS.md"
+
+
+def sources() -> dict[str, tuple[set[str], set[str]]]:
+    """Number of each notebook -> rows that its code names in quotes, and rows that its card names."""
+    found = {}
+    for number, file in notebooks.find(paths.NOTEBOOKS).items():
+        notebook = notebooks.read(file)
+        code = "\n".join(cell.source for cell in notebooks.code_cells(notebook))
+        quoted = " ".join(re.findall(r"""["']([FVBJD]\d{1,2}[a-z]?)["']""", code))
+        found[number] = rows.mentioned(quoted), rows.mentioned(notebook.cells[0].source)
+    return found
+
+
+def test_every_row_is_in_a_notebook():
+    found = sources()
+    there = set().union(*(claimed | announced for claimed, announced in found.values()))
+    missing = [row for row in rows.ROWS if row not in there]
+    assert not missing, f"no notebook has {', '.join(missing)}"
+
+
+def test_what_a_card_announces_is_claimed():
+    for number, (claimed, announced) in sources().items():
+        assert announced <= claimed, (
+            f"{number} announces {sorted(announced - claimed)} and claims nothing on it"
+        )
+
+
+@pytest.mark.skipif(not CHECKLIST.is_file(), reason="the checklist is not beside this project")
+def test_the_list_is_the_checklist():
+    listed = re.findall(r"^\| ([FVBJD]\d{1,2}) \|", CHECKLIST.read_text(encoding="utf-8"), re.MULTILINE)
+    assert list(rows.ROWS) == sorted(listed, key=list(rows.ROWS).index)
+    assert len(listed) == len(rows.ROWS) == 48
+
+
+def claim(id, verdict="direction only", **more):
+    return {
+        "id": id, "statement": "a statement", "paper": "a paper", "cited": None, "ours": "0.2",
+        "spread": None, "note": "", "data": "emojigram", "simulated": True, "notebook": "05_pseudo",
+        "verdict": verdict, **more,
+    }  # fmt: skip
+
+
+def test_claims_by_row():
+    found = rows.by_row([claim("F10b"), claim("F10a"), claim("J8", notebook="09_bench"), claim("F1")])
+    assert [f.id for f in found] == list(rows.ROWS)
+    (ten,) = [f for f in found if f.id == "F10"]
+    assert [c["id"] for c in ten.claims] == ["F10a", "F10b"]
+    assert ten.notebooks == ["05"]
+    assert sum(bool(f.claims) for f in found) == 3
+    for wrong in ("F12", "X1", "F1ab", "F"):
+        with pytest.raises(BadInput, match="belongs to no row"):
+            rows.row_of(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rows F7–F10", {"F7", "F8", "F9", "F10"}),
+        ("(row F6)", {"F6"}),
+        ("'F10a', \"B1c\"", {"F10", "B1"}),
+        ("D1-D3 and J8", {"D1", "D2", "D3", "J8"}),
+        ("F60, XF1, F1x2, FC6, V99", set()),
+    ],
+)
+def test_rows_in_a_text(text, expected):
+    assert rows.mentioned(text) == expected
+
+
+def test_the_printed_scoreboard():
+    text = rows.printed(
+        [claim("F10a"), claim("F10b", "does not hold"), claim("F10c"), claim("V1", "procedure run")]
+    )
+    lines = text.splitlines()
+    assert lines[0] == "claims: 2 direction only, 1 does not hold, 1 procedure run"
+    assert re.fullmatch(r"F10  retrieval .* 05  2 direction only, does not hold", lines[1])
+    assert lines[2].startswith("V1 ")
+    assert lines[3].startswith("without a claim in this profile: F1, F2,")
+    assert len(lines) == 4
+    assert rows.printed([]).startswith("claims: none")
+
+
+def test_the_link_leads_to_the_table_of_the_claim():
+    notebook = notebooks.read(paths.NOTEBOOKS / "03_matrix_factorization.ipynb")
+    shown = [c["id"] for c in notebook.cells if c.cell_type == "code" and "comparison(" in c.source]
+    assert report.anchor(notebook.cells, "B1a") == f"#cell-id={shown[0]}"
+    assert report.anchor(notebook.cells, "F4") == f"#cell-id={shown[1]}", "F4 has a table of its own"
+    assert report.anchor(notebook.cells, "D7") == ""
+    for number, file in notebooks.find(paths.NOTEBOOKS).items():
+        cells = notebooks.read(file).cells
+        for name in re.findall(
+            r"""Claim\(\s*["']([FVBJD]\d{1,2}[a-z]?)["']""", "\n".join(c.source for c in cells)
+        ):
+            assert report.anchor(cells, name), f"{number}: {name} is in no table"
+    assert set(results.VERDICTS) >= {"direction only", "procedure run"}
