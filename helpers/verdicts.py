@@ -1,8 +1,8 @@
 """Verdicts on claims "a is above b", all by one rule that is written before anything is run.
 
 The claim holds if the 95 % interval of the difference lies above 0. On real data it is *reproduced* if,
-besides, our ratio a / b is within a factor of 1.5 of the paper's. Where the paper gives no two numbers,
-and on simulated data, it is *direction only*. Otherwise it *does not hold*, which includes "no difference is seen".
+besides, our ratio a / b is within a factor of 1.5 of the paper's. Where the paper gives no two numbers, and
+on simulated data, it is *direction only*. Otherwise it *does not hold*; that includes "no difference seen".
 """
 
 from collections.abc import Iterable

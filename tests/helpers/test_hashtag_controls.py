@@ -133,8 +133,11 @@ def test_a_learned_layer_beats_the_regression_where_tags_are_not_linear_in_the_f
     net = learner.network("frozen", 4)
     given = Drawn(learner.examples("frozen", train), tags.rows(train), 4)
     truth = tags.rows(held)
-    learner.fit(net, given, losses.one_drawn, RECIPE,
-                lambda: 1 - at_k(learner.outputs("frozen", net, held), truth, 1)["accuracy"].mean)  # fmt: skip
+
+    def error():
+        return 1 - at_k(learner.outputs("frozen", net, held), truth, 1)["accuracy"].mean
+
+    learner.fit(net, given, losses.one_drawn, RECIPE, error)
     ours, own = learner.outputs("frozen", net, test), tags.rows(test)
     right = [at_k(s, own, 1)["accuracy"].each for s in (ours, linear)]
     lead = paired(*right, rng(11)).interval
