@@ -143,6 +143,7 @@ RULES = {
     "strengths": positive("C of a linear classifier to choose from: small is a strong penalty"),
     "dictionary_sizes": count("numbers K of words that are predicted", least=10),
     "end_to_end": one_of("alexnet", "googlenet", "resnet", meaning="a network that is trained from scratch"),
+    "word_epochs": count("passes over the items with words"),
     "network_lr": positive("learning rate of the networks that are trained from scratch"),
     "network_epochs": count("passes of the networks that are trained from scratch"),
     "least_epochs": count("passes that a learning rate is kept at least"),

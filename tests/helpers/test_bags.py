@@ -86,7 +86,8 @@ def test_drawn_refuses_what_it_cannot_draw(bags):
 @pytest.fixture
 def hashtags():
     rows = [(0, 5, "a", "train"), (0, 5, "b", "train"), (0, 6, "b", "train"), (1, 5, "b", "test"),
-            (1, 5, "c", "test"), (1, 7, "c", "validation"), (2, 5, "a", "test"), (2, 8, "a", "train")]  # fmt: skip
+            (1, 5, "c", "test"), (1, 7, "c", "validation"), (2, 5, "a", "test"),
+            (2, 8, "a", "train")]  # fmt: skip
     return pd.DataFrame(rows, columns=["user", "item", "tag", "split"]).astype({"tag": "category"})
 
 
