@@ -108,6 +108,21 @@ def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
     return Tagged(user, item, first["split"].to_numpy(object), bags, tags)
 
 
+def gallery(images: Tagged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Bags]:
+    """The distinct items of some images, each with the tags of all of them: what a query is searched in.
+
+    Args:
+        rows: int (n,), for example the test images.
+
+    Returns:
+        items int (m,); for each the first of the n images that shows it, int (m,); and their bags.
+    """
+    items, first, place = np.unique(images.item[rows], return_index=True, return_inverse=True)
+    some, K = images.bags.rows(rows), len(images.tags)
+    pair = np.unique(np.repeat(place, np.diff(some.indptr)).astype(np.int64) * K + some.indices)
+    return items, first, Bags.of((pair // K).astype(np.int32), (pair % K).astype(np.int32), len(items))
+
+
 def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Add up the targets of images that show the same item, because their features are the same.
 
@@ -121,7 +136,7 @@ def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarr
     items, place = np.unique(item, return_inverse=True)
     total = np.zeros((len(items), targets.shape[1]), np.float32)
     np.add.at(total, place, targets)
-    return items, total * (len(items) / len(item))
+    return items, total * (len(items) / len(item) if len(item) else 1)
 
 
 @dataclass(frozen=True)

@@ -148,4 +148,21 @@ RULES = {
     "margin": positive("margin of WARP"),
     "most_draws": count("negatives that WARP tries at most"),
     "users_left_out": share("share of users who are hidden in training, for one experiment"),
+    # 06 hashtag models
+    "resolution": count("side in pixels of the pictures that the ImageNet network sees", least=32),
+    "layer": anything("which layer of the ImageNet network is the feature"),
+    "network": one_of(
+        "frozen", "alexnet", "googlenet", "resnet", meaning="what learns from hashtags: a layer, or all"
+    ),
+    "tags_kept": count("size of the hashtag set H that is predicted", least=10),
+    "units": count("size of the learned layer"),
+    "decay_grid": not_negative("weight decays to choose from"),
+    "strengths": positive("penalties of a logistic regression to choose from"),
+    "dictionary_sizes": count("numbers K of words that are predicted", least=10),
+    "end_to_end": one_of("alexnet", "googlenet", "resnet", meaning="a network that is trained from scratch"),
+    "network_lr": positive("learning rate of the networks that are trained from scratch"),
+    "network_epochs": count("passes of the networks that are trained from scratch"),
+    "least_epochs": count("passes that a learning rate is kept at least"),
+    "train_shares": Rule("parts of the training pictures, for curves", above=0, most=1),
+    "softmax_classes": count("numbers of classes that a softmax is timed with", least=100),
 }

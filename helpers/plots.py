@@ -74,6 +74,26 @@ def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float 
     return as_jpeg(figure)
 
 
+def captioned(images: np.ndarray, captions: Sequence[str], columns: int, zoom: float = 1.5) -> Image:
+    """Pictures in rows, a text of a few lines under each, to display.
+
+    Args:
+        images: uint8 (B, S, S, 3).
+        captions: one per picture; lines are divided by "\\n".
+        zoom: inches per picture.
+    """
+    rows, lines = -(-len(images) // columns), max(text.count("\n") + 1 for text in captions)
+    size = (columns * zoom * 1.15, rows * (zoom + 0.15 * lines))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, image, text in zip(axes.flat, images, captions, strict=False):
+        axis.imshow(image)
+        axis.text(0, -0.04, text, transform=axis.transAxes, va="top", size=8)
+        axis.text(0, -0.04 - 0.11 * lines, " ", transform=axis.transAxes, size=1)  # keeps room for the text
+    return as_jpeg(figure)
+
+
 def as_jpeg(figure) -> Image:
     """A figure made of pictures, to display, and closed."""
     encoded = io.BytesIO()

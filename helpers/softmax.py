@@ -4,6 +4,8 @@ Joulin et al. 2016, section 3, "Large dictionary": "we only update the weights t
 present in a training batch". `SampledOutput` is an output layer that reads and writes nothing else.
 """
 
+import time
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -133,3 +135,40 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
     threshold = np.log(size / len(scores)) + upper
     lower = float((approximate >= threshold).mean() * threshold)
     return lower, float(approximate.mean()), upper
+
+
+def seconds_per_step(
+    K: int, d: int = 128, batch: int = 128, samples: int = 4096, steps: int = 3, seed: int = 0
+) -> dict[str, float]:
+    """How long one step of the output layer takes: all K classes, those of the batch, or a shared sample.
+
+    Forward and backward pass and the update of the weights, on this machine and the current threads; the
+    first step is not counted.
+
+    Returns:
+        name -> seconds.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    e = torch.randn(batch, d, generator=generator, requires_grad=True)
+    targets = torch.randint(K, (batch,), generator=generator)
+    dense = torch.nn.Linear(d, K)
+    optimiser = torch.optim.Adagrad(dense.parameters(), lr=0.1)
+
+    def full() -> None:
+        optimiser.zero_grad()
+        F.cross_entropy(dense(e), targets).backward()
+        optimiser.step()
+
+    layers = {"all classes": None, "classes of the batch": 0, "shared sample": min(samples, K // 2)}
+    found = {}
+    for name, size in layers.items():
+        step = full
+        if size is not None:
+            output = SampledOutput(K, d, size)
+            step = lambda output=output: output.step(e, targets)  # noqa: E731
+        step()
+        before = time.perf_counter()
+        for _ in range(steps):
+            step()
+        found[name] = (time.perf_counter() - before) / steps
+    return found

@@ -63,6 +63,24 @@ def bootstrap(
     return interval(float(values.mean()), np.concatenate(means), level)
 
 
+def bootstrap_between(
+    a: np.ndarray, b: np.ndarray, rng: np.random.Generator, repeats: int = 1000, level: float = 0.95
+) -> Interval:
+    """Percentile bootstrap interval of mean(a) − mean(b) for two groups of different units, not paired.
+
+    Args:
+        a, b: float (n,) and (m,), resampled independently.
+
+    Raises:
+        BadInput: a group has fewer than two values, or a NaN.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if min(len(a), len(b)) < 2 or np.isnan(a).any() or np.isnan(b).any():
+        raise BadInput(f"bootstrap: {len(a)} and {len(b)} values; two of each are needed and none may be NaN")
+    first, second = (resamples(len(v), rng, repeats) @ v / len(v) for v in (a, b))
+    return interval(float(a.mean() - b.mean()), first - second, level)
+
+
 def interval(value: float, resampled: np.ndarray, level: float = 0.95) -> Interval:
     """The percentile interval of a statistic from its bootstrap values (`metrics.resampled_map`)."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])

@@ -72,16 +72,37 @@ def standardised(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return ((X - mean) / np.where(std > 0, std, 1)).astype(np.float32)
 
 
-def cosines(outputs: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Scores of an NCSL network: cosine of each output with each tag's vector, float32 (n, K).
+def centred(vectors: np.ndarray) -> np.ndarray:
+    """Vectors minus their mean; a tag without a vector (all zeros) keeps none. Float32 (K, D).
 
-    A tag without a vector (all zeros) gets −1, the lowest score: nothing is known about it.
+    Skip-gram vectors share a large common part, which every sum h̄ then points along: a network that always
+    says that part has nearly the best cosine there is and tells no picture from another.
     """
-    size = np.linalg.norm(vectors, axis=1)
-    unit = vectors / np.where(size > 0, size, 1)[:, None]
-    scores = outputs / np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-12) @ unit.T
-    scores[:, size == 0] = -1
-    return scores.astype(np.float32)
+    known = vectors.any(axis=1)
+    mean = vectors[known].mean(axis=0) if known.any() else 0
+    return np.where(known[:, None], vectors - mean, 0).astype(np.float32)
+
+
+def product_scores(outputs: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Scores of an NCSL network, h_iᵀ f_j as in eq. 1 of Veit et al. 2018: float32 (n, K).
+
+    A tag without a vector (all zeros) comes last: nothing is known about it.
+
+    Args:
+        outputs: float (n, D), f of each picture.
+        vectors: float (K, D), h of each tag.
+    """
+    scores = (outputs @ vectors.T).astype(np.float32)
+    scores[:, ~vectors.any(axis=1)] = -np.inf
+    return scores
+
+
+def nearest(vectors: np.ndarray, tag: int, n: int = 3) -> np.ndarray:
+    """The n other tags with the highest cosine to one tag, int (n,)."""
+    size = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+    cosine = vectors @ vectors[tag] / size
+    cosine[tag] = -np.inf
+    return np.argsort(-cosine, kind="stable")[:n]
 
 
 def frequency_scores(counts: np.ndarray, n: int) -> np.ndarray:
