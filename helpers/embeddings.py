@@ -2,7 +2,8 @@
 
 Veit et al. 2018, section 3.1, learn an image network against such vectors: once the principal singular
 vectors of the PPMI matrix (Levy and Goldberg 2014), once the global vectors of multi-sense skip-gram (Li and
-Jurafsky 2015). The set of tags of one image takes the place of a sentence; the context of a tag is all the others.
+Jurafsky 2015). The set of tags of one image takes the place of a sentence; the context of a tag is all the
+others.
 """
 
 from typing import NamedTuple

@@ -3,6 +3,7 @@
 import ast
 import copy
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from helpers.validation import TYPES
 
 # these decide what is accepted and what is reported, never a number
 NEUTRAL = {"helpers.params", "helpers.validation", "helpers.notebooks", "helpers.provenance"}
+NUMBER = r"\d\d[a-z]?"  # 06, and 06b for a notebook that belongs after it
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -30,11 +32,19 @@ class Parameter:
     default: object
 
 
+def number_of(name: str) -> str | None:
+    """The number of a notebook's name: "03" of 03_matrix_factorization, "06b" of 06b_x; else None."""
+    match = re.fullmatch(rf"({NUMBER})_\w+", name)
+    return match and match[1]
+
+
 def find(folder: Path) -> dict[str, Path]:
     """Number -> notebook, in order, for every `NN_name.ipynb` of a folder."""
     found: dict[str, Path] = {}
-    for file in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        number = file.name[:2]
+    for file in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
+        number = number_of(file.stem)
+        if number is None:
+            continue
         if number in found:
             raise BadInput(f"{file}: {found[number].name} has the number {number} too; rename one of them")
         found[number] = file

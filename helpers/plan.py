@@ -106,10 +106,10 @@ def source_folders(parameters: Mapping[str, object]) -> dict[str, str]:
 def selected(
     found: Mapping[str, Path], first: str | None, last: str | None, only: Sequence[str]
 ) -> list[str]:
-    """The numbers that --from, --to and --only choose, in order; "3" means "03"."""
+    """The numbers that --from, --to and --only choose, in order; "3" means "03", "6b" means "06b"."""
 
     def known(text: str, option: str) -> str:
-        number = text.zfill(2)
+        number = text.zfill(3 if text[-1:].isalpha() else 2)
         if number not in found:
             raise BadInput(f"{option} {text}: there is no such notebook; there are {', '.join(found)}")
         return number
@@ -193,7 +193,7 @@ def profile_files(project: Project, profile: str) -> dict[str, Path]:
     if profile == SMOKE and folder.exists():
         raise BadInput(f"params/{SMOKE}: remove it; {SMOKE} is the profile without overrides")
     for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if re.fullmatch(r"\d\d\.yaml", file.name):
+        if re.fullmatch(rf"{notebooks.NUMBER}\.yaml", file.name):
             files[file.stem] = file
         elif not file.name.startswith((".", "README")):
             raise BadInput(f"{shown(file)}: expected the name of a notebook's number, such as 03.yaml")

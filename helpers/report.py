@@ -16,6 +16,7 @@ from helpers import notebooks
 from helpers.artefacts import read_json
 from helpers.data.errors import BadInput
 from helpers.files import replacing
+from helpers.notebooks import NUMBER, number_of
 from helpers.paths import NOTEBOOKS
 from helpers.results import VERDICTS
 
@@ -143,7 +144,7 @@ def relinked(html: str, folder: Path) -> str:
 
     def new(match: re.Match) -> str:
         target, anchor = match[1], match[2] or ""
-        if notebook := re.fullmatch(r"(?:\./)?((\d\d)_\w+)\.ipynb", target):
+        if notebook := re.fullmatch(rf"(?:\./)?(({NUMBER})_\w+)\.ipynb", target):
             return f'href="../{notebook[2]}/{notebook[1]}.html{anchor}"'
         return f'href="{Path(os.path.relpath(NOTEBOOKS / target, folder)).as_posix()}{anchor}"'
 
@@ -155,7 +156,8 @@ def write_index(folder: Path) -> Path:
     summary = read_json(folder / "run.json")
     claims = read_json(folder / "scoreboard.json")["claims"]
     for claim in claims:
-        claim["link"] = f"{claim['notebook'][:2]}/{claim['notebook']}.html"
+        claim["number"] = number_of(claim["notebook"])
+        claim["link"] = f"{claim['number']}/{claim['notebook']}.html"
     claims.sort(key=lambda c: ("FVBJD".index(c["id"][0]), int(re.search(r"\d+", c["id"])[0]), c["id"]))
     rows = _notebook_rows(folder, summary["notebooks"])
     page = (
@@ -183,18 +185,18 @@ def write_index(folder: Path) -> Path:
 def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
     """A row per notebook: those of the latest command, and those that only an earlier one ran."""
     rows = {row["name"]: dict(row) for row in latest}
-    for file in sorted(folder.glob("[0-9][0-9]/run.json")):
+    for file in sorted(f for f in folder.glob("*/run.json") if re.fullmatch(NUMBER, f.parent.name)):
         about = read_json(file)
         earlier = {"name": about["notebook"], "status": "earlier"}
         row = rows.setdefault(about["notebook"], earlier)
         row |= {name: about[name] for name in ("seconds", "peak_mb", "seed")}
-        row["metrics"] = f"{about['notebook'][:2]}/metrics.json"
+        row["metrics"] = f"{number_of(about['notebook'])}/metrics.json"
     longest = max((row["seconds"] or 0 for row in rows.values()), default=0)
     for name, row in rows.items():
         row.setdefault("seed", None)
         for suffix in (".html", ".failed.ipynb"):
-            if (folder / name[:2] / f"{name}{suffix}").is_file():
-                row["link"] = f"{name[:2]}/{name}{suffix}"
+            if (folder / number_of(name) / f"{name}{suffix}").is_file():
+                row["link"] = f"{number_of(name)}/{name}{suffix}"
                 break
         row["share"] = round(100 * row["seconds"] / longest, 1) if row["seconds"] and longest else 0
     return [rows[name] for name in sorted(rows)]

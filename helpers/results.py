@@ -13,6 +13,7 @@ import pandas as pd
 from helpers import provenance
 from helpers.artefacts import write_json
 from helpers.data.errors import BadInput
+from helpers.notebooks import NUMBER
 from helpers.paths import notebook_outputs, outputs
 from helpers.run import Run
 
@@ -140,7 +141,7 @@ def write_scoreboard(profile: str) -> dict:
     """Gather every notebook's claims of a profile into `outputs/<profile>/scoreboard.json`."""
     folder = outputs() / profile
     claims = []
-    for file in sorted(folder.glob("[0-9][0-9]/claims.json")):
+    for file in sorted(f for f in folder.glob("*/claims.json") if re.fullmatch(NUMBER, f.parent.name)):
         claims += json.loads(file.read_text(encoding="utf-8"))
     scoreboard = {"claims": claims}
     write_json(folder / "scoreboard.json", scoreboard)

@@ -20,7 +20,7 @@ import numpy as np
 
 from helpers import artefacts
 from helpers.data.errors import BadInput
-from helpers.notebooks import assigned_names
+from helpers.notebooks import assigned_names, number_of
 from helpers.paths import notebook_outputs
 from helpers.validation import check, refuse_unknown
 
@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
         name: the notebook's name, "03_matrix_factorization".
-        number: its first two digits, "03".
+        number: what it begins with, "03" or "06b".
         parameters: every parameter with its value.
         inputs: what was read so far: "01/views.parquet" -> SHA-256.
     """
@@ -48,7 +48,7 @@ class Run:
     clock: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self):
-        self.number = self.name[:2]
+        self.number = number_of(self.name)
         self.profile = self.parameters["profile"]
         self.seed = self.parameters["seed"]
 
@@ -153,7 +153,7 @@ def start(name: str, namespace: dict) -> Run:
     Raises:
         BadInput: a parameter is unknown, of a wrong type, or out of range.
     """
-    if not re.fullmatch(r"\d\d_\w+", name):
+    if number_of(name) is None:
         raise BadInput(f"start: {name!r} is no notebook's name such as 03_matrix_factorization")
     annotations = namespace.get("__annotations__", {})
     for needed in ("profile", "seed"):

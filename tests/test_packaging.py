@@ -64,5 +64,5 @@ def test_the_readme_names_the_commands_that_exist():
     named = set(re.findall(r"make (\w+)", readme))
     assert {"run", "test", "lab"} <= named <= targets
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for notebook in re.findall(r"notebooks/(\d\d_\w+)\.ipynb", readme):
+    for notebook in re.findall(r"notebooks/(\d\d[a-z]?_\w+)\.ipynb", readme):
         assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file(), notebook

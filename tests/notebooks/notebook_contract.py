@@ -122,8 +122,9 @@ def formulas(notebook) -> list[str]:
 
 def card(notebook, file: Path) -> list[str]:
     first = notebook.cells[0]
-    if first.cell_type != "markdown" or not first.source.startswith(f"# {file.stem[:2]} · "):
-        return [f"the first cell must be the card, a text that begins with `# {file.stem[:2]} · `"]
+    number = notebooks.number_of(file.stem)
+    if first.cell_type != "markdown" or not first.source.startswith(f"# {number} · "):
+        return [f"the first cell must be the card, a text that begins with `# {number} · `"]
     return [f"the card says nothing on {word!r}" for word in CARD if word not in first.source.lower()]
 
 

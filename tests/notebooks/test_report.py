@@ -50,9 +50,8 @@ def test_a_formula_that_cannot_be_drawn(latex):
 
 def notebook():
     text = "## A picture\n\nInline $x_1$ and\n\n$$\\sum_i x_i$$\n\n| a | b |\n|---|---|\n| $y$ | 2 |\n\n"
-    text += (
-        "[next](04_latent_neighbours.ipynb#top) [read](../README.md) [web](https://example.org) [here](#a)"
-    )
+    text += "[next](04_latent_neighbours.ipynb#top) [words](06b_words.ipynb) [read](../README.md)"
+    text += " [web](https://example.org) [here](#a)"
     outputs = [
         new_output("display_data", {"image/png": "iVBORw0KGgo=", "text/plain": "figure"}),
         new_output("display_data", {"text/latex": "$\\alpha$", "text/plain": "alpha"}),
@@ -76,6 +75,7 @@ def test_a_page_needs_no_network(tmp_path):
     assert "a widget" in page
     assert "a &lt; b &amp; c" in page
     assert 'href="../04/04_latent_neighbours.html#top"' in page
+    assert 'href="../06b/06b_words.html"' in page
     assert 'href="https://example.org"' in page, (
         "a link that the reader may follow is none that the page loads"
     )
