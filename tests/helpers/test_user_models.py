@@ -72,8 +72,7 @@ def test_an_unknown_user_is_the_average_user(name):
     m = made(name)
     stranger = m.tag_scores([2], [UNKNOWN])
     with torch.no_grad():
-        m.user[3] = m.user.mean(0)  # the mean changes with it, so set it to the old mean's fixed point
-        m.user[3] = m.user[:3].mean(0)
+        m.user[3] = m.user[:3].mean(0)  # then the mean of all four is the same vector
     assert not np.allclose(stranger, made(name).tag_scores([2], [0]))
     assert np.allclose(m.tag_scores([2], [UNKNOWN]), m.tag_scores([2], [3]), atol=1e-5)
 
@@ -158,7 +157,7 @@ def test_learning_lowers_the_loss_and_repeats(name, loss):
     one, two = made(name), made(name)
     history = triplets.learn(one, posts(), recipe, 5, CPU, loss)
     triplets.learn(two, posts(), recipe, 5, CPU, loss)
-    assert history[-1]["loss"] < 0.9 * history[0]["loss"]
+    assert history[-1]["loss"] < history[0]["loss"] - (0.02 if loss == "softmax" else 0.3)
     assert np.array_equal(one.tag_scores([0, 1], [0, 1]), two.tag_scores([0, 1], [0, 1]))
 
 
@@ -176,8 +175,18 @@ def test_bad_input_is_refused():
 @pytest.mark.parametrize("name", MODELS)
 def test_no_tensor_is_left_on_the_cpu(name):
     """Everything of a step lies on the model's device: on a device that does not exist, mixing would raise."""
+    m = made(name)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        m = made(name).to("cuda")
+        for part in m.modules():  # Module.to cannot exchange real parameters for fake ones
+            for key, value in {**part._parameters, **part._buffers}.items():
+                if value is not None:
+                    part._parameters.pop(key, None)
+                    part._buffers[key] = torch.empty(value.shape, device="cuda")
         batch = torch.zeros(5, 3, dtype=torch.int64, device="cuda")
-        assert m(batch).device.type == "cuda"
-        assert triplets.OverAllTags(m)(batch).device.type == "cuda"
+        scores = m(batch)
+        assert scores.device.type == triplets.OverAllTags(m)(batch).device.type == "cuda"
+        loss = triplets.RankingLoss(posts(), K, U, CPU)
+        loss.known = torch.empty(loss.known.shape, dtype=torch.int64, device="cuda")
+        assert loss(scores, batch).device.type == "cuda"
+        with pytest.raises(RuntimeError, match="device"):
+            m(batch.cpu())
