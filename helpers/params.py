@@ -183,6 +183,12 @@ RULES = {
     "prior_grid": not_negative("bonuses for frequent tags to choose from"),
     "penalties": positive("penalties of the logistic regressions to choose from"),
     "post_shares": Rule("parts of the training posts, for a curve", above=0, most=1),
+    "image_side": count("side in pixels of the pictures that the ImageNet network sees", least=32),
+    "least_uses": count("hashtags with fewer training posts are left out"),
+    "rank_grid": count("ranks K of the multiplicative model to choose from"),
+    "radius": positive("rows of V and P are kept inside a ball of this radius"),
+    "margin": positive("margin of WARP"),
+    "most_draws": count("negatives that WARP tries at most"),
     "users_left_out": share("share of users who are hidden in training, for one experiment"),
     # 08 multitask
     "label_kind": anything("kind of labels to classify by; empty takes genre, content or group, whichever is there"),

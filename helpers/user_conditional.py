@@ -100,8 +100,10 @@ class UserMultiplicative(UserConditional):
     def __init__(self, x, u, n_tags, d, radius=1.0, K: int = 100):
         super().__init__(x, u, n_tags, d, radius)
         self.user = nn.Linear(u.shape[1], HIDDEN)
-        self.alpha = nn.Parameter(torch.randn(HIDDEN, K) / HIDDEN**0.5)
-        self.beta = nn.Parameter(torch.randn(d, K) * 0.1)
+        # all gates begin near 1, so the model begins as a bilinear one of rank K
+        nn.init.ones_(self.user.bias)
+        self.alpha = nn.Parameter((1 + torch.randn(HIDDEN, K)) / HIDDEN)
+        self.beta = nn.Parameter(torch.randn(d, K) * 0.1 / K**0.5)
         self.gamma = nn.Parameter(torch.randn(x.shape[1], K))
 
     def user_vectors(self, u: Tensor) -> Tensor:

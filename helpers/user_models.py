@@ -39,7 +39,7 @@ class TripletModel(nn.Module):
         super().__init__()
         if len(features) == 0 or not np.isfinite(features).all():
             raise BadInput(f"user model: features {np.shape(features)} are empty or not finite")
-        features = torch.as_tensor(np.asarray(features, np.float32))
+        features = torch.tensor(np.array(features, np.float32))
         scale = features.std(0)
         features = (features - features.mean(0)) / torch.where(scale > 1e-6, scale, 1.0)
         self.register_buffer("features", features / math.sqrt(features.shape[1]), persistent=False)
@@ -50,7 +50,7 @@ class TripletModel(nn.Module):
         self.user = nn.Parameter(torch.randn(n_users, E) / math.sqrt(E))
         nn.init.normal_(self.image.weight)
         if tag_vectors is not None:
-            known = torch.as_tensor(np.asarray(tag_vectors, np.float32))[:, :D]
+            known = torch.tensor(np.array(tag_vectors, np.float32))[:, :D]
             known = known / known.norm(dim=1).mean().clamp_min(1e-6)
             with torch.no_grad():
                 self.tag[:, : known.shape[1]] = known
@@ -115,7 +115,7 @@ class TripletModel(nn.Module):
         device, out = self.tag.device, np.empty((len(image), self.n_tags), np.float32)
         for start in range(0, len(image), block):
             part = slice(start, start + block)
-            i, u = (torch.as_tensor(np.asarray(x[part], np.int64), device=device) for x in (image, user))
+            i, u = (torch.tensor(np.array(x[part], np.int64), device=device) for x in (image, user))
             out[part] = self.with_tags(self.embed_images(i), self.embed_users(u), self.tag).float().cpu()
         return out
 
@@ -123,7 +123,7 @@ class TripletModel(nn.Module):
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
         """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
         device = self.tag.device
-        t, u, i = (torch.as_tensor(np.asarray(x, np.int64), device=device) for x in (tag, user, images))
+        t, u, i = (torch.tensor(np.array(x, np.int64), device=device) for x in (tag, user, images))
         f, out = self.embed_images(i), np.empty((len(tag), len(images)), np.float32)
         for start in range(0, len(tag), 64):
             part = slice(start, start + 64)
