@@ -133,7 +133,9 @@ RULES = {
     "pretrained": anything("a network trained on ImageNet: efficientnet-lite0, or one of torchvision"),
     "resolutions": count("sides in pixels to choose from for the network trained on ImageNet", least=32),
     # 08 multitask
-    "label_kind": anything("kind of labels to classify by; empty takes genre, content or group, whichever is there"),
+    "label_kind": anything(
+        "kind of labels to classify by; empty takes genre, content or group, whichever is there"
+    ),
     "class_least": count("images that a class must have"),
     "resolution": Rule("side in pixels of the pictures that the pretrained network sees", least=32),
     "components": count("main axes of the pretrained network's features that are kept"),
