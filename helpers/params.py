@@ -138,7 +138,6 @@ RULES = {
     ),
     "class_least": count("images that a class must have"),
     "resolution": Rule("side in pixels of the pictures that the pretrained network sees", least=32),
-    "components": count("main axes of the pretrained network's features that are kept"),
     "hidden": count("units of the layer that both tasks share"),
     "alpha_grid": positive("weights α of the second task to choose from"),
     "cap_grid": share("Ω as a quantile of the confidence ω, to choose from"),
