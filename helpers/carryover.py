@@ -1,4 +1,4 @@
-"""Training and choosing the methods of Bibas et al. 2022: the same budget, the same steps, for each of them."""
+"""The methods of Bibas et al. 2022, trained and chosen with the same budget and the same steps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, lis
     """Settings from grids: each value is tried as often as the others of its grid, or nearly.
 
     Every method tries the same list and reads from it what concerns it. Learning rate and dropout concern
-    all, so their pairs repeat only when all have been tried: Image-only has as many different tries as it can.
+    all, so their pairs repeat only when all have been tried: Image-only wastes no try.
     """
     pairs = [(a, b) for a in grids["lr"] for b in grids["dropout"]]
     rounds = [pairs[k] for _ in range(-(-trials // len(pairs))) for k in rng.permutation(len(pairs))]

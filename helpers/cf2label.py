@@ -42,7 +42,9 @@ def learn(
         BadInput: different lengths.
     """
     if len(Q) != len(labels):
-        raise BadInput(f"cf2label: {len(Q)} CF vectors for {len(labels)} rows of labels; there must be one each")
+        raise BadInput(
+            f"cf2label: {len(Q)} CF vectors for {len(labels)} rows of labels; there must be one each"
+        )
     mean, scale = Q.mean(axis=0), np.maximum(Q.std(axis=0), 1e-8)
     made = network(Q.shape[1], labels.shape[1], hidden, seed).to(device)
 
@@ -80,9 +82,9 @@ def out_of_fold(
     found = np.empty(labels.shape, np.float32)
     for k in range(folds):
         inside, outside = fold != k, fold == k
-        found[outside] = learn(
-            Q[inside], labels[inside], recipe, hidden=hidden, seed=seed, device=device
-        )(Q[outside])
+        found[outside] = learn(Q[inside], labels[inside], recipe, hidden=hidden, seed=seed, device=device)(
+            Q[outside]
+        )
     return found
 
 

@@ -8,7 +8,7 @@ from helpers.pretrained import load, resized
 
 
 class Backbone(nn.Module):
-    """A pretrained network, all weights trainable, that takes pictures as `helpers.images.normalise` gives them.
+    """A pretrained network with all weights trainable; pictures as `helpers.images.normalise` gives them.
 
     Args:
         name: see `helpers.pretrained.load`.
@@ -26,7 +26,9 @@ class Backbone(nn.Module):
         self.columns = slice(first, first + made.widths[layer])
         self.network, self.resolution = made.network.requires_grad_(True), resolution
         units = {"mean": made.mean, "std": made.std}
-        units |= {f"usual_{name}": [255 * v for v in values] for name, values in (("mean", MEAN), ("std", STD))}
+        units |= {
+            f"usual_{name}": [255 * v for v in values] for name, values in (("mean", MEAN), ("std", STD))
+        }
         for key, values in units.items():
             self.register_buffer(key, torch.tensor(values)[:, None, None], persistent=False)
 

@@ -152,7 +152,7 @@ class Targets:
 
     @property
     def unit(self) -> float:
-        """What guessing the mean vector costs, L1 + L2 on average: the unit of distances, so its loss is near e."""
+        """What guessing the mean vector costs, L1 + L2 on average: the unit of distances."""
         return float(np.mean(np.abs(self.vectors).sum(1) + np.linalg.norm(self.vectors, axis=1)))
 
     @property

@@ -191,10 +191,11 @@ RULES = {
     "most_draws": count("negatives that WARP tries at most"),
     "users_left_out": share("share of users who are hidden in training, for one experiment"),
     # 08 multitask
-    "label_kind": anything("kind of labels to classify by; empty takes genre, content or group, whichever is there"),
+    "label_kind": anything(
+        "kind of labels to classify by; empty takes genre, content or group, whichever is there"
+    ),
     "class_least": count("images that a class must have"),
     "resolution": Rule("side in pixels of the pictures that the pretrained network sees", least=32),
-    "components": count("main axes of the pretrained network's features that are kept"),
     "hidden": count("units of the layer that both tasks share"),
     "alpha_grid": positive("weights α of the second task to choose from"),
     "cap_grid": share("Ω as a quantile of the confidence ω, to choose from"),

@@ -35,7 +35,9 @@ def test_out_of_fold_does_not_memorise(known):
     each = mean_average_precision(labels, logits).each
     assert each[:2].min() > 0.9
     assert each[2] < 0.45, "a coin cannot be told by a network that has not seen this throw"
-    memorised = cf2label.learn(Q, labels, Recipe(epochs=60, batch=50, lr=0.02, optimiser="adamw"), device=CPU)(Q)
+    memorised = cf2label.learn(
+        Q, labels, Recipe(epochs=60, batch=50, lr=0.02, optimiser="adamw"), device=CPU
+    )(Q)
     assert mean_average_precision(labels, memorised).each[2] > each[2] + 0.1
 
 

@@ -54,7 +54,9 @@ def test_guessing_the_mean_costs_one_unit():
     targets = Targets.of(labels, 1e-4 * Q + 3)  # neither place nor size of the vectors matters
     assert np.abs(targets.vectors.mean(0)).max() < 1e-3
     q = torch.from_numpy(targets.vectors)
-    assert (multitask.distance(torch.zeros_like(q), q) / targets.unit).mean().item() == pytest.approx(1, abs=1e-4)
+    assert (multitask.distance(torch.zeros_like(q), q) / targets.unit).mean().item() == pytest.approx(
+        1, abs=1e-4
+    )
 
 
 def test_the_tamed_exponential_is_finite_and_has_the_same_minimum():
@@ -71,8 +73,8 @@ def test_the_tamed_exponential_is_finite_and_has_the_same_minimum():
     def minimum(f):
         guess = torch.zeros(2, dtype=torch.float64, requires_grad=True)
         optimiser = torch.optim.Adam([guess], lr=0.01)
-        for step in range(1500):
-            optimiser.param_groups[0]["lr"] = 0.02 * (1 - step / 1500)
+        for step in range(500):
+            optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 500)
             optimiser.zero_grad()
             f(multitask.distance(guess.expand(3, 2), points)).sum().backward()
             optimiser.step()
@@ -140,7 +142,9 @@ def test_triplets_deal_each_anchor_once_and_no_negative_twice():
         order = [np.array([3, 1, 8, 0]), np.array([2, 7, 4, 5, 6])]
         for inputs, targets in examples.batches(order, generator, CPU):
             anchor, positive, negative = inputs.split(len(targets))
-            rows = [np.searchsorted(vectors[:, 0], part[:, 0].numpy()) for part in (anchor, positive, negative)]
+            rows = [
+                np.searchsorted(vectors[:, 0], part[:, 0].numpy()) for part in (anchor, positive, negative)
+            ]
             assert np.array_equal(rows[0], targets.numpy())
             assert np.array_equal(rows[1], nearest[rows[0]])
             assert not ((rows[2] == rows[0]) | (rows[2] == rows[1])).any()
@@ -155,7 +159,9 @@ def test_triplets_of_pictures_keep_inputs_and_targets_together():
         size = 8
 
         def __getitem__(self, rows):
-            return np.broadcast_to(np.asarray(rows, np.uint8)[:, None, None, None], (len(rows), 8, 8, 3)).copy()
+            return np.broadcast_to(
+                np.asarray(rows, np.uint8)[:, None, None, None], (len(rows), 8, 8, 3)
+            ).copy()
 
     examples = Triplets(Pictures(Store(), np.arange(6), torch.arange(6), 8), np.array([1, 0, 3, 2, 5, 4]))
     from helpers.images import normalise

@@ -15,7 +15,13 @@ from helpers.train import Recipe
 
 CPU = torch.device("cpu")
 OFF = {"taste_content": 0.0, "taste_style": 0.0, "attribute_taste": 0.0, "friend_views": 0.0}
-ON = {"taste_content": 3.0, "taste_style": 0.5, "attribute_taste": 0.0, "friend_views": 0.0, "noise_views": 0.0}
+ON = {
+    "taste_content": 3.0,
+    "taste_style": 0.5,
+    "attribute_taste": 0.0,
+    "friend_views": 0.0,
+    "noise_views": 0.0,
+}
 pytestmark = pytest.mark.controls
 
 
@@ -57,7 +63,10 @@ def carried_over(X, labels, Q, train, held, test):
         lambda network: logits(network, held), labels[held],
         Recipe(epochs=16, batch=64, optimiser="adamw", weight_decay=0.01, validate_every=2), CPU,
     )  # fmt: skip
-    setting, counts = Setting(3e-3, 0.3, 8.0, 1.0, 0.0), stats.resamples(len(test), np.random.default_rng(0), 300)
+    setting, counts = (
+        Setting(3e-3, 0.3, 8.0, 1.0, 0.0),
+        stats.resamples(len(test), np.random.default_rng(0), 300),
+    )
     drawn, value = {}, {}
     for method in ("image-only", "uniform"):
         scores = [logits(study.learn(method, setting, seed)[0], test) for seed in range(3)]

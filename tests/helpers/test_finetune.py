@@ -1,0 +1,43 @@
+"""A pretrained network that is trained on: at first the frozen features, then others."""
+
+import numpy as np
+import torch
+
+from helpers import pretrained
+from helpers.examples import Pictures
+from helpers.finetune import Backbone
+from helpers.images import normalise
+from helpers.multitask import Targets, TwoHeads, objective
+from helpers.train import Recipe, fit
+
+CPU = torch.device("cpu")
+
+
+class Store:
+    size = 32
+
+    def __init__(self):
+        self.images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3)).astype(np.uint8)
+
+    def __getitem__(self, rows):
+        return self.images[rows]
+
+
+def test_it_begins_with_the_frozen_features_and_learns():
+    store, lite = Store(), pretrained.load("efficientnet-lite0")
+    frozen = lite.layer(pretrained.features(lite, store, np.arange(12), 64, CPU), "blocks")
+    backbone = Backbone("efficientnet-lite0", "blocks", 64)
+    images = normalise(torch.from_numpy(store.images))
+    with torch.no_grad():
+        assert np.abs(backbone(images).numpy() - frozen).max() < 2e-3
+    before = {name: p.detach().clone() for name, p in backbone.named_parameters()}
+    labels, Q = np.arange(12)[:, None] % 3 == np.arange(3), np.random.default_rng(1).normal(size=(12, 4))
+    targets = Targets.of(labels, Q)
+    network = TwoHeads(320, 3, 4, 16, 0.0, backbone)
+    examples = Pictures(store, np.arange(12), targets.packed(), 32, flips=False)
+    recipe = Recipe(epochs=6, batch=6, lr=1e-3, optimiser="adamw")
+    history = fit(network, examples, objective(targets, 0.5), recipe, device=CPU, seed=0, log=lambda _: None)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    changed = [name for name, p in backbone.named_parameters() if not torch.equal(p, before[name])]
+    assert next(iter(before)) in changed, "the first convolution too"
+    assert len(changed) > 20
