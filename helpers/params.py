@@ -104,6 +104,10 @@ RULES = {
     "momentum": share("momentum of SGD"),
     "weight_decay": not_negative("weight decay of the optimiser"),
     "dropout": share("share of units dropped"),
+    "hidden": count("units of a hidden layer"),
+    "resolution": count("side in pixels of the pictures that the ImageNet network sees", least=32),
+    # classes
+    "class_least": count("items that a class must have", least=4),
     # 03 factors
     "d": count("latent size"),
     "d_grid": count("latent sizes to choose from"),
@@ -132,7 +136,6 @@ RULES = {
     "pretrained": anything("a network trained on ImageNet: efficientnet-lite0, or one of torchvision"),
     "resolutions": count("sides in pixels to choose from for the network trained on ImageNet", least=32),
     # 06 hashtag models
-    "resolution": count("side in pixels of the pictures that the ImageNet network sees", least=32),
     "layer": anything("which layer of the ImageNet network is the feature"),
     "network": one_of(
         "frozen", "alexnet", "googlenet", "resnet", meaning="what learns from hashtags: a layer, or all"
@@ -169,7 +172,6 @@ RULES = {
     "repeats": count("repetitions of each probe", least=2),
     "probe_share": share("share of the items that a repetition tests"),
     "set_items": count("items of a set, at most", least=60),
-    "class_least": count("items that a class needs", least=4),
     "curve_shares": positive("shares of its training pictures that the feature learner gets"),
     "curve_words": count("size of the feature learner's dictionary", least=2),
     "sweeps": count("sweeps of the feature learner, each as long as one pass over all its pictures"),
@@ -178,7 +180,6 @@ RULES = {
     "F": count("size of image embeddings", least=2),
     "E": count("size of user embeddings", least=2),
     "e_grid": count("sizes of user embeddings to compare", least=2),
-    "hidden": count("units of the perceptron's hidden layer"),
     "mlp_epochs": count("passes of the perceptron"),
     "prior_grid": not_negative("bonuses for frequent tags to choose from"),
     "penalties": positive("penalties of the logistic regressions to choose from"),
@@ -194,9 +195,6 @@ RULES = {
     "label_kind": anything(
         "kind of labels to classify by; empty takes genre, content or group, whichever is there"
     ),
-    "class_least": count("images that a class must have"),
-    "resolution": Rule("side in pixels of the pictures that the pretrained network sees", least=32),
-    "hidden": count("units of the layer that both tasks share"),
     "alpha_grid": positive("weights α of the second task to choose from"),
     "cap_grid": share("Ω as a quantile of the confidence ω, to choose from"),
     "tau_grid": not_negative("margins τ of the triplet loss to choose from"),
