@@ -101,7 +101,8 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
     Returns:
         float32 (len(asked), K).
     """
-    everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)  # below 1: breaks ties
+    # below 1, so that it only breaks ties
+    everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)
     if not own:
         return np.broadcast_to(everybody.astype(np.float32), (len(asked), n_tags))
     user = np.repeat(train.user, np.diff(train.tags[0]))
@@ -111,7 +112,9 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
     return counts[mine].toarray() + everybody.astype(np.float32)
 
 
-def over_users(values: np.ndarray, user: np.ndarray, rng: np.random.Generator, repeats: int = 1000) -> Interval:
+def over_users(
+    values: np.ndarray, user: np.ndarray, rng: np.random.Generator, repeats: int = 1000
+) -> Interval:
     """Bootstrap interval of a mean over posts when users are drawn, each with all their posts.
 
     Posts of one user are alike, so drawing posts would make the interval too narrow.

@@ -42,7 +42,7 @@ class RankingLoss:
         return self.known[place] == pair
 
     def negatives(self, scores: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Which element of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
+        """Which of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
         allowed = ~self.observed(batch)
         hardest = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
         draw = torch.rand(allowed.shape).to(scores.device).masked_fill(~allowed, -1).argmax(2)
@@ -90,7 +90,7 @@ def learn(
     if loss not in ("ranking", "random negatives", "softmax"):
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
     if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:
-        raise BadInput(f"learn: training posts need users from 0 to {model.n_users - 1}, and at least one post")
+        raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
     if loss == "softmax":
         network, criterion = OverAllTags(model), softmax_loss
     else:

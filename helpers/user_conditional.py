@@ -1,4 +1,4 @@
-"""User-conditional hashtag prediction (Denton et al. 2015): f(x, u, y) = Φ(x, u) · V_y, three choices of Φ."""
+"""User-conditional hashtag prediction (Denton et al. 2015): f(x, u, y) = Φ(x, u) · V_y, with three Φ."""
 
 from collections.abc import Callable
 
@@ -116,7 +116,8 @@ class UserMultiplicative(UserConditional):
 
 def learn(
     model: UserConditional, image: np.ndarray, user: np.ndarray, tags, recipe: Recipe, seed: int, device,
-    validate: Callable[[UserConditional], float] | None = None, margin: float = MARGIN, most: int = MOST_DRAWS,
+    validate: Callable[[UserConditional], float] | None = None, margin: float = MARGIN,
+    most: int = MOST_DRAWS,
 ) -> list[dict]:  # fmt: skip
     """Train with WARP in place; the history of `helpers.train.fit`.
 

@@ -1,8 +1,8 @@
 """Who tags: scores of (image, hashtag, user) triplets (Veit et al. 2018, section 3.2).
 
-Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron on
-their concatenation (the paper's comparison), and pairwise products only (no three-way term). All learn the
-embeddings of users and hashtags and a linear map of frozen image features; how: `helpers.triplets`.
+Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron
+on their concatenation (the paper's comparison), and pairwise products only (no three-way term). All learn
+the embeddings of users and hashtags and a linear map of frozen image features; how: `helpers.triplets`.
 """
 
 import math
@@ -26,8 +26,8 @@ class TripletModel(nn.Module):
         n_tags: K.
         n_users: U; 1 with all users 0 is the model without a user.
         D, F, E: sizes of the hashtag, image and user embeddings; the paper has 300, 300, 50.
-        tag_vectors: float (K, ·), where the hashtag embeddings begin; None begins at random. Of wider ones the
-            first D columns are taken, narrower ones are filled with random numbers.
+        tag_vectors: float (K, ·), where the hashtag embeddings begin; None begins at random. Of wider ones
+            the first D columns are taken, narrower ones are filled with random numbers.
 
     Raises:
         BadInput: no features, or a feature that is not finite.

@@ -1,7 +1,8 @@
 """WARP, the weighted approximate-rank pairwise loss (Weston et al. 2010), as Denton et al. 2015 use it.
 
-For an example and one of its true tags, negatives are tried until one scores above the true tag minus a margin. Few
-tries mean that many tags stand above it, so the number of tries tells the rank, and errors at a bad rank weigh more.
+For an example and one of its true tags, negatives are tried until one scores above the true tag minus a
+margin. Few tries mean that many tags stand above it, so the number of tries tells the rank, and errors at a
+bad rank weigh more.
 """
 
 import math
@@ -37,7 +38,7 @@ class Violators(NamedTuple):
 
 
 def rank_weights(n: int) -> np.ndarray:
-    """L(k) = 1 + 1/2 + … + 1/k for k = 0..n: float32 (n + 1,). With it WARP optimises precision at the top."""
+    """L(k) = 1 + 1/2 + … + 1/k for k = 0..n: float32 (n + 1,). It puts the weight on precision at the top."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))]).astype(np.float32)
 
 
@@ -98,10 +99,10 @@ def fit_tables(
     train, n_tags: int, d: int, epochs: int, step: float = 0.05, margin: float = MARGIN,
     most: int = MOST_DRAWS, seed: int = 0, threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without any features.
+    """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
-    AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is too
-    large for a frequent tag or too small for a rare one.
+    AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
+    too large for a frequent tag or too small for a rare one.
 
     Args:
         train: (indptr int64 (N + 1,), indices int32), the true tags of each row, each ascending.
@@ -134,8 +135,8 @@ def fit_tables(
 
             def run(part, order=order, draws=draws):
                 some = order[part]
-                learn(X, V, G, H, rows[some], indices[some], indptr, indices, weight, np.float32(margin), most,
-                      np.float32(step), draws, part[0] if len(part) else 0)  # fmt: skip
+                learn(X, V, G, H, rows[some], indices[some], indptr, indices, weight, np.float32(margin),
+                      most, np.float32(step), draws, part[0] if len(part) else 0)  # fmt: skip
 
             list(pool.map(run, parts))
     return np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(V[:, :d])

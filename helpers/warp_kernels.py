@@ -12,7 +12,7 @@ FAST = {"reassoc", "contract", "nsz"}
 
 @numba.njit(cache=True, inline="always")
 def candidate(seed, example, draw, n):
-    """The negative, 0..n-1, that an example tries at its draw-th attempt: a fixed function of its arguments."""
+    """The negative, 0..n-1, that an example tries at its draw-th attempt: fixed by the arguments."""
     key = mix(np.uint64(seed) + np.uint64(example) * np.uint64(0x9E3779B97F4A7C15))
     key = mix(key + np.uint64(draw) * np.uint64(0xD1B54A32D192ED03))
     return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
@@ -29,7 +29,7 @@ def is_true(tags, y):
 
 @lru_cache
 def finder(width: int):
-    """Tries negatives for one example: the first that scores above the threshold (−1: none), and the tries."""
+    """Tries negatives for one example: the first that scores above the threshold (−1: none); the tries."""
 
     @numba.njit(nogil=True, fastmath=FAST, inline="always")
     def find(x, V, threshold, true, most, seed, example):

@@ -14,7 +14,8 @@ def explorer(**more):
     how = {
         "users": {"Ann": 0, "Ben": 1}, "items": {"first": 3, "second": 4}, "tags": {"#sea": 7, "#cat": 8},
         "picture": lambda item: np.full((8, 8, 3), 40 * item, np.uint8),
-        "suggest": lambda item, user: [f"tag{item}{user}", "<b>"], "retrieve": lambda tag, user: [user, tag % 6],
+        "suggest": lambda item, user: [f"tag{item}{user}", "<b>"],
+        "retrieve": lambda tag, user: [user, tag % 6],
         "habits": lambda user: f"habit{user}",
     }  # fmt: skip
     return Explorer(**how | more)

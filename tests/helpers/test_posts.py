@@ -59,7 +59,8 @@ def test_user_frequency_against_counting():
     for line, user in zip(scores, (0, 2, 8), strict=True):
         mine = np.array([sum(u == user and t == v for u, _, t in rows) for v in VOCABULARY])
         assert np.array_equal(np.argsort(-line), np.lexsort((-everybody, -mine)))
-    assert np.array_equal(np.argsort(-crowd.frequency_scores(train, asked, 3, 3, own=False)[1]), np.argsort(-everybody))
+    by_all = crowd.frequency_scores(train, asked, 3, 3, own=False)[1]
+    assert np.array_equal(np.argsort(-by_all), np.argsort(-everybody))
 
 
 def test_an_interval_over_users_is_wider_when_posts_of_a_user_are_alike():

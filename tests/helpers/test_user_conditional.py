@@ -111,9 +111,9 @@ def test_the_same_seed_gives_the_same_model():
 def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="image descriptors"):
         uc.Bilinear(np.full((2, 2), np.inf), np.ones((1, 1)), 2, 2)
+    none = np.zeros(0, int)
     with pytest.raises(BadInput, match="no training post"):
-        uc.learn(made("biased"), np.zeros(0, int), np.zeros(0, int), (np.zeros(1, int), np.zeros(0, np.int32)),
-                 Recipe(epochs=1), 0, CPU)  # fmt: skip
+        uc.learn(made("biased"), none, none, (np.zeros(1, int), none), Recipe(epochs=1), 0, CPU)
 
 
 @pytest.mark.parametrize("name", MODELS)

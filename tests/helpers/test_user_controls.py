@@ -25,8 +25,8 @@ def network(planted, people, monkeypatch, tmp_path):
     write in English alone are kept.
     """
     monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
-    made = load("emojigram", posts=1500, users=people, views_per_user=0.0, image_size=16, contents=8, spammers=0.0,
-                drawings_per_content=3, spam_tags=0.0, seed=3, **planted)  # fmt: skip
+    made = load("emojigram", posts=1500, users=people, views_per_user=0.0, image_size=16, contents=8,
+                spammers=0.0, drawings_per_content=3, spam_tags=0.0, seed=3, **planted)  # fmt: skip
     table = hashtags.keep_hashtags(made.tags, 0).tags
     if planted is OFF:
         speaks = made.truth["people"]
@@ -85,7 +85,8 @@ def gain_of_the_description(planted, model, monkeypatch, tmp_path):
     each = []
     for cls in (model, user_conditional.Bilinear):
         torch.manual_seed(0)
-        made_model = cls(x, u, len(words), 16, **({"K": 24} if cls is user_conditional.UserMultiplicative else {}))
+        rank = {"K": 24} if cls is user_conditional.UserMultiplicative else {}
+        made_model = cls(x, u, len(words), 16, **rank)
         recipe = Recipe(epochs=8, batch=64, lr=0.02, optimiser="adamw", weight_decay=0.0)
         user_conditional.learn(made_model, train.image, train.user, train.tags, recipe, 0, CPU)
         each.append(right(made_model.scores(test.image, test.user), test))

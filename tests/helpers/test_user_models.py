@@ -52,7 +52,8 @@ def test_every_way_to_score_agrees_with_the_formula(name):
         assert np.allclose(scores[axis].diagonal(), want[np.arange(3), tag], atol=1e-5)
     assert np.allclose(scores[0], want[:, tag], atol=1e-5)
     for b in range(3):
-        swapped = m.tag_scores(image, np.full(3, user[b]))[:, tag[b]]  # the images of the batch, for triplet b
+        # the images of the batch, for triplet b
+        swapped = m.tag_scores(image, np.full(3, user[b]))[:, tag[b]]
         assert np.allclose(scores[1, b], swapped, atol=1e-5)
         assert np.allclose(m.image_scores(tag[[b]], user[[b]], image)[0], swapped, atol=1e-5)
         others = m.tag_scores(np.full(3, image[b]), user)[:, tag[b]]  # the users of the batch
@@ -81,14 +82,16 @@ def posts(n=60, seed=0):
     rng = np.random.default_rng(seed)
     sets = [np.sort(rng.choice(K, rng.integers(1, 3), replace=False)) for _ in range(n)]
     indptr = np.concatenate([[0], np.cumsum([len(s) for s in sets])])
-    return Posts(rng.integers(0, M, n), rng.integers(0, U, n), (indptr, np.concatenate(sets).astype(np.int32)))
+    tags = np.concatenate(sets).astype(np.int32)
+    return Posts(rng.integers(0, M, n), rng.integers(0, U, n), (indptr, tags))
 
 
 def test_ranking_loss_against_loops():
     data, m = posts(8), made("tensor")
     loss = triplets.RankingLoss(data, K, U, CPU)
     known = {
-        (i, t, u) for i, u, a, b in zip(data.image, data.user, data.tags[0][:-1], data.tags[0][1:], strict=True)
+        (i, t, u)
+        for i, u, a, b in zip(data.image, data.user, data.tags[0][:-1], data.tags[0][1:], strict=True)
         for t in data.tags[1][a:b]
     }  # fmt: skip
     batch, _ = next(data.batches([np.arange(8)], torch.Generator().manual_seed(1), CPU))
@@ -139,7 +142,8 @@ def test_begin_puts_users_and_images_where_their_tags_are():
     rng = np.random.default_rng(0)
     n, groups = 200, np.arange(200) % 4
     features = np.eye(4)[groups] + 0.1 * rng.normal(size=(n, 4))
-    data = Posts(np.arange(n), np.arange(n) % 20, (np.arange(n + 1), groups.astype(np.int32)))  # 20 users, 5 a group
+    # 20 users, 5 a group
+    data = Posts(np.arange(n), np.arange(n) % 20, (np.arange(n + 1), groups.astype(np.int32)))
     for cls, how in ((UserTensor, {"constants": True}), (UserPairs, {})):
         torch.manual_seed(0)
         m = cls(features, 4, 20, 5, 5, 5, tag_vectors=np.eye(4), **how)
@@ -174,7 +178,7 @@ def test_bad_input_is_refused():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_no_tensor_is_left_on_the_cpu(name):
-    """Everything of a step lies on the model's device: on a device that does not exist, mixing would raise."""
+    """All of a step lies on the model's device: on a device that does not exist, mixing would raise."""
     m = made(name)
     with FakeTensorMode(allow_non_fake_inputs=True):
         for part in m.modules():  # Module.to cannot exchange real parameters for fake ones

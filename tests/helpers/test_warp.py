@@ -44,9 +44,7 @@ def test_search_rank_and_weight_agree_with_the_loop(margin):
     phi, V, positive, row, true = problem()
     found = warp.violators(phi, V, positive, row, true, seed=5, margin=margin, most=50)
     sets = [set(true[1][true[0][r] : true[0][r + 1]].tolist()) for r in row]
-    loop = [
-        by_the_paper(phi[b], V, positive[b], sets[b], 5, b, margin, most=50) for b in range(len(row))
-    ]
+    loop = [by_the_paper(phi[b], V, positive[b], sets[b], 5, b, margin, most=50) for b in range(len(row))]
     assert found.negative.tolist() == [x[0] for x in loop]
     assert found.draws.tolist() == [x[1] for x in loop]
     assert found.rank.tolist() == [x[2] for x in loop]
