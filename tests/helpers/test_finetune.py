@@ -13,11 +13,17 @@ from helpers.train import Recipe, fit
 CPU = torch.device("cpu")
 
 
+CLASS = np.arange(12) % 3
+
+
 class Store:
+    """Noise in three colours: the colour is the class. Without it a network could only memorise the noise."""
+
     size = 32
 
     def __init__(self):
-        self.images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3)).astype(np.uint8)
+        noise = np.random.default_rng(0).integers(0, 156, (12, 32, 32, 3))
+        self.images = (noise + 100 * np.eye(3, dtype=int)[CLASS][:, None, None]).astype(np.uint8)
 
     def __getitem__(self, rows):
         return self.images[rows]
@@ -31,13 +37,15 @@ def test_it_begins_with_the_frozen_features_and_learns():
     with torch.no_grad():
         assert np.abs(backbone(images).numpy() - frozen).max() < 2e-3
     before = {name: p.detach().clone() for name, p in backbone.named_parameters()}
-    labels, Q = np.arange(12)[:, None] % 3 == np.arange(3), np.random.default_rng(1).normal(size=(12, 4))
+    labels, Q = CLASS[:, None] == np.arange(3), np.random.default_rng(1).normal(size=(3, 4))[CLASS]
     targets = Targets.of(labels, Q)
-    network = TwoHeads(320, 3, 4, 16, 0.0, backbone)
+    torch.manual_seed(0)
+    network = TwoHeads(320, 3, 4, 64, 0.0, backbone)
     examples = Pictures(store, np.arange(12), targets.packed(), 32, flips=False)
-    recipe = Recipe(epochs=6, batch=6, lr=1e-3, optimiser="adamw")
+    recipe = Recipe(epochs=8, batch=6, lr=5e-4, warmup=2, optimiser="adamw")
     history = fit(network, examples, objective(targets, 0.5), recipe, device=CPU, seed=0, log=lambda _: None)
-    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    # five seeds end at 0.17 to 0.26 of the beginning
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     changed = [name for name, p in backbone.named_parameters() if not torch.equal(p, before[name])]
     assert next(iter(before)) in changed, "the first convolution too"
     assert len(changed) > 20
