@@ -110,7 +110,7 @@ def test_the_index_shows_everything(tmp_path):
     assert not FROM_AFAR.search(page)
     assert re.findall(r"<td><b>(\w+)</b></td>", page) == ["F4", "F10", "J2"], "in the order of the papers"
     assert "better &lt;b&gt;than&lt;/b&gt; chance &amp; more" in page
-    assert re.findall(r"<b>(\d+)</b>([a-z ]+)</li>", page) == [
+    assert re.findall(r"<b>(\d+)</b><i class=.mark [a-z-]+.></i>([a-z ]+)</li>", page) == [
         ("1", "reproduced"), ("2", "direction only"), ("0", "does not hold"),
         ("0", "not testable on this data"), ("0", "procedure run"),
     ]  # fmt: skip
@@ -119,8 +119,8 @@ def test_the_index_shows_everything(tmp_path):
     headings = re.findall(r'<tr class="row" id="(\w+)">', page)
     assert headings == list(rows.ROWS), "a row without a claim is shown too"
     assert page.count("no claim in this profile</span>") == 45
-    assert page.count('<i class="reproduced"></i>') == 1
-    assert page.count('<i class="empty"></i>') == 45
+    assert page.count('<i class="mark reproduced"></i>') == 2, "in the counts, and one claim"
+    assert page.count('<i class="mark empty"></i>') == 45
     assert "Simulated data." in page
     assert 'href="01/01_filter.html"' in page
     assert "earlier" in page
