@@ -137,10 +137,17 @@ def test_opponents_have_a_row_for_each_picture(monkeypatch, tmp_path):
             assert np.allclose(values, again[name][setting][0], atol=1e-3), "the same pictures, another store"
 
 
+LEARNERS = 6  # first weights alone move the probe by ten points, so a few learners say little
+
+
 def rising(tmp_path, words_tell):
-    """Accuracy with many pictures to learn from minus that with few, over four learners."""
+    """Accuracy with many pictures to learn from minus that with one of each class, over learners.
+
+    Few and many meet the same first weights, and the few are drawn evenly: what is left is what more
+    pictures bring.
+    """
     rng = np.random.default_rng(0)
-    n, L, side = 700, 6, 32
+    n, L, side, learn = 700, 6, 32, 400
     label = rng.integers(0, L, n)
     pictures = rng.integers(0, 120, (n, side, side, 3))
     for i in range(n):  # the class is where a bright bar crosses the picture
@@ -152,37 +159,36 @@ def rising(tmp_path, words_tell):
     data = LabelledSet(
         "bars", np.eye(L, dtype=bool)[label], [*"abcdef"], np.arange(n), lambda s: store, np.full(n, "")
     )
-    aside = np.arange(n) >= 400
-    ten = splits(data, np.random.default_rng(1), 10, 0.2, aside)
-    found = {}
-    for share in (0.025, 1.0):
-        for seed in range(4):
-            part = np.resize(np.random.default_rng(seed).permutation(400)[: int(share * 400)], 400)
-            torch.manual_seed(seed)
-            network = AlexNet(L, side, 0.06, 0.0)
-            examples = Pictures(store, part, torch.from_numpy(word[part]), side, flips=False)
-            recipe = Recipe(epochs=8, batch=32, lr=1e-3, optimiser="adamw")
-            fit(
-                network,
-                examples,
-                nn.functional.cross_entropy,
-                recipe,
-                device=CPU,
-                seed=seed,
-                log=lambda line: None,
-            )
-            f = extract(network.features, store, np.arange(n), side, CPU)
-            found[share, seed] = probe([f], data, ten, LOGISTIC, [1.0, 10.0]).mean
-    return stats.mean_interval([found[1.0, seed] - found[0.025, seed] for seed in range(4)])
+    ten = splits(data, np.random.default_rng(1), 10, 0.2, np.arange(n) >= learn)
+    recipe = Recipe(epochs=5, batch=32, lr=1e-3, optimiser="adamw")
+
+    def reached(items, seed):
+        items = np.resize(items, learn)  # as many pictures in a sweep, whatever the share
+        torch.manual_seed(seed)
+        network = AlexNet(L, side, 0.06, 0.0)
+        examples = Pictures(store, items, torch.from_numpy(word[items]), side, flips=False)
+        loss, log = nn.functional.cross_entropy, lambda line: None
+        fit(network, examples, loss, recipe, device=CPU, seed=seed, log=log)
+        f = extract(network.features, store, np.arange(n), side, CPU)
+        return probe([f], data, ten, LOGISTIC, [1.0, 10.0]).mean
+
+    gains = []
+    for seed in range(LEARNERS):
+        order = np.random.default_rng(seed).permutation(learn)
+        few = np.array([order[label[order] == c][0] for c in range(L)])
+        gains.append(reached(order, seed) - reached(few, seed))
+    return stats.mean_interval(gains)
 
 
 @pytest.mark.controls
 def test_more_pictures_help_a_learner_whose_words_tell_what_is_shown(tmp_path):
-    assert rising(tmp_path, True).low > 0.02
+    found = rising(tmp_path, True)
+    assert found.low > 0.05
+    assert found.mean > 0.15
 
 
 @pytest.mark.controls
 def test_more_pictures_do_not_help_where_words_tell_nothing(tmp_path):
     found = rising(tmp_path, False)
-    assert found.low <= 0.02
-    assert found.mean < 0.1
+    assert found.low <= 0
+    assert found.mean < 0.05
