@@ -7,7 +7,7 @@ import pytest
 from notebook_contract import any_notebook
 from replay import replay
 
-from helpers import notebooks
+from helpers import notebooks, report, rows
 from helpers.artefacts import read_json
 from helpers.maintain import REFERENCE, differences, refresh, write_reference
 from helpers.paths import NOTEBOOKS
@@ -39,6 +39,19 @@ def test_metrics_agree_with_the_reference(replayed, number):
     assert expected.is_file(), "make it with: python -m helpers.run smoke --reference"
     metrics = read_json(replayed[1] / SMOKE / number / "metrics.json")
     assert differences(metrics, read_json(expected)) == []
+
+
+@pytest.mark.slow
+def test_every_row_of_the_papers_is_run(replayed):
+    board = read_json(replayed[1] / SMOKE / "scoreboard.json")["claims"]
+    assert [row.id for row in rows.by_row(board) if not row.claims] == []
+
+
+@pytest.mark.slow
+def test_every_claim_leads_to_the_table_that_shows_it(replayed):
+    for claim in read_json(replayed[1] / SMOKE / "scoreboard.json")["claims"]:
+        cells = notebooks.read(NOTEBOOKS / f"{claim['notebook']}.ipynb").cells
+        assert report.anchor(cells, claim["id"]), f"{claim['notebook']}: {claim['id']} is in no table"
 
 
 @pytest.fixture
