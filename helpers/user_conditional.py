@@ -103,8 +103,9 @@ class UserMultiplicative(UserConditional):
         # all gates begin near 1, so the model begins as a bilinear one of rank K
         nn.init.ones_(self.user.bias)
         self.alpha = nn.Parameter((1 + torch.randn(HIDDEN, K)) / HIDDEN)
-        self.beta = nn.Parameter(torch.randn(d, K) * 0.1 / K**0.5)
-        self.gamma = nn.Parameter(torch.randn(x.shape[1], K))
+        # both factors of an image begin at the size of a step away from zero, like P of the bilinear model
+        self.beta = nn.Parameter(torch.randn(d, K) / K**0.5)
+        self.gamma = nn.Parameter(torch.randn(x.shape[1], K) * 0.1)
 
     def user_vectors(self, u: Tensor) -> Tensor:
         """r(u): (B, 24) of descriptors (B, m); what Fig. 7 maps."""
