@@ -1,9 +1,12 @@
 """A pretrained network as the trainable beginning of another one."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.images import MEAN, STD
+from helpers.data.errors import BadInput
+from helpers.images import MEAN, STD, normalise
+from helpers.multitask import TwoHeads
 from helpers.pretrained import load, resized
 
 
@@ -36,3 +39,49 @@ class Backbone(nn.Module):
         """Features of a layer: float images (B, 3, H, H) to float (B, width of the layer)."""
         images = resized(images * self.usual_std + self.usual_mean, self.resolution)  # pixels of 0..255
         return self.network((images - self.mean) / self.std)[:, self.columns]
+
+
+def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.ndarray) -> TwoHeads:
+    """A network that was trained on frozen features, on top of a trainable backbone; both give the same.
+
+    A head that knows nothing yet would shake the pretrained weights in its first steps.
+
+    Args:
+        network: its inputs were (features − mean) / scale; it is left as it is.
+        backbone: gives those features.
+        mean, scale: float (width,); they go into the weights of the first layer.
+
+    Raises:
+        BadInput: the widths differ.
+    """
+    inputs, hidden = network.layer.in_features, network.layer.out_features
+    if not len(mean) == len(scale) == inputs:
+        raise BadInput(
+            f"thawed: the network reads {inputs} features, mean and scale have {len(mean)} and {len(scale)}"
+        )
+    labels, factors = network.to_labels.out_features, network.to_vector.out_features
+    made = TwoHeads(inputs, labels, factors, hidden, network.drop.p, backbone)
+    made.load_state_dict(network.state_dict(), strict=False)  # the backbone is not in it
+    mean, scale = (
+        torch.as_tensor(v, dtype=torch.float32, device=made.layer.weight.device) for v in (mean, scale)
+    )
+    with torch.no_grad():
+        made.layer.weight /= scale
+        made.layer.bias -= made.layer.weight @ mean
+    return made.eval()
+
+
+@torch.inference_mode()
+def outputs(
+    network: nn.Module, images, rows: np.ndarray, device: torch.device, batch: int = 64
+) -> np.ndarray:
+    """What a network in evaluation mode says of pictures: float32 (n, outputs).
+
+    Args:
+        images: store; rows -> uint8 (B, H, H, 3).
+        rows: int (n,), n at least 1.
+    """
+    network.to(device)
+    parts = np.split(rows, range(batch, len(rows), batch))
+    found = [network(normalise(torch.from_numpy(images[part])).to(device)).float().cpu() for part in parts]
+    return torch.cat(found).numpy()

@@ -1,11 +1,13 @@
 """A pretrained network that is trained on: at first the frozen features, then others."""
 
 import numpy as np
+import pytest
 import torch
 
 from helpers import pretrained
+from helpers.data.errors import BadInput
 from helpers.examples import Pictures
-from helpers.finetune import Backbone
+from helpers.finetune import Backbone, outputs, thawed
 from helpers.images import normalise
 from helpers.multitask import Targets, TwoHeads, objective
 from helpers.train import Recipe, fit
@@ -49,3 +51,22 @@ def test_it_begins_with_the_frozen_features_and_learns():
     changed = [name for name, p in backbone.named_parameters() if not torch.equal(p, before[name])]
     assert next(iter(before)) in changed, "the first convolution too"
     assert len(changed) > 20
+
+
+def test_a_thawed_network_begins_as_its_frozen_twin():
+    store, lite = Store(), pretrained.load("efficientnet-lite0")
+    frozen = lite.layer(pretrained.features(lite, store, np.arange(12), 64, CPU), "blocks")
+    mean, scale = frozen.mean(axis=0), frozen.std(axis=0) + 1e-3
+    torch.manual_seed(0)
+    network = TwoHeads(320, 3, 4, 64, 0.5).eval()
+    before = network.layer.weight.detach().clone()
+    with torch.no_grad():
+        expected = network(torch.from_numpy((frozen - mean) / scale)).numpy()
+    twin = thawed(network, Backbone("efficientnet-lite0", "blocks", 64), mean, scale)
+    found = outputs(twin, store, np.arange(12), CPU, batch=5)
+    assert np.ptp(expected, axis=0).min() > 0.005, "what is compared differs from picture to picture"
+    assert np.abs(found - expected).max() < 0.02 * np.ptp(expected)
+    assert torch.equal(network.layer.weight, before)
+    assert twin.drop.p == 0.5
+    with pytest.raises(BadInput, match="reads 320 features, mean and scale have 320 and 3"):
+        thawed(network, None, mean, scale[:3])
