@@ -54,6 +54,15 @@ PROCEDURES = (
 )
 """Rows that claim nothing by themselves: id, procedure, place, and the line of Table 2."""
 
+OTHERS = {
+    "J5a": ("the expected approximate loss lies between its two bounds", SECTION3, None),
+    "J5c": ("updating only the batch's words saves most of the last layer's time", SECTION3,
+            "1,600 ms a batch for the full last layer"),
+    "J11": ("the learning rate is halved when the validation error rises after an epoch", SECTION3,
+            "each rate is kept for at least 10 epochs"),
+}  # fmt: skip
+"""Rows that are not of the form "a is above b": statement, place, the paper's number."""
+
 CLAIMS = (
     Cited("V8a", "all models outperform the global frequency baseline", TAGGING, "40.01 % or more, 9.65 %",
           (40.01, 9.65), "A@10, the worst model and global frequency"),

@@ -28,6 +28,20 @@ def test_verdict(comparison, pair, simulated, expected):
     assert verdicts.verdict(comparison, pair, simulated) == expected
 
 
+def test_nothing_is_reproduced_where_most_test_images_were_seen_in_training():
+    real = SimpleNamespace(name="movielens", simulated=False)
+    one = next(c for c in cited.CLAIMS if c.id == "V8a")
+    near = Comparison(ABOVE, one.pair[0], one.pair[1])
+    few, many = (verdicts.judge(one, near, real, "tags are visual", seen) for seen in (0.3, 0.9))
+    assert (few.verdict, few.note) == ("reproduced", "tags are visual")
+    assert many.verdict == "direction only"
+    assert many.note == "tags are visual; 90% of the test images show an item seen in training"
+
+
+def test_values_in_a_sentence():
+    assert verdicts.listed({"a": 0.12345, "b": 2, "c": 1}, ["b", "a"]) == "b 2.000, a 0.123"
+
+
 def test_comparisons_see_differences_and_their_absence():
     rng = np.random.default_rng(0)
     a = rng.normal(size=200)
@@ -42,7 +56,7 @@ def test_comparisons_see_differences_and_their_absence():
 
 def test_every_cited_claim_can_be_judged():
     simulated = SimpleNamespace(name="emojigram", simulated=True)
-    ids = [c.id for c in cited.CLAIMS] + [p[0] for p in cited.PROCEDURES]
+    ids = [c.id for c in cited.CLAIMS] + [p[0] for p in cited.PROCEDURES] + list(cited.OTHERS)
     assert len(ids) == len(set(ids))
     for one in cited.CLAIMS:
         assert verdicts.judge(one, Comparison(ABOVE, 0.3, 0.2), simulated).verdict == "direction only"
