@@ -152,6 +152,14 @@ RULES = {
     "least_epochs": count("passes that a learning rate is kept at least"),
     "train_shares": Rule("parts of the training pictures, for curves", above=0, most=1),
     "softmax_classes": count("numbers of classes that a softmax is timed with", least=100),
+    # 06b word embeddings
+    "skip_gram_epochs": count("passes of skip-gram over the bags of words"),
+    "sense_d": count("numbers of a sense vector"),
+    "max_senses": count("senses of a tag, at most"),
+    "gamma": positive("γ of the Chinese restaurant: how easily a new sense is opened"),
+    "sense_epochs": count("passes of multi-sense skip-gram over the images"),
+    "least_pairs": count("pairs or questions that a test of vectors needs", least=5),
+    "map_words": count("words on the map", least=20),
     # 09 benchmarks
     "sets": one_of(
         "digits",
