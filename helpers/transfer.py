@@ -21,15 +21,20 @@ Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
 
 
 class Source(NamedTuple):
-    """Features of one notebook, what their networks learnt from, and the array that says of which items."""
+    """Features of one notebook, and what says which items their networks were trained on.
+
+    Attributes:
+        told: "rows", which the arrays `training` of that notebook list, or the name of a bool array beside
+            the features.
+    """
 
     notebook: str
     features: tuple[str, ...]
-    told: str | None  # None: it learnt from views, which name no label
+    told: str
 
 
 LEARNT = {
-    "views": Source("05", ("fc6", "fc7"), None),
+    "views": Source("05", ("fc6", "fc7"), "rows"),
     "words": Source("06", ("words_scratch", "words"), "trained_words"),
     "hashtags": Source("06", ("mcll", "ppmi", "ms"), "trained_hashtags"),
     "labels": Source("08", ("image_only", "mtl"), "trained"),
@@ -42,8 +47,8 @@ class Learnt(NamedTuple):
     Attributes:
         values: float32 (M, F), by item of the collection; 0 where there is none.
         there: bool (M,), items that have the feature.
-        seen: bool (M,), items whose words, tags or labels its network was trained on: a test on them would
-            ask for what it was told. Views are no labels, so a network that learnt from views has seen none.
+        seen: bool (M,), items that its network was trained on: of their words, tags or labels it was told, of
+            their viewers it may remember; a test on them would be easier than one on new pictures.
         source: what the network learnt from.
     """
 
@@ -63,9 +68,10 @@ def gather(run: Run, M: int) -> dict[str, Learnt]:
     for source, (number, names, told_by) in LEARNT.items():
         arrays = run.read_arrays(number, "features")
         items = arrays["items"]
-        told = np.zeros(len(items), bool)
-        if told_by is not None:
+        if told_by != "rows":
             told = arrays[told_by if told_by in arrays else "trained"]
+        else:
+            told = np.isin(items, run.read_arrays(number, "training")["rows"] if len(items) else [])
         for name in names:
             if name not in arrays or not arrays[name].size:
                 continue
@@ -81,8 +87,18 @@ def gather(run: Run, M: int) -> dict[str, Learnt]:
     return found
 
 
+def completed(learnt: Learnt, new: np.ndarray) -> Learnt:
+    """The feature for all items: its network saw the others for the first time when it computed `new`.
+
+    Args:
+        new: float (M, F), by item; rows of items that are there already are not read.
+    """
+    values = np.where(learnt.there[:, None], learnt.values, new).astype(np.float32)
+    return learnt._replace(values=values, there=np.ones(len(values), bool))
+
+
 def shared_items(learnt: Mapping[str, Learnt], names: Iterable[str], M: int) -> tuple[np.ndarray, np.ndarray]:
-    """bool (M,) twice: items with all these features, and those of them that no network was told of."""
+    """bool (M,) twice: items with all these features, and those of them that no network was trained on."""
     there, unseen = np.ones((2, M), bool)
     for name in names:
         there &= learnt[name].there
