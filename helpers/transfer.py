@@ -180,19 +180,18 @@ def table(
     cited: Mapping[str, Sequence] | None = None,
     features: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Rows are features, columns sets: per cent, mean ± standard deviation over the repetitions.
+    """Rows are sets, columns features: per cent, mean ± standard deviation over the repetitions.
 
     Args:
         measured: set -> feature -> probe.
-        cited: set -> numbers in the paper of `features`, or None; each becomes a column.
+        cited: set -> numbers in the paper of `features`, or None; each becomes a row of its own.
     """
     cells = {name: {f: str(p) for f, p in probed.items()} for name, probed in measured.items()}
     order = list(dict.fromkeys(f for probed in measured.values() for f in probed))
-    out = pd.DataFrame(cells).reindex(order)
     for name, values in (cited or {}).items():
         known = {f: str(v) for f, v in zip(features, values, strict=True) if v is not None}
-        out[f"paper: {BROUGHT[name].title}"] = pd.Series(known)
-    return out.fillna("–")
+        cells[f"paper: {BROUGHT[name].title}"] = known
+    return pd.DataFrame(cells).T.reindex(columns=order).fillna("–")
 
 
 def compare(

@@ -110,10 +110,10 @@ def test_tables_and_comparisons():
     a, b = result([0.6, 0.7, 0.65, 0.7]), result([0.3, 0.45, 0.4, 0.4])
     measured = {"style": {"x": a, "y": b}, "content": {"y": b}, "caltech256": {"x": b, "y": a}}
     shown = transfer.table(measured, {"voc2007": (1.5, None)}, ["x", "y"])
-    assert shown.loc["x", "style"] == "66.2 ± 4.8"
-    assert shown.loc["x", "content"] == "–"
-    assert shown.loc["x", "paper: Pascal VOC 2007"] == "1.5"
-    assert shown.loc["y", "paper: Pascal VOC 2007"] == "–"
+    assert shown.loc["style", "x"] == "66.2 ± 4.8"
+    assert shown.loc["content", "x"] == "–"
+    assert shown.loc["paper: Pascal VOC 2007", "x"] == "1.5"
+    assert shown.loc["paper: Pascal VOC 2007", "y"] == "–"
     rng = np.random.default_rng(0)
     own = transfer.compare(measured, ["style", "content"], "x", "y", rng)
     assert list(own) == ["style"], "a set without the feature says nothing"
