@@ -18,6 +18,7 @@ from helpers.run import Run
 from helpers.stats import Interval
 
 Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
+OPPONENTS = ("ImageNet", "random weights", "pixels")
 
 
 class Source(NamedTuple):
@@ -147,10 +148,27 @@ class Opponents:
     device: torch.device
     _kept: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def options(self, data: LabelledSet) -> dict[str, Options]:
-        """Feature -> its settings, each with a row for each picture of the set."""
-        side = self.collection.images.size
-        store = data.images(side)
+    def options(self, data: LabelledSet, wanted: Sequence[str] = OPPONENTS) -> dict[str, Options]:
+        """Feature -> its settings, each with a row for each picture of the set.
+
+        Args:
+            wanted: some of `OPPONENTS`, in any order.
+        """
+        store = data.images(self.collection.images.size)
+        made = {
+            "ImageNet": lambda: self._theirs(data, store),
+            "random weights": lambda: self._untrained(data, store),
+            "pixels": lambda: {"pixels": [similarity.pixels(store, data.rows)]},
+        }
+        return {name: made[name]() for name in wanted}
+
+    def _untrained(self, data: LabelledSet, store) -> Options:
+        """Layers of the network that has learnt nothing."""
+        found = pseudo.embed(self.untrained, store, data.rows, self.crop, self.device)
+        return {layer: [values] for layer, values in found.items()}
+
+    def _theirs(self, data: LabelledSet, store) -> Options:
+        """Layers and resolutions of the ImageNet network."""
         own = store is self.collection.images
         theirs = {}
         for pixels in self.resolutions:
@@ -166,13 +184,7 @@ class Opponents:
                 values = self._kept[pixels][data.rows]
             for layer in self.imagenet.widths:
                 theirs[f"{layer} at {pixels}"] = [self.imagenet.layer(values, layer)]
-        nothing = pseudo.embed(self.untrained, store, data.rows, self.crop, self.device)
-        pixels = [similarity.pixels(store, data.rows)]
-        return {
-            "ImageNet": theirs,
-            "random weights": {layer: [values] for layer, values in nothing.items()},
-            "pixels": {"pixels": pixels},
-        }
+        return theirs
 
 
 def table(

@@ -137,6 +137,7 @@ def test_opponents_have_a_row_for_each_picture(monkeypatch, tmp_path):
         "mean at 32": 3, "fc6": 3, "fc7": 3, "pixels": 3,
     }  # fmt: skip
     assert np.allclose(found["ImageNet"]["mean at 32"][0], small.images[rows].mean(axis=(1, 2)), atol=0.1)
+    assert list(opponents.options(own, ["pixels"])) == ["pixels"], "what is not wanted is not computed"
     keep_array(tmp_path / "other.npy", np.asarray(small.images[np.arange(10)]))
     other = LabelledSet(
         "x", two, ["a", "b"], rows, lambda s: ArrayImages(tmp_path / "other.npy"), np.full(3, "")
