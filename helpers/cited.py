@@ -46,13 +46,13 @@ WORDS = {
 }
 """Joulin et al. 2016, Table 1: precision@10 in per cent for K = 1,000, 10,000 and 100,000."""
 
-PROCEDURES = (
-    ("V2", "softmax with one drawn tag (eq. 1)", TAGGING, "MCLL"),
-    ("V3", "cosine to the sum of PPMI-SVD vectors (eq. 2)", TAGGING, "NCSL-PPMI"),
-    ("V4", "cosine to the sum of multi-sense vectors (eq. 2)", TAGGING, "NCSL-MS"),
-    ("V5", "logistic regression on ImageNet features, a floor", TAGGING, "ImageNet"),
-)
-"""Rows that claim nothing by themselves: id, procedure, place, and the line of Table 2."""
+PROCEDURES = {
+    "V2": ("softmax with one drawn tag (eq. 1)", TAGGING, "MCLL"),
+    "V3": ("cosine to the sum of PPMI-SVD vectors (eq. 2)", TAGGING, "NCSL-PPMI"),
+    "V4": ("cosine to the sum of multi-sense vectors (eq. 2)", TAGGING, "NCSL-MS"),
+    "V5": ("logistic regression on ImageNet features, a floor", TAGGING, "ImageNet"),
+}
+"""Rows that claim nothing by themselves: id -> procedure, place, and the line of Table 2."""
 
 OTHERS = {
     "J5a": ("the expected approximate loss lies between its two bounds", SECTION3, None),

@@ -56,7 +56,7 @@ def test_comparisons_see_differences_and_their_absence():
 
 def test_every_cited_claim_can_be_judged():
     simulated = SimpleNamespace(name="emojigram", simulated=True)
-    ids = [c.id for c in cited.CLAIMS] + [p[0] for p in cited.PROCEDURES] + list(cited.OTHERS)
+    ids = [c.id for c in cited.CLAIMS] + list(cited.PROCEDURES) + list(cited.OTHERS)
     assert len(ids) == len(set(ids))
     for one in cited.CLAIMS:
         assert verdicts.judge(one, Comparison(ABOVE, 0.3, 0.2), simulated).verdict == "direction only"
@@ -64,4 +64,4 @@ def test_every_cited_claim_can_be_judged():
         if one.pair is not None:
             for number in one.pair:
                 assert f"{number:.2f} %" in one.text
-    assert {p[3] for p in cited.PROCEDURES} <= set(cited.TABLE2)
+    assert {name for _, _, name in cited.PROCEDURES.values()} <= set(cited.TABLE2)
