@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.common import compare, parser, show
 from helpers import warp
+from helpers.bags import Bags
 from helpers.warp_kernels import candidate
 
 SEED = 7
@@ -38,10 +39,8 @@ def by_matrix(phi, V, positive, row, true, drawn):
     """All scores at once, then the first violator among drawn negatives int (B, n): int64 (B,)."""
     scores = phi @ V.T
     threshold = scores[np.arange(len(phi)), positive] - np.float32(warp.MARGIN)
-    size = np.diff(true[0])[row]
-    rows = np.repeat(np.arange(len(phi)), size)
-    places = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size) + np.repeat(true[0][row], size)
-    scores[rows, true[1][places]] = -np.inf
+    mine = Bags(*true).rows(row)
+    scores[np.repeat(np.arange(len(phi)), np.diff(mine.indptr)), mine.indices] = -np.inf
     violates = np.take_along_axis(scores, drawn, axis=1) > threshold[:, None]
     first = violates.argmax(axis=1)
     return np.where(violates.any(axis=1), drawn[np.arange(len(phi)), first], -1)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.data.errors import BadInput
-from helpers.images import MEAN, STD, normalise
+from helpers.images import MEAN, STD
 from helpers.multitask import TwoHeads
 from helpers.pretrained import load, resized
 
@@ -69,19 +69,3 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.nd
         made.layer.weight /= scale
         made.layer.bias -= made.layer.weight @ mean
     return made.eval()
-
-
-@torch.inference_mode()
-def outputs(
-    network: nn.Module, images, rows: np.ndarray, device: torch.device, batch: int = 64
-) -> np.ndarray:
-    """What a network in evaluation mode says of pictures: float32 (n, outputs).
-
-    Args:
-        images: store; rows -> uint8 (B, H, H, 3).
-        rows: int (n,), n at least 1.
-    """
-    network.to(device)
-    parts = np.split(rows, range(batch, len(rows), batch))
-    found = [network(normalise(torch.from_numpy(images[part])).to(device)).float().cpu() for part in parts]
-    return torch.cat(found).numpy()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from helpers import pseudo
 from helpers.embeddings import TagSets, tag_sets
 
 
@@ -47,14 +48,10 @@ def planted(
     return Planted(sets, sets.tags[place] - topics * words, topic, place)
 
 
-def purity(sense: np.ndarray, meaning: np.ndarray) -> float:
-    """Share of occurrences that have the most frequent meaning of their sense, int (n,) each.
-
-    It never falls when a sense is split, so it is read beside the purity of shuffled senses.
-    """
+def coded(sense: np.ndarray, meaning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Senses and meanings, (n,) of any values, as `pseudo.purity` reads them: int (n,), bool (n, M)."""
     s, m = (np.unique(values, return_inverse=True)[1] for values in (sense, meaning))
-    table = np.bincount(s * (m.max() + 1) + m, minlength=(s.max() + 1) * (m.max() + 1))
-    return float(table.reshape(s.max() + 1, -1).max(axis=1).sum() / len(s))
+    return s, m[:, None] == np.arange(m.max() + 1)
 
 
 def separation(
@@ -80,7 +77,8 @@ def separation(
         counts = np.sort(np.unique(m, return_counts=True)[1])[::-1]
         if len(counts) < 2 or counts[1] < 2:
             continue
-        shuffled = np.mean([purity(rng.permutation(s), m) for _ in range(repeats)])
-        rows[name] = (len(s), counts[0] / len(s), shuffled, purity(s, m), len(np.unique(s)))
+        of = coded(s, m)
+        shuffled = pseudo.chance_purity(*of, rng, repeats).mean()
+        rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(*of), len(np.unique(s)))
     columns = ["occurrences", "one sense", "shuffled", "found", "senses"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("word")

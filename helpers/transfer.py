@@ -69,10 +69,10 @@ def gather(run: Run, M: int) -> dict[str, Learnt]:
     for source, (number, names, told_by) in LEARNT.items():
         arrays = run.read_arrays(number, "features")
         items = arrays["items"]
-        if told_by != "rows":
-            told = arrays[told_by if told_by in arrays else "trained"]
-        else:
+        if told_by == "rows":
             told = np.isin(items, run.read_arrays(number, "training")["rows"] if len(items) else [])
+        else:
+            told = arrays[told_by if told_by in arrays else "trained"]
         for name in names:
             if name not in arrays or not arrays[name].size:
                 continue

@@ -7,8 +7,8 @@ import torch
 from helpers import pretrained
 from helpers.data.errors import BadInput
 from helpers.examples import Pictures
-from helpers.finetune import Backbone, outputs, thawed
-from helpers.images import normalise
+from helpers.finetune import Backbone, thawed
+from helpers.images import extract, normalise
 from helpers.multitask import Targets, TwoHeads, objective
 from helpers.train import Recipe, fit
 
@@ -63,7 +63,7 @@ def test_a_thawed_network_begins_as_its_frozen_twin():
     with torch.no_grad():
         expected = network(torch.from_numpy((frozen - mean) / scale)).numpy()
     twin = thawed(network, Backbone("efficientnet-lite0", "blocks", 64), mean, scale)
-    found = outputs(twin, store, np.arange(12), CPU, batch=5)
+    found = extract(twin, store, np.arange(12), store.size, CPU, batch=5)
     assert np.ptp(expected, axis=0).min() > 0.005, "what is compared differs from picture to picture"
     assert np.abs(found - expected).max() < 0.02 * np.ptp(expected)
     assert torch.equal(network.layer.weight, before)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from helpers import senses
+from helpers.pseudo import purity
 
 
 def test_purity_by_counting():
     sense, meaning = np.array([0, 0, 0, 5, 5, 7]), np.array(["a", "a", "b", "b", "b", "a"])
-    assert senses.purity(sense, meaning) == pytest.approx(5 / 6)
-    assert senses.purity(np.zeros(6), meaning) == 0.5
-    assert senses.purity(np.arange(6), meaning) == 1
+    assert purity(*senses.coded(sense, meaning)) == pytest.approx(5 / 6)
+    assert purity(*senses.coded(np.zeros(6), meaning)) == 0.5
+    assert purity(*senses.coded(np.arange(6), meaning)) == 1
 
 
 def test_separation_by_hand():
