@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from helpers.data.errors import BadInput
@@ -114,6 +113,8 @@ class ResNet(nn.Module):
         super().__init__()
         if width != 1.0:
             raise BadInput(f"ResNet: width = {width:g}; give 1.0, it exists at its full width only")
+        import torchvision  # here, because its import takes a second and few networks need it
+
         trunk = torchvision.models.get_model(f"resnet{depth}", weights=None)
         if side < 64:
             trunk.conv1, trunk.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from helpers.data.errors import BadInput
@@ -53,6 +52,8 @@ def find(folder: Path) -> dict[str, Path]:
 
 def read(file: Path):
     """The notebook as an nbformat node."""
+    import nbformat  # here and below, because it takes more than a second and a running notebook needs none
+
     try:
         return nbformat.read(file, as_version=4)
     except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
@@ -199,6 +200,8 @@ def with_outputs(notebook, executed):
     Raises:
         BadInput: the code differs, or a cell wrote to stderr.
     """
+    import nbformat
+
     ran = [c for c in code_cells(executed) if "injected-parameters" not in c.metadata.get("tags", [])]
     clean = copy.deepcopy(notebook)
     if [c.source for c in ran] != [c.source for c in code_cells(clean)]:
@@ -235,6 +238,8 @@ def merged_streams(outputs: list) -> list:
 
 def write(notebook, file: Path) -> None:
     """Write a notebook as Jupyter does, with a rename at the end."""
+    import nbformat
+
     nbformat.validate(notebook)
     with replacing(file) as new:
         new.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8", newline="\n")

