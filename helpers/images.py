@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from helpers.data.errors import BadInput
 
 # mean and standard deviation of ImageNet's pixels per channel, the customary units for any picture
 MEAN = (0.485, 0.456, 0.406)
@@ -88,7 +90,13 @@ def extract(
 
     Returns:
         float32 (len(rows), n) on the CPU.
+
+    Raises:
+        BadInput: the network is in training mode, so it would drop units at random.
     """
+    network = getattr(features, "__self__", features)
+    if isinstance(network, nn.Module) and network.training:
+        raise BadInput(f"{type(network).__name__} is in training mode; call its eval() before features")
     out = {}
 
     @torch.inference_mode()

@@ -268,6 +268,13 @@ def test_extract_gives_rows_in_order(striped):
     assert np.allclose(out[0], one.detach().numpy()[0], atol=1e-5)
 
 
+def test_extract_refuses_a_network_that_drops_units(striped):
+    store, _ = striped
+    for features in (small_network().train(), small_network().train().features):
+        with pytest.raises(BadInput, match="AlexNet is in training mode; call its eval"):
+            extract(features, store, np.arange(2), 24, CPU)
+
+
 @pytest.mark.parametrize("side", [24, 32, 56, 64, 112, 127, 128, 224])
 def test_alexnet_at_any_resolution(side):
     network = AlexNet(7, side, width=0.1)
