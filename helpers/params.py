@@ -147,6 +147,7 @@ RULES = {
     "dictionary_sizes": count("numbers K of words that are predicted", least=10),
     "end_to_end": one_of("alexnet", "googlenet", "resnet", meaning="a network that is trained from scratch"),
     "word_epochs": count("passes over the items with words"),
+    "network_dropout": share("share of units that these networks drop while they learn"),
     "network_lr": positive("learning rate of the networks that are trained from scratch"),
     "network_epochs": count("passes of the networks that are trained from scratch"),
     "least_epochs": count("passes that a learning rate is kept at least"),
