@@ -181,7 +181,12 @@ def multi_sense(
     Raises:
         BadInput: a number out of its range, or no image with two tags.
 
-    Source: Li and Jurafsky 2015, section 3; the global vectors are used in Veit et al. 2018, section 3.1.
+    Source: Li and Jurafsky 2015, section 3.1 (seats ∝ n · P(w | table), a new one ∝ γ · P(w | new table)) and
+    3.2; the global vectors are used in Veit et al. 2018, section 3.1. The authors' own program
+    (github.com/jiweil/mutli-sense-embedding, `joint_training`) takes shortcuts that this does not: P is one σ
+    of the mean context with a second vector per sense, and a new table has the weight γ whatever the context.
+    As here, a new sense starts as the global vector and learns by skip-gram with negative sampling; there,
+    the global vectors of the neighbours are also the context vectors.
     """
     if max_senses < 1 or gamma <= 0:
         raise BadInput(f"multi_sense: max_senses {max_senses} and gamma {gamma}; at least 1 and above 0")
