@@ -58,21 +58,19 @@ def random_flips(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(flipped[:, None, None, None], images.flip(-1), images)
 
 
-def each_core(compute: Callable[[int], None], starts: Iterable[int], device: torch.device) -> None:
-    """Call `compute(start)` for every batch; on a CPU each core works on a batch of its own.
+def each_core(compute: Callable[[int], object], starts: Iterable[int], device: torch.device) -> list:
+    """What `compute(start)` returns for each batch, in order; on a CPU each core has a batch of its own.
 
     Threads that share a batch wait for each other at every layer, up to ten times as long when another
     program is busy; and the result would depend on their number.
     """
     if torch.device(device).type != "cpu":
-        for start in starts:
-            compute(start)
-        return
+        return [compute(start) for start in starts]
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(compute, starts))
+            return list(pool.map(compute, starts))
     finally:
         torch.set_num_threads(before)
 
@@ -97,13 +95,10 @@ def extract(
     network = getattr(features, "__self__", features)
     if isinstance(network, nn.Module) and network.training:
         raise BadInput(f"{type(network).__name__} is in training mode; call its eval() before features")
-    out = {}
 
     @torch.inference_mode()
-    def compute(start: int) -> None:
+    def compute(start: int) -> np.ndarray:
         images = torch.from_numpy(store[rows[start : start + batch]]).to(device)
-        out[start] = features(centre_crop(normalise(images), side)).float().cpu().numpy()
+        return features(centre_crop(normalise(images), side)).float().cpu().numpy()
 
-    starts = range(0, len(rows), batch)
-    each_core(compute, starts, device)
-    return np.concatenate([out[start] for start in starts])
+    return np.concatenate(each_core(compute, range(0, len(rows), batch), device))
