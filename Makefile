@@ -28,7 +28,7 @@ bench: $(STAMP)  ## for maintainers: measure the kernels against their peers
 	$(BIN)/python -m benchmarks
 
 lint: $(STAMP)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 lock:  ## for maintainers: resolve the newest versions for every platform; needs uv
 	uv pip compile --universal --python-version 3.11 --extra test --no-header --no-annotate pyproject.toml -o requirements.lock

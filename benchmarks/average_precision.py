@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from benchmarks.common import compare, parser, show
-from helpers.metrics import mean_average_precision
+from helpers.measures.metrics import mean_average_precision
 
 
 def main() -> None:

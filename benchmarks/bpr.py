@@ -7,9 +7,10 @@ import numpy as np
 
 from benchmarks import crowds
 from benchmarks.common import compare, parser, show
-from helpers import bpr, peers, ranking
-from helpers.factorize import Factors
-from helpers.filtering import to_csr
+from helpers.crowd import bpr, peers
+from helpers.crowd.factorize import Factors
+from helpers.crowd.filtering import to_csr
+from helpers.measures import ranking
 
 D = 64
 # (eta, lambda), the best of eta 0.05 to 0.3 and lambda 0.001 to 0.03; ours also lowers eta with the epochs

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from helpers import negatives
-from helpers.filtering import to_csr
+from helpers.crowd import negatives
+from helpers.crowd.filtering import to_csr
 
 
 def views(n_users: int, n_items: int, mean_views: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 
 from benchmarks.common import compare, parser, show
-from helpers import filtering
+from helpers.crowd import filtering
 
 
 def rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks import crowds
 from benchmarks.common import compare, parser, show
-from helpers import entries as grouped
-from helpers import factorize
-from helpers.metrics import rmse
+from helpers.crowd import entries as grouped
+from helpers.crowd import factorize
+from helpers.measures.metrics import rmse
 
 D, LAMBDA = 100, 0.01
 

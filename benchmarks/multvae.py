@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from benchmarks import crowds
 from benchmarks.common import compare, parser, show
-from helpers import multvae
-from helpers.filtering import to_csr
+from helpers.crowd import multvae
+from helpers.crowd.filtering import to_csr
 
 BATCH = 500
 

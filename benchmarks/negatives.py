@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import compare, parser, show
-from helpers import filtering, negatives
+from helpers.crowd import filtering, negatives
 
 
 def world(n: int, n_users: int, n_items: int, seed: int = 0):

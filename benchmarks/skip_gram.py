@@ -10,8 +10,8 @@ import numpy as np
 from gensim.models import Word2Vec
 
 from benchmarks.common import compare, parser, show
-from helpers import embeddings
-from helpers.wordvectors import unit
+from helpers.words import embeddings
+from helpers.words.vectors import unit
 
 
 def world(n_sets: int, n_tags: int, topics: int, size: int, seed: int = 0):

@@ -10,9 +10,9 @@ compiler. All draw the same negatives, so all must find the same violators.
 import numpy as np
 
 from benchmarks.common import compare, parser, show
-from helpers import warp
-from helpers.bags import Bags
-from helpers.warp_kernels import candidate
+from helpers.people import warp
+from helpers.people.warp_kernels import candidate
+from helpers.words.bags import Bags
 
 SEED = 7
 

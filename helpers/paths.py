@@ -5,11 +5,13 @@ mean two different places.
 """
 
 import os
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PARAMS = ROOT / "params"
+NUMBER = r"\d\d[a-z]?"  # 06, and 06b for a notebook that belongs after it
 
 
 def outputs() -> Path:
@@ -33,3 +35,9 @@ def data() -> Path:
 def cache() -> Path:
     """What can be made again at any time: rasterised drawings, generated images."""
     return outputs() / "cache"
+
+
+def number_of(name: str) -> str | None:
+    """The number of a notebook's name: "03" of 03_matrix_factorization, "06b" of 06b_x; else None."""
+    match = re.fullmatch(rf"({NUMBER})_\w+", name)
+    return match and match[1]

@@ -1,7 +1,7 @@
 """Datasets, all in one shape: `load(name, **options) -> Collection`."""
 
 from helpers.data.collection import Collection
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 
 NAMES = ("emojigram", "openmoji", "movielens")
 

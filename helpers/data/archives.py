@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 
 
 class Source:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from helpers.data.errors import BadInput
 from helpers.data.images import ImageStore, open_images
+from helpers.errors import BadInput
 from helpers.files import replacing
 
 TIME = "datetime64[ns]"
@@ -195,3 +195,12 @@ def check_table(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
         raise BadInput(
             f"{where}: table {name}, column {getattr(error.schema, 'name', '?')}: {detail}"
         ) from None
+
+
+def label_matrix(labels: pd.DataFrame, kind: str, n_items: int) -> np.ndarray:
+    """The labels of one kind as bool (M, L): True where item i carries label l."""
+    chosen = labels[labels["kind"] == kind]
+    codes, names = pd.factorize(chosen["label"], sort=True)
+    matrix = np.zeros((n_items, len(names)), bool)
+    matrix[chosen["item"].to_numpy(), codes] = True
+    return matrix

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from helpers.data.archives import Source
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 
 BOM = b"\xef\xbb\xbf"
 # kind -> (type, lowest, highest, what a message calls it)

@@ -13,8 +13,8 @@ import pandas as pd
 import resvg_py
 from PIL import Image
 
-from helpers.data.errors import BadInput
 from helpers.data.pictures import keep_array
+from helpers.errors import BadInput
 from helpers.paths import cache
 
 TABLE = Path(__file__).parent / "openmoji_table" / "openmoji_meta.csv"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.data.archives import Source
 from helpers.data.delimited import Format, read
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 
 HEADINGS = {
     "user": ("userId", "user_id"),

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 
 
 class ImageStore(Protocol):

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.collection import Collection, empty_table
-from helpers.data.errors import BadInput
 from helpers.data.grouplens import Release, find, read_release
 from helpers.data.images import ArrayImages, FileImages, ImageStore
 from helpers.data.pictures import decoded, keep_array, numbered_pictures
+from helpers.errors import BadInput
 from helpers.paths import cache
 
 GREY = 128

@@ -8,9 +8,9 @@ import pandas as pd
 
 from helpers.data.collection import Collection, empty_table
 from helpers.data.drawings import catalogue, on_white, rasterise, rasters_file
-from helpers.data.errors import BadInput
 from helpers.data.images import ArrayImages
 from helpers.data.pictures import keep_array
+from helpers.errors import BadInput
 
 MISSING = {
     "views": "records no views",

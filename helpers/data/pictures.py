@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data.errors import BadInput
 from helpers.data.images import ArrayImages, FileImages
+from helpers.errors import BadInput
 from helpers.files import replacing
 from helpers.paths import cache
 

@@ -18,7 +18,7 @@ import emoji
 import pandas as pd
 from gensim.test.utils import datapath
 
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 from helpers.paths import data
 
 # where each set is published, for those that no package brings

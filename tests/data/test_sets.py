@@ -21,7 +21,7 @@ from helpers.data.sets import (
     own_sets,
     style,
 )
-from helpers.params import RULES
+from helpers.notebook.params import RULES
 
 
 def picture(file, shade=0):

@@ -7,14 +7,17 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import notebooks
-from helpers.commands import main
-from helpers.plan import Project
+from helpers.notebook import sources as notebooks
+from helpers.runner.commands import main
+from helpers.runner.plan import Project
 
 PARAMETERS = "profile: str = 'smoke'\nseed: int = 0\nepochs: int = 2\nlr: float = 0.1"
-START = "from helpers import results\nfrom helpers.run import start\n\nrun = start('{}', globals())"
+START = (
+    "from helpers.claims.claim import Claim\nfrom helpers.notebook import results\n"
+    "from helpers.notebook.run import start\n\nrun = start('{}', globals())"
+)
 CLAIM = (
-    "claim = results.Claim('F4', 'ranks better than chance', 'Fang et al. 2015', 'direction only',"
+    "claim = Claim('F4', 'ranks better than chance', 'Fang et al. 2015', 'direction only',"
     " ours=f'{x.mean():.2f}', data='emojigram')"
 )
 CELLS = {
@@ -36,8 +39,9 @@ class Tiny:
         for place in (self.project.notebooks, self.project.params / "demo", self.project.package):
             place.mkdir(parents=True)
         (self.project.package / "__init__.py").touch()
-        for module in ("results", "run"):
-            (self.project.package / f"{module}.py").write_text("x = 1")
+        for module in ("__init__", "results", "run"):
+            (self.project.package / "notebook").mkdir(exist_ok=True)
+            (self.project.package / "notebook" / f"{module}.py").write_text("x = 1")
         for name, cells in CELLS.items():
             self.write(name, *cells)
         self.params("01", "profile: demo\nlr: 0.5\n")

@@ -7,9 +7,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from notebook_contract import any_notebook, notebook_problems
 
-from helpers import notebooks
+from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS, PARAMS
-from helpers.plan import SMOKE, Project, plan
+from helpers.runner.plan import SMOKE, Project, plan
 
 FILES = list(notebooks.find(NOTEBOOKS).values())
 SOLUTIONS = list(notebooks.find(NOTEBOOKS / "solutions").values())

@@ -7,11 +7,13 @@ import pytest
 from notebook_contract import any_notebook
 from replay import replay
 
-from helpers import notebooks, report, rows
-from helpers.artefacts import read_json
-from helpers.maintain import REFERENCE, differences, refresh, write_reference
+from helpers.claims import rows
+from helpers.notebook import sources as notebooks
+from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS
-from helpers.plan import SMOKE, plan
+from helpers.runner import report
+from helpers.runner.maintain import REFERENCE, differences, refresh, write_reference
+from helpers.runner.plan import SMOKE, plan
 
 FILES = notebooks.find(NOTEBOOKS)
 SOLUTIONS = notebooks.find(NOTEBOOKS / "solutions")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from helpers import notebooks
+from helpers import paths
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_list_shows_what_is_to_do(tiny, capsys):
 
 def test_a_number_may_end_with_a_letter(tiny, capsys):
     """01b comes after 01 and before 02: in selections, parameters, the scoreboard and the report."""
-    claim = "results.Claim('J9', 'a', 'b', 'procedure run', data='emojigram')"
+    claim = "Claim('J9', 'a', 'b', 'procedure run', data='emojigram')"
     save = f"results.save(run, {{'epochs': epochs}}, [{claim}])"
     tiny.write("01b_between", "x = run.read_arrays('00', 'x')['x']\nrun.save_arrays('z', z=x)", save)
     tiny.write("02_third", "run.read_arrays('01b', 'z')", "results.save(run, {})")
@@ -105,4 +105,4 @@ def test_a_number_may_end_with_a_letter(tiny, capsys):
     ],
 )  # fmt: skip
 def test_the_number_of_a_name(name, number):
-    assert notebooks.number_of(name) == number
+    assert paths.number_of(name) == number

@@ -5,9 +5,11 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import notebooks, report, rows
-from helpers.artefacts import write_json
-from helpers.data.errors import BadInput
+from helpers.claims import rows
+from helpers.errors import BadInput
+from helpers.notebook import sources as notebooks
+from helpers.notebook.artefacts import write_json
+from helpers.runner import report
 
 CLAIM = {
     "id": "F4", "statement": "better <b>than</b> chance & more", "paper": "Fang et al. 2015", "cited": None,

@@ -4,8 +4,12 @@ import re
 
 import pytest
 
-from helpers import notebooks, paths, report, results, rows
-from helpers.data.errors import BadInput
+from helpers import paths
+from helpers.claims import rows
+from helpers.claims.claim import VERDICTS
+from helpers.errors import BadInput
+from helpers.notebook import sources as notebooks
+from helpers.runner import report
 
 CHECKLIST = paths.ROOT.parent / "shared" / "PAPERS.md"
 
@@ -31,7 +35,7 @@ def unkept(found: dict[str, tuple[set[str], set[str]]], cards: dict[str, str]) -
     """Number -> rows that its card names, but neither it claims nor another notebook that the card names."""
     out = {}
     for number, (claimed, announced) in found.items():
-        named = set(re.findall(rf"(?<![\w.])({notebooks.NUMBER})(?![\w.])", cards[number])) & found.keys()
+        named = set(re.findall(rf"(?<![\w.])({paths.NUMBER})(?![\w.])", cards[number])) & found.keys()
         missing = announced - claimed.union(*(found[other][0] for other in named))
         if missing:
             out[number] = sorted(missing)
@@ -131,4 +135,4 @@ def test_the_link_leads_to_the_table_of_the_claim():
             r"""Claim\(\s*["']([FVBJD]\d{1,2}[a-z]?)["']""", "\n".join(c.source for c in cells)
         ):
             assert report.anchor(cells, name), f"{number}: {name} is in no table"
-    assert set(results.VERDICTS) >= {"direction only", "procedure run"}
+    assert set(VERDICTS) >= {"direction only", "procedure run"}

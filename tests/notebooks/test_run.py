@@ -13,15 +13,15 @@ import nbformat
 import psutil
 import pytest
 
-from helpers import notebooks
-from helpers.data.errors import BadInput
-from helpers.execute import one_runner
+from helpers.errors import BadInput
+from helpers.notebook import sources as notebooks
+from helpers.runner.execute import one_runner
 
 # the runner in a process of its own, on the project in the given folder
 PROGRAM = """
 import pathlib, signal, sys
-from helpers.commands import main
-from helpers.plan import Project
+from helpers.runner.commands import main
+from helpers.runner.plan import Project
 signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = pathlib.Path(sys.argv[1])
 sys.exit(main(["smoke"], Project(folder / "notebooks", folder / "params", folder / "code" / "helpers")))
@@ -109,7 +109,7 @@ def test_code_decides_what_is_redone(tiny, capsys):
     nbformat.write(changed, file)
     assert tiny.run("smoke", "--only", "00", "--only", "02") == 0
     assert states(capsys) == {"00": "skipped", "02": "done"}
-    (tiny.project.package / "run.py").write_text("x = 2")  # both import it
+    (tiny.project.package / "notebook" / "run.py").write_text("x = 2")  # both import it
     (tiny.outputs / "smoke" / "02" / "metrics.json").unlink()
     assert tiny.run("smoke", "--list") == 0
     assert "done" not in capsys.readouterr().out

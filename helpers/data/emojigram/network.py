@@ -22,8 +22,8 @@ from helpers.data.emojigram.randomness import hash01_array
 from helpers.data.emojigram.render import draw_poses, render_to_file
 from helpers.data.emojigram.settings import STYLES, Settings, code_files
 from helpers.data.emojigram.tagging import KINDS, draw_tags
-from helpers.data.errors import BadInput
 from helpers.data.images import ArrayImages
+from helpers.errors import BadInput
 from helpers.files import replacing
 from helpers.paths import cache
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from helpers.data.errors import BadInput
+from helpers.errors import BadInput
 
 STYLES = ("plain", "mono", "sepia", "blur", "pixel", "poster", "edges", "neon")
 
@@ -87,7 +87,7 @@ class Settings(BaseModel):
 
     @classmethod
     def bounds(cls) -> dict[str, dict]:
-        """For each option its meaning and range, as the keywords of `helpers.params.Rule`."""
+        """For each option its meaning and range, as the keywords of `helpers.notebook.params.Rule`."""
         names = {"ge": "least", "gt": "above", "le": "most"}
         found = {}
         for option, field in cls.model_fields.items():

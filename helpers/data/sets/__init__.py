@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from helpers.data.errors import BadInput
 from helpers.data.sets import objects, style
 from helpers.data.sets.own import digits, own_sets
 from helpers.data.sets.shape import ACCURACY, PRECISION, Absent, LabelledSet
+from helpers.errors import BadInput
 
 __all__ = ["ACCURACY", "BROUGHT", "PRECISION", "Absent", "LabelledSet", "digits", "open_set", "own_sets"]
 

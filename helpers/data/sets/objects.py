@@ -6,7 +6,6 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from helpers.data.errors import BadInput
 from helpers.data.sets.shape import (
     PRECISION,
     Absent,
@@ -17,6 +16,7 @@ from helpers.data.sets.shape import (
     one_of,
     text_lines,
 )
+from helpers.errors import BadInput
 
 VOC_PARTS = {"trainval": "train", "test": "test"}
 SUN_PARTITIONS = 10

@@ -6,11 +6,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from helpers.data.collection import Collection
+from helpers.data.collection import Collection, label_matrix
 from helpers.data.images import ArrayImages
 from helpers.data.pictures import keep_array
 from helpers.data.sets.shape import ACCURACY, PRECISION, LabelledSet
-from helpers.neighbours import label_matrix
 from helpers.paths import cache
 
 KINDS = ("style", "content", "group", "subgroup", "genre")

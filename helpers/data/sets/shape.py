@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data.errors import BadInput
 from helpers.data.images import FileImages, ImageStore
+from helpers.errors import BadInput
 
 ACCURACY, PRECISION = "accuracy", "average precision"
 PICTURES = (".jpg", ".jpeg", ".png")

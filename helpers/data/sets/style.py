@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from helpers.data.errors import BadInput
 from helpers.data.sets.shape import (
     Absent,
     LabelledSet,
@@ -19,6 +18,7 @@ from helpers.data.sets.shape import (
     one_of,
     text_lines,
 )
+from helpers.errors import BadInput
 
 WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousand paintings: 25 of them
 

@@ -1,0 +1,1 @@
+"""What the papers say, the rule that decides, and the rows that must be shown."""

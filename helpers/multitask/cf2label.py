@@ -1,0 +1,105 @@
+"""CF2Label: labels from the CF vector alone, without the image (Bibas et al. 2022, section 4.2)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from helpers.errors import BadInput
+from helpers.learn.examples import Vectors
+from helpers.learn.train import Recipe, fit
+
+
+def network(factors: int, labels: int, hidden: int, seed: int) -> nn.Module:
+    """Two layers with a ReLU between them: "a two-layered MLP"."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(factors, hidden), nn.ReLU(), nn.Dropout(0.3), nn.Linear(hidden, labels))
+
+
+def learn(
+    Q: np.ndarray,
+    labels: np.ndarray,
+    recipe: Recipe,
+    *,
+    hidden: int = 64,
+    seed: int = 0,
+    device: torch.device,
+    validate: Callable[[Callable[[np.ndarray], np.ndarray]], float] | None = None,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Train by binary cross-entropy per class.
+
+    Args:
+        Q: float (n, f), CF vectors; they are centred and divided by their deviation in each dimension.
+        labels: bool (n, N).
+        validate: (function as returned) -> an error; the weights of the epoch with the smallest are kept.
+
+    Returns:
+        CF vectors float (m, f) -> logits float32 (m, N).
+
+    Raises:
+        BadInput: different lengths.
+    """
+    if len(Q) != len(labels):
+        raise BadInput(
+            f"cf2label: {len(Q)} CF vectors for {len(labels)} rows of labels; there must be one each"
+        )
+    mean, scale = Q.mean(axis=0), np.maximum(Q.std(axis=0), 1e-8)
+    made = network(Q.shape[1], labels.shape[1], hidden, seed).to(device)
+
+    def scaled(vectors: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(((vectors - mean) / scale).astype(np.float32))
+
+    def predict(vectors: np.ndarray) -> np.ndarray:
+        made.eval()
+        with torch.inference_mode():
+            return made(scaled(vectors).to(device)).float().cpu().numpy()
+
+    watch = None if validate is None else lambda _: validate(predict)
+    examples = Vectors(scaled(Q), torch.from_numpy(labels.astype(np.float32)))
+    loss = F.binary_cross_entropy_with_logits
+    fit(made, examples, loss, recipe, device=device, seed=seed, validate=watch, log=lambda line: None)
+    return predict
+
+
+def out_of_fold(
+    Q: np.ndarray,
+    labels: np.ndarray,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    *,
+    folds: int = 5,
+    hidden: int = 64,
+    seed: int = 0,
+    device: torch.device,
+) -> np.ndarray:
+    """Logits of each item from a CF2Label that was not trained on it: float32 (n, N).
+
+    A network's loss on what it was trained with tells how well it memorised, not how much the vector knows.
+    """
+    fold = rng.permutation(len(Q)) % folds
+    found = np.empty(labels.shape, np.float32)
+    for k in range(folds):
+        inside, outside = fold != k, fold == k
+        found[outside] = learn(Q[inside], labels[inside], recipe, hidden=hidden, seed=seed, device=device)(
+            Q[outside]
+        )
+    return found
+
+
+def positive_loss(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean −log ŷ over the labels that an item has, ℓ_WEIGHT: float64 (n,); NaN where it has none.
+
+    The print lacks the minus sign. Source: Bibas et al. 2022, section 3.4.
+    """
+    labels = np.asarray(labels, bool)
+    count = labels.sum(axis=1)
+    total = (np.logaddexp(0, -logits.astype(np.float64)) * labels).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(labels), np.nan), where=count > 0)
+
+
+def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """ω = 1 / ℓ_WEIGHT: float64 (n,); an item without a label gets the median of the others."""
+    omega = 1 / np.maximum(positive_loss(logits, labels), 1e-6)
+    return np.where(np.isnan(omega), np.nanmedian(omega), omega)

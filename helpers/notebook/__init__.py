@@ -1,0 +1,1 @@
+"""What a notebook calls: start, parameters, artefacts, results, plots."""

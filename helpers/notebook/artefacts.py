@@ -1,0 +1,157 @@
+"""What a notebook hands to the next: tables, arrays, weights, each with a digest of its content.
+
+`manifest.json` in the folder lists every file with its SHA-256, so a damaged or exchanged file is found
+when it is read. Nothing is pickled, so reading a file never runs code from it.
+"""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import BadInput
+from helpers.files import digest, replacing
+
+MANIFEST = "manifest.json"
+
+
+def manifest(folder: Path) -> dict[str, dict]:
+    """File or folder name -> {"sha256", "bytes"} of everything that was saved into `folder`."""
+    file = Path(folder) / MANIFEST
+    return read_json(file) if file.is_file() else {}
+
+
+def read_json(file: Path):
+    """The content of a JSON file.
+
+    Raises:
+        BadInput: the file is absent or damaged.
+    """
+    try:
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{file}: not readable as JSON ({error}); run the notebook of this folder again"
+        ) from None
+
+
+def write_json(file: Path, content) -> None:
+    """Write JSON with a rename at the end; NaN and infinity are refused (they are no JSON)."""
+    with replacing(Path(file)) as new:
+        new.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files in a folder."""
+    path = Path(path)
+    if path.is_file():
+        return digest(path)
+    total = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
+    return total.hexdigest()
+
+
+def record(folder: Path, name: str) -> None:
+    """Enter `folder/name` (a file or a folder) in the manifest."""
+    path = Path(folder) / name
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    entry = {"sha256": content_digest(path), "bytes": sum(f.stat().st_size for f in files)}
+    write_json(Path(folder) / MANIFEST, manifest(folder) | {name: entry})
+
+
+def verify(folder: Path, name: str, remedy: str) -> str:
+    """The digest of `folder/name`, which must be there and be what was saved.
+
+    Raises:
+        BadInput: absent, not in the manifest, or changed since; the message ends with `remedy`.
+    """
+    path, entry = Path(folder) / name, manifest(folder).get(name)
+    if entry is None or not path.exists():
+        raise BadInput(f"{path}: not there; make it with: {remedy}")
+    found = content_digest(path)
+    if found != entry["sha256"]:
+        raise BadInput(
+            f"{path}: damaged or changed since it was saved (its digest differs from {MANIFEST});"
+            f" make it again with: {remedy} --force"
+        )
+    return found
+
+
+def save_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
+    """Write `<name>.parquet` without the index.
+
+    Raises:
+        BadInput: a column holds objects other than text, or the index carries data.
+    """
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise BadInput(
+            f"table {name}: the index would be lost; call reset_index() first (drop=True to drop it)"
+        )
+    for column, values in frame.items():
+        if values.dtype == object and not values.dropna().map(lambda v: isinstance(v, str)).all():
+            raise BadInput(
+                f"table {name}: column {column} holds Python objects; only numbers, times and text"
+            )
+    with replacing(Path(folder) / f"{name}.parquet") as new:
+        frame.to_parquet(new, index=False)
+    record(folder, f"{name}.parquet")
+
+
+def read_table(folder: Path, name: str, remedy: str) -> pd.DataFrame:
+    """The table that `save_table` wrote; see `verify` for the errors."""
+    verify(folder, f"{name}.parquet", remedy)
+    return pd.read_parquet(Path(folder) / f"{name}.parquet")
+
+
+def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
+    """Write `<name>.npz`, uncompressed and without pickle.
+
+    Raises:
+        BadInput: no arrays, or an array of Python objects.
+    """
+    arrays = {key: np.asarray(value) for key, value in arrays.items()}
+    if not arrays:
+        raise BadInput(f"arrays {name}: nothing to save")
+    for key, value in arrays.items():
+        if value.dtype.hasobject:
+            raise BadInput(
+                f"arrays {name}: {key} holds Python objects; use numbers or a fixed-width text dtype"
+            )
+    with replacing(Path(folder) / f"{name}.npz") as new, open(new, "wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+    record(folder, f"{name}.npz")
+
+
+def read_arrays(folder: Path, name: str, remedy: str) -> dict[str, np.ndarray]:
+    """The arrays that `save_arrays` wrote, by name; see `verify` for the errors."""
+    verify(folder, f"{name}.npz", remedy)
+    file = Path(folder) / f"{name}.npz"
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise BadInput(
+            f"{file}: not a readable npz file ({error}); make it again with: {remedy} --force"
+        ) from None
+
+
+def save_weights(folder: Path, name: str, weights: dict) -> None:
+    """Write a network's `state_dict()` as `<name>.safetensors`."""
+    from safetensors.torch import save_file
+
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in weights.items()}
+    with replacing(Path(folder) / f"{name}.safetensors") as new:
+        save_file(tensors, new)
+    record(folder, f"{name}.safetensors")
+
+
+def read_weights(folder: Path, name: str, remedy: str) -> dict:
+    """The tensors that `save_weights` wrote, on the CPU; see `verify` for the errors."""
+    from safetensors.torch import load_file
+
+    verify(folder, f"{name}.safetensors", remedy)
+    return load_file(Path(folder) / f"{name}.safetensors")

@@ -1,0 +1,95 @@
+"""A small window to ask a user model questions: choose a user, an image or a tag."""
+
+import html
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+
+from helpers.errors import BadInput
+from helpers.notebook.plots import as_jpeg, mosaic
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What there is to choose from, and how a model answers.
+
+    Attributes:
+        users: label -> user; items: label -> item; tags: label -> tag. Choices, in this order.
+        picture: item -> uint8 (S, S, 3).
+        suggest: (item, user) -> the tags that the user would get, best first.
+        retrieve: (tag, user) -> the items that the user would get, best first.
+        habits: user -> a short text on what this user usually writes.
+    """
+
+    users: dict[str, int]
+    items: dict[str, int]
+    tags: dict[str, int]
+    picture: Callable[[int], np.ndarray]
+    suggest: Callable[[int, int], Sequence[str]]
+    retrieve: Callable[[int, int], Sequence[int]]
+    habits: Callable[[int], str]
+
+    def __post_init__(self):
+        for name in ("users", "items", "tags"):
+            if not getattr(self, name):
+                raise BadInput(f"explorer: there are no {name} to choose from")
+
+    def widget(self) -> widgets.VBox:
+        """Three menus and their answers, for JupyterLab; needs a running kernel."""
+        user, item, tag = (
+            widgets.Dropdown(options=list(choices.items()), description=name)
+            for name, choices in (("user", self.users), ("image", self.items), ("tag", self.tags))
+        )
+        habit, suggested = widgets.HTML(), widgets.HTML()
+        shown = widgets.Image(format="jpeg", width=128)
+        found = widgets.Image(format="jpeg", width=560)
+
+        def renew(change=None) -> None:
+            habit.value = f"usually writes: {html.escape(self.habits(user.value))}"
+            shown.value = _jpeg(self.picture(item.value))
+            words = (html.escape(word) for word in self.suggest(item.value, user.value))
+            suggested.value = "<br>".join(words)
+            found.value = _jpeg(self._strip(tag.value, user.value))
+
+        for menu in (user, item, tag):
+            menu.observe(renew, names="value")
+        renew()
+        return widgets.VBox([
+            widgets.HBox([user, habit]), widgets.HBox([item, shown, suggested]), widgets.HBox([tag, found])
+        ])  # fmt: skip
+
+    def still(self, users: Sequence[str], item: str, tag: str):
+        """The same answers as a picture: one line a user. `users`, `item` and `tag` are labels.
+
+        Raises:
+            BadInput: a label that is none of the choices.
+        """
+        for label, choices in [*((u, self.users) for u in users), (item, self.items), (tag, self.tags)]:
+            if label not in choices:
+                raise BadInput(f"explorer: {label!r} is not among the {len(choices)} choices")
+        figure, axes = plt.subplots(len(users), 2, figsize=(9, 1.15 * len(users)), width_ratios=[1, 5],
+                                    squeeze=False)  # fmt: skip
+        for (left, right), label in zip(axes, users, strict=True):
+            who = self.users[label]
+            left.imshow(self.picture(self.items[item]))
+            right.imshow(self._strip(self.tags[tag], who))
+            words = " ".join(f"#{word}" for word in self.suggest(self.items[item], who)[:5])
+            right.set_title(f"{label}: {words}", loc="left", fontsize=8)
+        for axis in axes.ravel():
+            axis.set_axis_off()
+        return as_jpeg(figure)
+
+    def _strip(self, tag: int, user: int) -> np.ndarray:
+        pictures = np.stack([self.picture(item) for item in self.retrieve(tag, user)])
+        return mosaic(pictures, len(pictures))
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    encoded = io.BytesIO()
+    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=85)
+    return encoded.getvalue()

@@ -1,0 +1,181 @@
+"""One run of one notebook: `start` at its top.
+
+    run = start("03_matrix_factorization", globals())
+
+`start` is called in the cell after the parameters cell. It checks the parameters, seeds the generators and
+returns a `Run`, which knows where the notebook reads and writes. `results.save(run, …)` ends it.
+"""
+
+import hashlib
+import json
+import random
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from helpers.errors import BadInput
+from helpers.notebook import artefacts
+from helpers.notebook.sources import assigned_names
+from helpers.notebook.validation import check, refuse_unknown
+from helpers.paths import notebook_outputs, number_of
+
+DONE = "done.json"  # the runner's stamp: this notebook is done with this digest
+
+
+@dataclass
+class Run:
+    """A notebook being run.
+
+    Attributes:
+        name: the notebook's name, "03_matrix_factorization".
+        number: what it begins with, "03" or "06b".
+        parameters: every parameter with its value.
+        inputs: what was read so far: "01/views.parquet" -> SHA-256.
+    """
+
+    name: str
+    parameters: dict
+    number: str = field(init=False)
+    profile: str = field(init=False)
+    seed: int = field(init=False)
+    inputs: dict[str, str] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self):
+        self.number = number_of(self.name)
+        self.profile = self.parameters["profile"]
+        self.seed = self.parameters["seed"]
+
+    @property
+    def folder(self) -> Path:
+        """Where this notebook writes: `outputs/<profile>/<NN>` (solutions: `…/solutions/<NN>`)."""
+        if self.name.endswith("_solutions"):
+            return notebook_outputs(self.profile, "solutions") / self.number
+        return notebook_outputs(self.profile, self.number)
+
+    @property
+    def device(self):
+        """The torch device of the parameter `device` (else cpu); "auto" is cuda where there is one."""
+        import torch
+
+        wanted = self.parameters.get("device", "cpu")
+        if wanted == "auto":
+            wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(wanted)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise BadInput(
+                f"device is {wanted!r}, which is not usable here ({reason}); try auto or cpu"
+            ) from None
+        return device
+
+    def rng(self, *key) -> np.random.Generator:
+        """A generator of its own for each key (texts and numbers): the same in every run with this seed.
+
+        Adding a draw from one stream changes no other stream.
+        """
+        text = json.dumps([self.seed, self.name, *key], default=lambda number: number.item())
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little"))
+
+    def collection(self):
+        """The Collection that notebook 00 saved in this profile.
+
+        Raises:
+            BadInput: it is not there; the message names the command that makes it.
+        """
+        from helpers.data.collection import Collection
+
+        folder = notebook_outputs(self.profile, "00")
+        self.inputs["00/collection"] = artefacts.verify(folder, "collection", self.remedy("00"))
+        return Collection.read(folder / "collection")
+
+    def save_collection(self, collection) -> None:
+        """Save the Collection for `collection()` of the other notebooks (notebook 00 only)."""
+        collection.save(self.folder / "collection")
+        artefacts.record(self.folder, "collection")
+
+    def save_table(self, name: str, frame) -> None:
+        """Write `<name>.parquet` for later notebooks; the index must be the default one."""
+        artefacts.save_table(self.folder, name, frame)
+
+    def save_arrays(self, name: str, /, **arrays) -> None:
+        """Write `<name>.npz` for later notebooks; arrays of numbers or fixed-width text."""
+        artefacts.save_arrays(self.folder, name, arrays)
+
+    def save_weights(self, name: str, weights: dict) -> None:
+        """Write a network's `state_dict()` as `<name>.safetensors`."""
+        artefacts.save_weights(self.folder, name, weights)
+
+    def read_table(self, number: str, name: str):
+        """The table `name` of notebook `number` ("01"): a DataFrame.
+
+        Raises:
+            BadInput: absent, damaged or changed; the message names the command that makes it.
+        """
+        return self._read(artefacts.read_table, number, name, "parquet")
+
+    def read_arrays(self, number: str, name: str) -> dict[str, np.ndarray]:
+        """The arrays `name` of notebook `number`, by their names. Raises as `read_table`."""
+        return self._read(artefacts.read_arrays, number, name, "npz")
+
+    def read_weights(self, number: str, name: str) -> dict:
+        """The tensors `name` of notebook `number`, on the CPU. Raises as `read_table`."""
+        return self._read(artefacts.read_weights, number, name, "safetensors")
+
+    def _read(self, reader, number: str, name: str, suffix: str):
+        folder = notebook_outputs(self.profile, number)
+        content = reader(folder, name, self.remedy(number))
+        if number != self.number:
+            self.inputs[f"{number}/{name}.{suffix}"] = artefacts.manifest(folder)[f"{name}.{suffix}"][
+                "sha256"
+            ]
+        return content
+
+    def remedy(self, number: str) -> str:
+        return f"python -m helpers.run {self.profile} --only {number}"
+
+
+def start(name: str, namespace: dict) -> Run:
+    """Check the parameters, seed every generator, print one line.
+
+    Args:
+        name: the notebook's file name without ".ipynb".
+        namespace: `globals()`; its annotated names are the parameters, so a notebook annotates no others.
+
+    Raises:
+        BadInput: a parameter is unknown, of a wrong type, or out of range.
+    """
+    if number_of(name) is None:
+        raise BadInput(f"start: {name!r} is no notebook's name such as 03_matrix_factorization")
+    annotations = namespace.get("__annotations__", {})
+    for needed in ("profile", "seed"):
+        if needed not in annotations:
+            raise BadInput(f"{name}: the parameters cell must define {needed}, with its type")
+    # plain papermill only warns about a misspelt parameter; its cell begins with "# Parameters"
+    injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
+    for cell in injected:
+        refuse_unknown(assigned_names(cell), annotations, where=name)
+    if empty := annotations.keys() - namespace.keys():
+        raise BadInput(f"{name}: {min(empty)} has a type and no value; parameters need a default")
+    parameters = {p: check(p, kind, namespace[p], where=name) for p, kind in annotations.items()}
+    if not re.fullmatch(r"[\w-]+", parameters["profile"]):
+        raise BadInput(
+            f"{name}: profile {parameters['profile']!r} is no folder name of letters, digits, _ and -"
+        )
+    run = Run(name, parameters)
+    random.seed(run.seed)
+    np.random.seed(run.seed)  # noqa: NPY002 - libraries that draw from the global generator
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(run.seed)
+    # what the runner finished here before is about to be overwritten
+    (run.folder / DONE).unlink(missing_ok=True)
+    print(f"{name}: profile {run.profile}, seed {run.seed}, {len(parameters)} parameters checked")
+    return run

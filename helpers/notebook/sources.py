@@ -1,0 +1,238 @@
+"""Reading notebooks without running them: their parameters, a digest of their code, a clean copy."""
+
+import ast
+import copy
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from helpers.errors import BadInput
+from helpers.files import replacing
+from helpers.notebook.validation import TYPES
+from helpers.paths import number_of
+
+# these decide what is accepted and what is reported, never a number
+NEUTRAL = {f"helpers.notebook.{name}" for name in ("params", "validation", "sources", "provenance")}
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A line of a parameters cell: the name of its type (one of `TYPES`) and its default."""
+
+    kind: str
+    default: object
+
+
+def find(folder: Path) -> dict[str, Path]:
+    """Number -> notebook, in order, for every `NN_name.ipynb` of a folder."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
+        number = number_of(file.stem)
+        if number is None:
+            continue
+        if number in found:
+            raise BadInput(f"{file}: {found[number].name} has the number {number} too; rename one of them")
+        found[number] = file
+    return found
+
+
+def read(file: Path):
+    """The notebook as an nbformat node."""
+    import nbformat  # here and below, because it takes more than a second and a running notebook needs none
+
+    try:
+        return nbformat.read(file, as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise BadInput(f"{file}: not a readable notebook ({str(error).splitlines()[0][:200]})") from None
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def parse(source: str, where: str) -> ast.Module:
+    """The syntax tree of a cell; IPython's magics are turned into calls first."""
+    try:
+        return ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError as error:
+        raise BadInput(f"{where}, line {error.lineno}: {error.msg}") from None
+
+
+def assigned_names(source: str) -> list[str]:
+    """The names that the plain assignments of a cell set at its top level."""
+    targets = [t for s in ast.parse(source).body if isinstance(s, ast.Assign) for t in s.targets]
+    return [t.id for t in targets if isinstance(t, ast.Name)]
+
+
+def parameters(notebook, where: str) -> dict[str, Parameter]:
+    """The parameters cell, read as text: name -> type and default.
+
+    Raises:
+        BadInput: there is not exactly one such cell, or a line is not `name: type = literal`.
+    """
+    cells = [c for c in code_cells(notebook) if "parameters" in c.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise BadInput(f"{where}: {len(cells)} cells are tagged `parameters`; there must be exactly one")
+    found: dict[str, Parameter] = {}
+    for statement in parse(cells[0].source, f"{where}, parameters cell").body:
+        at = f"{where}, parameters cell, line {statement.lineno}"
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            raise BadInput(f"{at}: expected `name: type = value`, found `{ast.unparse(statement)}`")
+        name, kind = statement.target.id, ast.unparse(statement.annotation).replace(" ", "")
+        if kind not in TYPES:
+            raise BadInput(f"{at}: {name} has the type {kind}; a parameter is one of {', '.join(TYPES)}")
+        if name in found:
+            raise BadInput(f"{at}: {name} is defined twice")
+        try:
+            found[name] = Parameter(kind, ast.literal_eval(statement.value))
+        except (ValueError, TypeError):
+            raise BadInput(f"{at}: the default of {name} must be a literal scalar or list") from None
+    return found
+
+
+def code_digest(notebook, package: Path, where: str) -> str:
+    """A digest of everything that a notebook executes, but not of its text, comments or outputs.
+
+    It covers the code cells and, transitively, the modules of `package` that they import, wherever the
+    import stands; `if __name__ == "__main__":` blocks are no part of it.
+    """
+    total, modules = hashlib.sha256(), set()
+    for n, cell in enumerate(code_cells(notebook)):
+        tree = parse(cell.source, f"{where}, code cell {n + 1}")
+        total.update(ast.dump(tree).encode())
+        modules |= imported(tree, "", package)
+    for module, content in sorted(closure(modules, package).items()):
+        total.update(f"\n{module} {content}".encode())
+    return total.hexdigest()
+
+
+def closure(modules: set[str], package: Path) -> dict[str, str]:
+    """Module -> digest of its content, for the given modules and all that they import in turn."""
+    found: dict[str, str] = {}
+    todo = list(modules)
+    while todo:
+        module = todo.pop()
+        if module in found or module in NEUTRAL:
+            continue
+        file = module_file(module, package)
+        inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        code, imports = _parsed(file.read_text(encoding="utf-8"), inside, package)
+        total = hashlib.sha256(code)
+        for extra in data_files(file, package):
+            total.update(extra.name.encode() + extra.read_bytes())
+        found[module] = total.hexdigest()
+        todo += imports
+    return found
+
+
+@cache
+def _parsed(source: str, inside: str, package: Path) -> tuple[bytes, frozenset[str]]:
+    """The syntax tree of a module as bytes, and its imports. Every notebook needs the same few modules."""
+    tree = ast.parse(source)
+    return ast.dump(tree).encode(), frozenset(imported(tree, inside, package))
+
+
+def data_files(file: Path, package: Path) -> list[Path]:
+    """The tables that lie with a module: in its package's folder, or in a folder of the module's name."""
+    if file.name == "__init__.py":
+        roots = [] if file.parent == package else [file.parent, *_plain_folders(file.parent)]
+    else:
+        roots = [file.with_suffix("")] if file.with_suffix("") in _plain_folders(file.parent) else []
+    return [p for root in roots for p in sorted(root.iterdir()) if p.is_file() and p.suffix != ".py"]
+
+
+def _plain_folders(folder: Path) -> list[Path]:
+    """The folders inside `folder` that hold no Python."""
+    inner = [f for f in sorted(folder.iterdir()) if f.is_dir() and f.name != "__pycache__"]
+    return [f for f in inner if not any(f.glob("*.py"))]
+
+
+def module_file(module: str, package: Path) -> Path | None:
+    """The file of a module of `package`, or None if there is no such module."""
+    parts = module.split(".")
+    if parts[0] != package.name:
+        return None
+    base = package.joinpath(*parts[1:])
+    for file in (base / "__init__.py", base.parent / f"{base.name}.py"):
+        if file.is_file() and (len(parts) > 1 or file.name == "__init__.py"):
+            return file
+    return None
+
+
+def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
+    """The modules of `package` that a syntax tree imports, with the packages that hold them."""
+    names: set[str] = set()
+    todo = list(ast.iter_child_nodes(tree))
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = inside.split(".")[: len(inside.split(".")) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {start} | {f"{start}.{alias.name}" for alias in node.names}
+        todo += ast.iter_child_nodes(node)
+    ancestors = {".".join(n.split(".")[:k]) for n in names for k in range(1, n.count(".") + 2)}
+    return {name for name in ancestors if module_file(name, package)}
+
+
+def with_outputs(notebook, executed):
+    """A clean copy of `notebook` that shows the outputs of `executed`, a run of the same code.
+
+    Cells that papermill added are left out, as is every metadata except tags; cell ids stay.
+
+    Raises:
+        BadInput: the code differs, or a cell wrote to stderr.
+    """
+    import nbformat
+
+    ran = [c for c in code_cells(executed) if "injected-parameters" not in c.metadata.get("tags", [])]
+    clean = copy.deepcopy(notebook)
+    if [c.source for c in ran] != [c.source for c in code_cells(clean)]:
+        raise BadInput("the executed copy holds other code; run again with --force")
+    clean.metadata = nbformat.from_dict(METADATA)
+    clean.nbformat_minor = 5
+    for number, cell in enumerate(clean.cells):
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": list(tags)} if tags else {})
+        cell.setdefault("id", f"cell-{number:02d}")
+    for number, (cell, source) in enumerate(zip(code_cells(clean), ran, strict=True), start=1):
+        cell.execution_count = number
+        cell.outputs = merged_streams(source.outputs)
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                line = output.text.strip().splitlines()[-1]
+                raise BadInput(f"cell [{number}] writes to stderr; remove the cause: {line}")
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    return clean
+
+
+def merged_streams(outputs: list) -> list:
+    """Outputs with neighbouring pieces of one stream joined: where they were cut is chance."""
+    merged: list = []
+    for output in copy.deepcopy(outputs):
+        last = merged[-1] if merged else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last["text"] += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def write(notebook, file: Path) -> None:
+    """Write a notebook as Jupyter does, with a rename at the end."""
+    import nbformat
+
+    nbformat.validate(notebook)
+    with replacing(file) as new:
+        new.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8", newline="\n")

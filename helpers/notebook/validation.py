@@ -1,0 +1,154 @@
+"""Parameters are checked strictly, before anything runs.
+
+YAML turns `1e-3` into text and papermill only warns about a misspelt name, so nothing here is converted
+silently except a whole number where a float is expected.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from helpers.errors import BadInput
+from helpers.notebook.params import RULES
+
+SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
+TYPES = SCALARS | {f"list[{name}]": list[kind] for name, kind in SCALARS.items()}
+WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
+
+
+def type_name(annotation) -> str:
+    """The name in `TYPES` of an annotation, given as a type or as text; the text itself if it is none."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    if not isinstance(annotation, str) and "[" in str(annotation):
+        text = str(annotation)
+    return text.replace(" ", "")
+
+
+def check(name: str, annotation, value, where: str):
+    """One parameter's value, checked against its annotation and its rule.
+
+    Args:
+        annotation: a type or its text, one of `TYPES`.
+        where: what the error message begins with, for example "params/demo/03.yaml, line 4".
+
+    Raises:
+        BadInput: one line with the place, the parameter, what was expected and what to write.
+    """
+    kind = type_name(annotation)
+    if kind not in TYPES:
+        raise BadInput(f"{where}: {name} has the type {kind}; a parameter is one of {', '.join(TYPES)}")
+    if name not in RULES:
+        raise BadInput(f"{where}: {name} has no rule; add a line for it to helpers/notebook/params.py")
+    try:
+        value = TypeAdapter(TYPES[kind]).validate_python(value, strict=True)
+    except ValidationError:
+        raise BadInput(
+            f"{where}: {name} is {value!r}, expected {expected(kind)}{advice(kind, value)}"
+        ) from None
+    for element in value if isinstance(value, list) else [value]:
+        if isinstance(element, float) and not math.isfinite(element):
+            raise BadInput(f"{where}: {name} is {element}, expected a finite number")
+        if complaint := RULES[name].complaint(element):
+            raise BadInput(f"{where}: {name} is {element!r}, {complaint} ({RULES[name].meaning})")
+    return value
+
+
+def expected(kind: str) -> str:
+    """The type in words: "a list, each a number (list[float])"."""
+    inner = kind.removeprefix("list[").removesuffix("]")
+    return f"{'a list, each ' if inner != kind else ''}{WORDS[inner]} ({kind})"
+
+
+def advice(kind: str, value) -> str:
+    """What to write instead, where it can be told."""
+    if kind.startswith("list[") and not isinstance(value, list):
+        return f"; write [{value}]"
+    inner = kind.removeprefix("list[").removesuffix("]")
+    wrong = next(
+        (v for v in (value if isinstance(value, list) else [value]) if not _fits(v, SCALARS[inner])), value
+    )
+    if isinstance(wrong, str) and inner in ("int", "float"):
+        if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", wrong) and inner == "float":
+            mantissa, exponent = re.split("[eE]", wrong)
+            sign = "" if exponent[0] in "+-" else "+"
+            return f"; write {mantissa}.0e{sign}{exponent}"
+        if re.fullmatch(r"[-+]?[\d.]+([eE]\d+)?", wrong) and inner == "float":
+            return f"; write {float(wrong)!r}" if _is_float(wrong) else ""
+        return "; write it without quotes" if _is_float(wrong) else ""
+    if inner == "str":
+        return f'; write "{wrong}" in quotes'
+    if inner == "int" and isinstance(wrong, float) and wrong.is_integer():
+        return f"; write {int(wrong)}"
+    if inner == "bool":
+        return "; write true or false"
+    return ""
+
+
+def _fits(value, kind: type) -> bool:
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise BadInput for the first name that is not known, with the nearest known names."""
+    known = sorted(known)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+            raise BadInput(f"{where}: unknown parameter {name!r}; {hint}")
+
+
+def scalar_or_list(text: str, where: str):
+    """The value that YAML reads in a short text, as in `-p lr=1.0e-3` or `-p d_grid=[8,16]`."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadInput(f"{where}: {text!r} is no YAML scalar or list; put quotes around a text") from None
+
+
+def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
+    """A flat mapping in a YAML file: name -> (value, line).
+
+    Raises:
+        BadInput: the file is no YAML, no flat mapping, or names a parameter twice.
+    """
+    loader, file = yaml.SafeLoader(file.read_text(encoding="utf-8")), shown(file)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return {}
+        if not isinstance(root, yaml.MappingNode):
+            raise BadInput(f"{file}: expected lines of the form name: value")
+        found: dict[str, tuple[object, int]] = {}
+        for key, node in root.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in found:
+                raise BadInput(f"{file}, line {line}: {name} is given twice (first in line {found[name][1]})")
+            if isinstance(node, yaml.MappingNode):
+                raise BadInput(f"{file}, line {line}: {name} is a mapping; parameters are scalars or lists")
+            found[name] = (loader.construct_object(node, deep=True), line)
+        return found
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f", line {mark.line + 1}" if mark else ""
+        raise BadInput(f"{file}{at}: not valid YAML ({getattr(error, 'problem', error)})") from None
+    finally:
+        loader.dispose()
+
+
+def shown(file: Path) -> str:
+    """A file of params as people name it: params/demo/03.yaml."""
+    return Path(*file.parts[-3:]).as_posix()

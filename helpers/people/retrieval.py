@@ -1,0 +1,91 @@
+"""Images for somebody: retrieval by a hashtag and a user (Veit et al. 2018, section 4.3)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from helpers.crowd.filtering import to_csr
+from helpers.errors import BadInput
+from helpers.measures import metrics
+from helpers.people.posts import Posts
+
+
+def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Every pair of a hashtag and a user that occurs in posts, and the posts in which it does.
+
+    Returns:
+        int64 (Q, 2), tag and user, in order of user and tag; and (indptr, indices), rows of the posts.
+
+    Raises:
+        BadInput: no post, or a post of an unknown user, for whom no image is the own one.
+    """
+    if len(posts) == 0 or posts.user.min() < 0:
+        raise BadInput("queries: needs at least one post, and users who are known")
+    post = np.repeat(np.arange(len(posts)), np.diff(posts.tags[0]))
+    key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
+    pair, place = np.unique(key, return_inverse=True)
+    query = np.stack([pair % n_tags, pair // n_tags], axis=1)
+    return query, to_csr(place.astype(np.int32), post.astype(np.int32), len(query))
+
+
+def own_images(
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray], posts: Posts, n_tags: int, k: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best.
+
+    Args:
+        score: (tag int (Q,), user int (Q,)) -> float (Q, n), scores of the posts' images.
+        posts: n posts, whose images are searched.
+
+    Returns:
+        float (Q,), 1 or 0 for each query of `queries`; int (Q,), the users who ask.
+    """
+    query, truth = queries(posts, n_tags)
+    found = metrics.at_k(score(query[:, 0], query[:, 1]), truth, min(k, len(posts)))
+    return found["accuracy"].each, query[:, 1]
+
+
+def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.ndarray) -> pd.DataFrame:
+    """Who means what by words with exactly two meanings.
+
+    Args:
+        senses: columns word, community, content: what a community means by a word.
+        community: (U,), the community of each user.
+        vocabulary: text (K,), the hashtags in the order of their codes; other words are left out.
+
+    Returns:
+        One row a word and user: word, community, content (meant), other (the other meaning), u, tag.
+    """
+    code = pd.Series(np.arange(len(vocabulary)), pd.Index(vocabulary, dtype="str"))
+    known = senses[senses["word"].isin(code.index)]
+    meanings = known.groupby("word")["content"].agg(lambda c: sorted(set(c)))
+    meanings = meanings[meanings.str.len() == 2]
+    users = pd.DataFrame({"u": np.arange(len(community)), "community": community})
+    rows = known[known["word"].isin(meanings.index)].merge(users, on="community").reset_index(drop=True)
+    both = np.array([*meanings.reindex(rows["word"])], dtype=object).reshape(-1, 2)
+    rows["other"] = np.where(both[:, 0] == rows["content"], both[:, 1], both[:, 0])
+    rows["tag"] = code.reindex(rows["word"]).to_numpy(np.int64)
+    return rows
+
+
+def own_meaning(scores: np.ndarray, mine: np.ndarray, either: np.ndarray, k: int = 10) -> np.ndarray:
+    """Share of the own meaning among the k best images of either meaning.
+
+    Args:
+        scores: float (n, M), of all images for each query.
+        mine: bool (n, M), images that show the own meaning.
+        either: bool (n, M), images that may be found; at least one each, and where there are fewer than k,
+            the share is of those.
+
+    Returns:
+        float (n,).
+
+    Raises:
+        BadInput: a query for which nothing may be found.
+    """
+    if not either.any(axis=1).all():
+        raise BadInput("own_meaning: there is a query without any image to find")
+    best = metrics.top_k(np.where(either, scores, -np.inf), min(k, scores.shape[1]))
+    found, right = (np.take_along_axis(x, best, axis=1) for x in (either, mine & either))
+    return right.sum(axis=1) / found.sum(axis=1)

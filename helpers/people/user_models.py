@@ -1,0 +1,245 @@
+"""Who tags: scores of (image, hashtag, user) triplets (Veit et al. 2018, section 3.2).
+
+Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron
+on their concatenation (the paper's comparison), and pairwise products only (no three-way term). All learn
+the embeddings of users and hashtags and a linear map of frozen image features; how: `triplets`.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from helpers.errors import BadInput
+from helpers.people.posts import Posts
+
+
+class TripletModel(nn.Module):
+    """Embeddings of images, hashtags and users. The three models below differ in how they combine them.
+
+    A user who was not in training (`posts.UNKNOWN`) gets the mean of all users' embeddings: the average user.
+
+    Args:
+        features: float (M, n), frozen features of all images; standardised here, because networks differ in
+            scale, and scaled so that a typical image has length 1 per root of n.
+        n_tags: K.
+        n_users: U; 1 with all users 0 is the model without a user.
+        D, F, E: sizes of the hashtag, image and user embeddings; the paper has 300, 300, 50.
+        tag_vectors: float (K, ·), where the hashtag embeddings begin; None begins at random. Of wider ones
+            the first D columns are taken, narrower ones are filled with random numbers.
+
+    Raises:
+        BadInput: no features, or a feature that is not finite.
+    """
+
+    held = 0  # how many of the last coordinates of each embedding are constants
+
+    def __init__(self, features, n_tags: int, n_users: int, D: int, F: int, E: int, tag_vectors=None):
+        super().__init__()
+        if len(features) == 0 or not np.isfinite(features).all():
+            raise BadInput(f"user model: features {np.shape(features)} are empty or not finite")
+        features = torch.tensor(np.array(features, np.float32))
+        scale = features.std(0)
+        features = (features - features.mean(0)) / torch.where(scale > 1e-6, scale, 1.0)
+        self.register_buffer("features", features / math.sqrt(features.shape[1]), persistent=False)
+        self.n_tags, self.n_users = n_tags, n_users
+        self.sizes = {"D": D, "F": F, "E": E}
+        self.image = nn.Linear(features.shape[1], F)
+        self.tag = nn.Parameter(torch.randn(n_tags, D) / math.sqrt(D))
+        self.user = nn.Parameter(torch.randn(n_users, E) / math.sqrt(E))
+        nn.init.normal_(self.image.weight)
+        if tag_vectors is not None:
+            known = torch.tensor(np.array(tag_vectors, np.float32))[:, :D]
+            known = known / known.norm(dim=1).mean().clamp_min(1e-6)
+            with torch.no_grad():
+                self.tag[:, : known.shape[1]] = known
+
+    @torch.no_grad()
+    def begin(self, posts: Posts, ridge: float = 0.3) -> None:
+        """Start users and images at what their hashtags say, instead of at random.
+
+        With h̄ the mean embedding of a post's tags: a user begins at the mean h̄ of their posts, shrunk to 0 as
+        if there were one more post, an image at the ridge regression of h̄ on its features. Both are cut to
+        the E and F directions that hold most of them (SVD), and `align` is told how to get back to tags.
+
+        Args:
+            posts: for training.
+            ridge: penalty, as a share of the mean variance of the features.
+        """
+        h = self.tag[:, : self.tag.shape[1] - self.held]
+        E, F = self.user.shape[1], self.image.out_features
+        size = torch.from_numpy(np.diff(posts.tags[0]))
+        row = torch.repeat_interleave(torch.arange(len(posts)), size)
+        used = h[torch.from_numpy(posts.tags[1].astype(np.int64))]
+        mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, used) / size[:, None]
+        user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
+        count = torch.bincount(user, minlength=self.n_users)[:, None]
+        of_user = torch.zeros(self.n_users, h.shape[1]).index_add_(0, user, mean) / (count + 1)
+        x, offset = self.features[image], mean.mean(0)
+        penalty = ridge * len(x) / x.shape[1] * torch.eye(x.shape[1])
+        slope = torch.linalg.solve(x.T @ x + penalty, x.T @ (mean - offset))
+        self.image.bias.zero_()
+        users, to_user = _directions(of_user, E, self.held)
+        maps, to_image = _directions(slope, F, self.held)
+        self.user.copy_(users)
+        self.image.weight[: F - self.held] = maps.T[: F - self.held]
+        self.align(to_user, to_image, offset)
+
+    def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
+        """Make s = h · (to_user u + to_image f + offset), where the model can: (D', E), (D', F), (D',)."""
+
+    def embed_images(self, image: Tensor) -> Tensor:
+        """f: (B, F) of image rows int (B,)."""
+        return self.image(self.features[image])
+
+    def embed_users(self, user: Tensor) -> Tensor:
+        """u: (B, E) of users int (B,), the mean embedding where the user is `posts.UNKNOWN`."""
+        known = self.user[user.clamp_min(0)]
+        return torch.where((user < 0)[:, None], self.user.mean(0), known)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Scores of all replacements within a batch of triplets int (B, 3), image, tag, user.
+
+        Returns:
+            (3, B, B): entry (0, b, c) scores triplet b with the tag of c, (1, b, c) with the image of c,
+            (2, b, c) with the user of c. The three diagonals are the scores of the triplets themselves.
+        """
+        image, tag, user = batch.unbind(1)
+        f, h, u = self.embed_images(image), self.tag[tag], self.embed_users(user)
+        return torch.stack([self.with_tags(f, u, h), self.with_images(h, u, f), self.with_users(f, h, u)])
+
+    @torch.inference_mode()
+    def tag_scores(self, image: np.ndarray, user: np.ndarray, block: int = 128) -> np.ndarray:
+        """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
+        device, out = self.tag.device, np.empty((len(image), self.n_tags), np.float32)
+        for start in range(0, len(image), block):
+            part = slice(start, start + block)
+            i, u = (torch.tensor(np.array(x[part], np.int64), device=device) for x in (image, user))
+            out[part] = self.with_tags(self.embed_images(i), self.embed_users(u), self.tag).float().cpu()
+        return out
+
+    @torch.inference_mode()
+    def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
+        device = self.tag.device
+        t, u, i = (torch.tensor(np.array(x, np.int64), device=device) for x in (tag, user, images))
+        f, out = self.embed_images(i), np.empty((len(tag), len(images)), np.float32)
+        for start in range(0, len(tag), 64):
+            part = slice(start, start + 64)
+            out[part] = self.with_images(self.tag[t[part]], self.embed_users(u[part]), f).float().cpu()
+        return out
+
+
+def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
+    """The best approximation matrix ≈ left · rightᵀ of rank width − held, the last `held` columns being 0."""
+    A, s, Bt = torch.linalg.svd(matrix, full_matrices=False)
+    rank = min(width - held, len(s))
+    left, right = torch.zeros(len(matrix), width), torch.zeros(matrix.shape[1], width)
+    left[:, :rank], right[:, :rank] = A[:, :rank] * s[:rank], Bt[:rank].T
+    return left, right
+
+
+class UserTensor(TripletModel):
+    """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E).
+
+    Args:
+        constants: the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
+            also holds the two-way terms (this user likes this tag; this tag suits this image) and the
+            one-way ones. Without it they have to be squeezed out of three-way products.
+    """
+
+    def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, constants: bool = False):
+        super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
+        self.held = int(constants)
+        self.W = nn.Parameter(torch.randn(D, F, E) / math.sqrt(F))
+
+    @torch.no_grad()
+    def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
+        if not self.held:
+            return  # three-way products alone have no place for two-way terms
+        self.W *= 0.1
+        self.W[:-1, -1, :] = to_user
+        self.W[:-1, :, -1] = to_image
+        self.W[:-1, -1, -1] = offset
+
+    def _ended(self, x: Tensor) -> Tensor:
+        return torch.cat([x[..., :-1], torch.ones_like(x[..., :1])], -1) if self.held else x
+
+    def for_user(self, u: Tensor) -> Tensor:
+        """W^(k) of eq. 4, the user's own bilinear model between tags and images: (B, D, F) of u (B, E)."""
+        return torch.einsum("dfe,be->bdf", self.W, self._ended(u))
+
+    def with_tags(self, f: Tensor, u: Tensor, h: Tensor) -> Tensor:
+        """Scores (B, C) of pairs f (B, F), u (B, E) with each of the tags h (C, D)."""
+        D, F, E = self.W.shape
+        pairs = (self._ended(f)[:, :, None] * self._ended(u)[:, None, :]).flatten(1)
+        return (pairs @ self.W.view(D, F * E).T) @ self._ended(h).T
+
+    def with_images(self, h: Tensor, u: Tensor, f: Tensor) -> Tensor:
+        """Scores (B, C) of pairs h (B, D), u (B, E) with each of the images f (C, F)."""
+        mapped = self._of_tags(h) @ self._ended(u)[:, :, None]
+        return mapped[:, :, 0] @ self._ended(f).T
+
+    def with_users(self, f: Tensor, h: Tensor, u: Tensor) -> Tensor:
+        """Scores (B, C) of pairs f (B, F), h (B, D) with each of the users u (C, E)."""
+        mapped = self._ended(f)[:, None, :] @ self._of_tags(h)
+        return mapped[:, 0] @ self._ended(u).T
+
+    def _of_tags(self, h: Tensor) -> Tensor:
+        D, F, E = self.W.shape
+        return (self._ended(h) @ self.W.view(D, F * E)).view(-1, F, E)
+
+
+class UserMLP(TripletModel):
+    """The comparison of Table 2: a multi-layer perceptron on the three embeddings, side by side.
+
+    One hidden layer of `hidden` rectified units; the paper does not give its size.
+    """
+
+    def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, hidden: int = 128):
+        super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
+        self.of_tag, self.of_image = nn.Linear(D, hidden), nn.Linear(F, hidden, bias=False)
+        self.of_user, self.out = nn.Linear(E, hidden, bias=False), nn.Linear(hidden, 1, bias=False)
+        for layer in (self.of_tag, self.of_image, self.of_user):
+            nn.init.normal_(layer.weight)  # the embeddings have length about 1
+        nn.init.normal_(self.out.weight, std=1 / math.sqrt(hidden))
+
+    def with_tags(self, f: Tensor, u: Tensor, h: Tensor) -> Tensor:
+        return self._combined(self.of_image(f) + self.of_user(u), self.of_tag(h))
+
+    def with_images(self, h: Tensor, u: Tensor, f: Tensor) -> Tensor:
+        return self._combined(self.of_tag(h) + self.of_user(u), self.of_image(f))
+
+    def with_users(self, f: Tensor, h: Tensor, u: Tensor) -> Tensor:
+        return self._combined(self.of_image(f) + self.of_tag(h), self.of_user(u))
+
+    def _combined(self, pair: Tensor, third: Tensor) -> Tensor:
+        return self.out(torch.relu(pair[:, None] + third[None]))[..., 0]
+
+
+class UserPairs(TripletModel):
+    """Only two-way terms: s = hᵀ(A f + B u). The user moves the image's embedding and nothing else.
+
+    It is the user-biased model of Denton et al. 2015 with a learnt vector for each user, and what the tensor
+    model must beat to show that three-way products matter.
+    """
+
+    def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None):
+        super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
+        self.A, self.B = nn.Linear(F, D), nn.Linear(E, D, bias=False)
+
+    @torch.no_grad()
+    def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
+        self.A.weight.copy_(to_image)
+        self.A.bias.copy_(offset)
+        self.B.weight.copy_(to_user)
+
+    def with_tags(self, f: Tensor, u: Tensor, h: Tensor) -> Tensor:
+        return (self.A(f) + self.B(u)) @ h.T
+
+    def with_images(self, h: Tensor, u: Tensor, f: Tensor) -> Tensor:
+        return (h * self.B(u)).sum(1)[:, None] + h @ self.A(f).T
+
+    def with_users(self, f: Tensor, h: Tensor, u: Tensor) -> Tensor:
+        return (h * self.A(f)).sum(1)[:, None] + h @ self.B(u).T

@@ -1,0 +1,142 @@
+"""WARP, the weighted approximate-rank pairwise loss (Weston et al. 2010), as Denton et al. 2015 use it.
+
+For an example and one of its true tags, negatives are tried until one scores above the true tag minus a
+margin. Few tries mean that many tags stand above it, so the number of tries tells the rank, and errors at a
+bad rank weigh more.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers.errors import BadInput
+from helpers.people.warp_kernels import candidate, search_kernel, tables_kernel
+
+MARGIN = 0.1  # Denton et al. 2015, section 3, after Weston et al. 2014
+MOST_DRAWS = 1000  # Denton et al. 2015, section 3
+__all__ = ["MARGIN", "MOST_DRAWS", "candidate", "fit_tables", "rank_weights", "violators", "warp_loss"]
+
+
+class Violators(NamedTuple):
+    """What the search found for each example.
+
+    Attributes:
+        negative: int64 (B,), the violating tag, −1 where none was found.
+        draws: int64 (B,), how many negatives were tried.
+        rank: int64 (B,), the estimated rank of the true tag, 0 where no violator was found.
+        weight: float32 (B,), L(rank).
+    """
+
+    negative: np.ndarray
+    draws: np.ndarray
+    rank: np.ndarray
+    weight: np.ndarray
+
+
+def rank_weights(n: int) -> np.ndarray:
+    """L(k) = 1 + 1/2 + … + 1/k for k = 0..n: float32 (n + 1,). It puts the weight on precision at the top."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))]).astype(np.float32)
+
+
+def violators(
+    phi: np.ndarray, V: np.ndarray, positive: np.ndarray, row: np.ndarray, true,
+    seed: int, first: int = 0, margin: float = MARGIN, most: int = MOST_DRAWS,
+) -> Violators:  # fmt: skip
+    """For each example the first drawn negative y with φ·V_y > φ·V_positive − margin.
+
+    Negatives are drawn uniformly among the tags that are not true for the example. With n of them, of which r
+    violate, the expected number of draws is n / r, so the rank is estimated as ⌊n / draws⌋.
+
+    Args:
+        phi: float32 (B, d), embeddings of the examples.
+        V: float32 (K, d), embeddings of the tags.
+        positive: int (B,), a true tag of each.
+        row: int (B,), which set of true tags belongs to each.
+        true: (indptr int64, indices int32), sets of true tags, each ascending.
+        seed, first: example b draws `candidate(seed, first + b, 0, K)`, `candidate(seed, first + b, 1, K)`, …
+        margin, most: 0.1 and 1000 in the paper.
+
+    Raises:
+        BadInput: shapes that do not fit, or a value that is not finite.
+    """
+    if phi.shape != (len(positive), V.shape[1]) or len(row) != len(positive):
+        raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
+    if not (np.isfinite(phi).all() and np.isfinite(V).all()):
+        raise BadInput("warp: an embedding is not finite; lower the learning rate")
+    phi, V = np.ascontiguousarray(phi, np.float32), np.ascontiguousarray(V, np.float32)
+    negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
+    search = search_kernel(V.shape[1])
+    search(phi, V, positive, row, *true, np.float32(margin), most, seed, first, negative, draws)
+    others = len(V) - np.diff(true[0])[row]
+    rank = np.where(negative >= 0, others // np.maximum(draws, 1), 0)
+    return Violators(negative, draws, rank, rank_weights(len(V))[rank])
+
+
+def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed: int,
+              margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
+    """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
+
+    The search is compiled and runs on the CPU; gradients flow through the two scores only, as in the paper.
+
+    Args:
+        phi: (B, d); V: (K, d); positive, row: int (B,); true, seed, margin, most: as for `violators`.
+    """
+    found = violators(
+        phi.detach().float().cpu().numpy(), V.detach().float().cpu().numpy(), positive.cpu().numpy(),
+        row.cpu().numpy(), true, seed, margin=margin, most=most,
+    )  # fmt: skip
+    negative = torch.from_numpy(found.negative).to(phi.device)
+    weight = torch.from_numpy(found.weight).to(phi.device)
+    apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
+    return (weight * (margin + apart)).mean()
+
+
+def fit_tables(
+    train, n_tags: int, d: int, epochs: int, step: float = 0.05, margin: float = MARGIN,
+    most: int = MOST_DRAWS, seed: int = 0, threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
+
+    AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
+    too large for a frequent tag or too small for a rare one.
+
+    Args:
+        train: (indptr int64 (N + 1,), indices int32), the true tags of each row, each ascending.
+        n_tags: K.
+        d: latent size.
+        step: step size of AdaGrad.
+        threads: 1 repeats bit for bit; more is lock-free and does not.
+
+    Returns:
+        X float32 (N, d), V float32 (K, d); scores are X Vᵀ.
+
+    Raises:
+        BadInput: no true tag at all, or tags outside 0..K-1.
+    """
+    indptr, indices = train
+    if len(indices) == 0 or indices.min() < 0 or indices.max() >= n_tags:
+        raise BadInput(f"fit_tables: needs true tags, all from 0 to {n_tags - 1}")
+    rng = np.random.default_rng(seed)
+    N, width = len(indptr) - 1, math.ceil(d / 8) * 8  # whole vector registers; the rest stays 0
+    X, V = np.zeros((N, width), np.float32), np.zeros((n_tags, width), np.float32)
+    X[:, :d], V[:, :d] = rng.normal(0, 0.1, (N, d)), rng.normal(0, 0.1, (n_tags, d))
+    G, H = np.full_like(X, 0.01), np.full_like(V, 0.01)
+    rows = np.repeat(np.arange(N), np.diff(indptr))
+    learn, weight = tables_kernel(width), rank_weights(n_tags)
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(epochs):
+            order = rng.permutation(len(rows))
+            draws = int(rng.integers(2**62))
+            parts = np.array_split(np.arange(len(rows)), threads)
+
+            def run(part, order=order, draws=draws):
+                some = order[part]
+                learn(X, V, G, H, rows[some], indices[some], indptr, indices, weight, np.float32(margin),
+                      most, np.float32(step), draws, part[0] if len(part) else 0)  # fmt: skip
+
+            list(pool.map(run, parts))
+    return np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(V[:, :d])

@@ -1,0 +1,229 @@
+"""What earlier notebooks learnt, as features of a collection's items, and which items may test them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers.data.collection import Collection
+from helpers.data.sets import BROUGHT, LabelledSet, own_sets
+from helpers.errors import BadInput
+from helpers.learn import pretrained
+from helpers.learn.networks import AlexNet
+from helpers.measures.stats import Interval
+from helpers.pictures import pseudo, similarity
+from helpers.pictures.probes import Probe, difference
+
+Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
+OPPONENTS = ("ImageNet", "random weights", "pixels")
+
+
+class Source(NamedTuple):
+    """Features of one notebook, and what says which items their networks were trained on.
+
+    Attributes:
+        told: "rows", which the arrays `training` of that notebook list, or the name of a bool array beside
+            the features.
+    """
+
+    notebook: str
+    features: tuple[str, ...]
+    told: str
+
+
+LEARNT = {
+    "views": Source("05", ("fc6", "fc7"), "rows"),
+    "words": Source("06", ("words_scratch", "words"), "trained_words"),
+    "hashtags": Source("06", ("mcll", "ppmi", "ms"), "trained_hashtags"),
+    "labels": Source("08", ("image_only", "mtl"), "trained"),
+}
+
+
+class Learnt(NamedTuple):
+    """A feature from an earlier notebook.
+
+    Attributes:
+        values: float32 (M, F), by item of the collection; 0 where there is none.
+        there: bool (M,), items that have the feature.
+        seen: bool (M,), items that its network was trained on: of their words, tags or labels it was told, of
+            their viewers it may remember; a test on them would be easier than one on new pictures.
+        source: what the network learnt from.
+    """
+
+    values: np.ndarray
+    there: np.ndarray
+    seen: np.ndarray
+    source: str
+
+
+def gather(read_arrays: Callable[[str, str], dict[str, np.ndarray]], M: int) -> dict[str, Learnt]:
+    """The features that notebooks 05, 06 and 08 left, without those that a dataset could not support.
+
+    Args:
+        read_arrays: the `read_arrays` of a notebook's run: (notebook, name) -> arrays.
+        M: items of the collection.
+
+    Raises:
+        BadInput: a notebook has not run (the message names the command), or its arrays do not fit together.
+    """
+    found = {}
+    for source, (number, names, told_by) in LEARNT.items():
+        arrays = read_arrays(number, "features")
+        items = arrays["items"]
+        if told_by == "rows":
+            told = np.isin(items, read_arrays(number, "training")["rows"] if len(items) else [])
+        else:
+            told = arrays[told_by if told_by in arrays else "trained"]
+        for name in names:
+            if name not in arrays or not arrays[name].size:
+                continue
+            if not len(items) == len(arrays[name]) == len(told) or (len(items) and items.max() >= M):
+                raise BadInput(
+                    f"{number}/features: {len(items)} items up to {items.max(initial=-1)}, {len(told)} flags,"
+                    f" {len(arrays[name])} rows of {name} for {M} items; run notebook {number} again"
+                )
+            values = np.zeros((M, arrays[name].shape[1]), np.float32)
+            there, seen = np.zeros((2, M), bool)
+            values[items], there[items], seen[items] = arrays[name], True, told
+            found[name] = Learnt(values, there, seen, source)
+    return found
+
+
+def completed(learnt: Learnt, new: np.ndarray) -> Learnt:
+    """The feature for all items: its network saw the others for the first time when it computed `new`.
+
+    Args:
+        new: float (M, F), by item; rows of items that are there already are not read.
+    """
+    values = np.where(learnt.there[:, None], learnt.values, new).astype(np.float32)
+    return learnt._replace(values=values, there=np.ones(len(values), bool))
+
+
+def shared_items(learnt: Mapping[str, Learnt], names: Iterable[str], M: int) -> tuple[np.ndarray, np.ndarray]:
+    """bool (M,) twice: items with all these features, and those of them that no network was trained on."""
+    there, unseen = np.ones((2, M), bool)
+    for name in names:
+        there &= learnt[name].there
+        unseen &= ~learnt[name].seen
+    return there, there & unseen
+
+
+def sets_of(
+    collection: Collection,
+    there: np.ndarray,
+    unseen: np.ndarray,
+    most: int,
+    least: int,
+    rng: np.random.Generator,
+) -> dict[str, LabelledSet]:
+    """The collection's own sets over at most so many items, half of them unseen where there are enough.
+
+    Args:
+        there, unseen: bool (M,), from `shared_items`.
+        most: items to draw.
+        least: a class needs so many of them.
+    """
+    able, told = rng.permutation(np.flatnonzero(unseen)), rng.permutation(np.flatnonzero(there & ~unseen))
+    first = able[: max(most // 2, most - len(told))]
+    items = np.sort(np.concatenate([first, told[: most - len(first)]]))
+    return own_sets(collection, items, least)
+
+
+@dataclass(frozen=True)
+class Opponents:
+    """What a learnt feature is compared with: a network trained on ImageNet, random weights, and pixels.
+
+    Attributes:
+        imagenet: from `pretrained.load`.
+        collection: its pictures are computed once and kept.
+        resolutions: sides in pixels that the ImageNet network may choose from.
+        untrained: an AlexNet that has learnt nothing.
+        crop: side of its input.
+    """
+
+    imagenet: pretrained.Pretrained
+    collection: Collection
+    resolutions: list[int]
+    untrained: AlexNet
+    crop: int
+    device: torch.device
+    _kept: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def options(self, data: LabelledSet, wanted: Sequence[str] = OPPONENTS) -> dict[str, Options]:
+        """Feature -> its settings, each with a row for each picture of the set.
+
+        Args:
+            wanted: some of `OPPONENTS`, in any order.
+        """
+        store = data.images(self.collection.images.size)
+        made = {
+            "ImageNet": lambda: self._theirs(data, store),
+            "random weights": lambda: self._untrained(data, store),
+            "pixels": lambda: {"pixels": [similarity.pixels(store, data.rows)]},
+        }
+        return {name: made[name]() for name in wanted}
+
+    def _untrained(self, data: LabelledSet, store) -> Options:
+        """Layers of the network that has learnt nothing."""
+        found = pseudo.embed(self.untrained, store, data.rows, self.crop, self.device)
+        return {layer: [values] for layer, values in found.items()}
+
+    def _theirs(self, data: LabelledSet, store) -> Options:
+        """Layers and resolutions of the ImageNet network."""
+        own = store is self.collection.images
+        theirs = {}
+        for pixels in self.resolutions:
+            if not own:
+                given = data.images(pixels)
+                values = pretrained.cached_features(self.imagenet, given, data.rows, pixels, self.device)
+            else:
+                if pixels not in self._kept:
+                    everything = np.arange(len(store))
+                    self._kept[pixels] = pretrained.cached_features(
+                        self.imagenet, store, everything, pixels, self.device
+                    )
+                values = self._kept[pixels][data.rows]
+            for layer in self.imagenet.widths:
+                theirs[f"{layer} at {pixels}"] = [self.imagenet.layer(values, layer)]
+        return theirs
+
+
+def table(
+    measured: Mapping[str, Mapping[str, Probe]],
+    cited: Mapping[str, Sequence] | None = None,
+    features: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rows are sets, columns features: per cent, mean ± standard deviation over the repetitions.
+
+    Args:
+        measured: set -> feature -> probe.
+        cited: set -> numbers in the paper of `features`, or None; each becomes a row of its own.
+    """
+    cells = {name: {f: str(p) for f, p in probed.items()} for name, probed in measured.items()}
+    order = list(dict.fromkeys(f for probed in measured.values() for f in probed))
+    for name, values in (cited or {}).items():
+        known = {f: str(v) for f, v in zip(features, values, strict=True) if v is not None}
+        cells[f"paper: {BROUGHT[name].title}"] = known
+    return pd.DataFrame(cells).T.reindex(columns=order).fillna("–")
+
+
+def compare(
+    measured: Mapping[str, Mapping[str, Probe]],
+    names: Iterable[str],
+    better: str,
+    worse: str,
+    rng: np.random.Generator,
+    factor: float = 1.0,
+) -> dict[str, Interval]:
+    """Set -> interval of better − factor · worse. Sets that a user brought speak instead of the own ones."""
+    able = [name for name in names if better in measured.get(name, {})]
+    out = {}
+    for name in [name for name in able if name in BROUGHT] or able:
+        a, b = measured[name][better], measured[name][worse]
+        if factor != 1:
+            b = b._replace(values=factor * b.values, outcomes=[factor * o for o in b.outcomes])
+        out[name] = difference(a, b, rng)
+    return out

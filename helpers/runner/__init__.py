@@ -1,0 +1,1 @@
+"""The command line behind `python -m helpers.run`: plan, execute, report, maintain."""

@@ -1,0 +1,121 @@
+"""The command line: `python -m helpers.run PROFILE`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.errors import BadInput
+from helpers.notebook import artefacts
+from helpers.notebook import sources as notebooks
+from helpers.runner import maintain
+from helpers.runner.execute import Failure, one_runner, run_all
+from helpers.runner.plan import SMOKE, Job, Project, plan
+
+EPILOG = """examples:
+  python -m helpers.run smoke                       everything, small: about five minutes
+  python -m helpers.run demo --from 03              from matrix factorisation on
+  python -m helpers.run demo --only 05 -p epochs=3  one notebook, one parameter changed
+  python -m helpers.run demo --list                 what is done and what is not
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m helpers.run",
+        description="Execute the notebooks; tables, executed copies and a report go to outputs/PROFILE.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("profile", nargs="?", help="smoke (the notebooks' defaults) or a folder of params/")
+    made.add_argument("--from", dest="first", metavar="NN", help="first notebook to run")
+    made.add_argument("--to", dest="last", metavar="NN", help="last notebook to run")
+    made.add_argument("--only", metavar="NN", action="append", default=[], help="this one; may be repeated")
+    made.add_argument("-p", dest="assignments", metavar="NAME=VALUE", action="append", default=[],
+                      help="a parameter, for every selected notebook that has it")  # fmt: skip
+    made.add_argument(
+        "--data-dir", metavar="FOLDER", help="where downloaded data lie; short for -p data_dir=…"
+    )
+    made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
+    made.add_argument("--list", action="store_true", help="show what is done, run nothing")
+    made.add_argument("--refresh", action="store_true",
+                      help="maintainers: write the outputs of the smoke run into notebooks/")  # fmt: skip
+    made.add_argument("--reference", action="store_true",
+                      help="maintainers: renew outputs/reference/smoke from the smoke run")  # fmt: skip
+    return made
+
+
+def main(arguments: Sequence[str] | None = None, project: Project | None = None) -> int:
+    """Returns 0, 1 if a notebook failed, 2 if the command or a parameter is wrong (nothing has run then)."""
+    given = parser().parse_args(arguments)
+    project = project or Project()
+    # kernels start in another folder, where a relative path would mean another place
+    for name in ("CROWD_OUTPUTS", "CROWD_DATA"):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
+    try:
+        if given.profile is None and not (given.refresh or given.reference):
+            raise BadInput(f"name a profile: {', '.join(project.profiles())}")
+        given.profile = given.profile or SMOKE
+        if (given.refresh or given.reference) and (given.profile != SMOKE or given.assignments):
+            raise BadInput("--refresh and --reference are for the profile smoke, without -p")
+        if given.data_dir is not None:
+            # a path in JSON is valid YAML whatever characters it holds
+            folder = Path(given.data_dir).expanduser().resolve()
+            if not folder.exists():
+                raise BadInput(f"--data-dir {given.data_dir}: there is no such folder or file")
+            given.assignments.append(f"data_dir={json.dumps(str(folder))}")
+        jobs = plan(project, given.profile, given.first, given.last, given.only, given.assignments)
+        if given.list:
+            show(jobs)
+            return 0
+        warn_of_old_inputs(project, jobs)
+        with one_runner(given.profile):
+            return run(project, jobs, given)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Failure as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues with the notebook that was interrupted", file=sys.stderr)
+        return 130
+
+
+def run(project: Project, jobs: Sequence[Job], given: argparse.Namespace) -> int:
+    force = [job.number for job in jobs] if given.force else []
+    if given.refresh:
+        force += maintain.stale_sources(jobs)
+    code = run_all(jobs, force)
+    if code == 0 and given.refresh:
+        maintain.refresh(project, jobs)
+    if code == 0 and given.reference:
+        maintain.write_reference(jobs)
+    return code
+
+
+def show(jobs: Sequence[Job]) -> None:
+    """A line per notebook: done with these parameters and this code, or not."""
+    for job in jobs:
+        line = f"{job.file.stem:<32}"
+        if job.is_done():
+            about = artefacts.read_json(job.folder / "run.json")
+            line += f"done     {about['seconds']:7.1f} s {about['peak_mb']:6.0f} MB"
+        else:
+            line += "to do"
+        print(line)
+
+
+def warn_of_old_inputs(project: Project, jobs: Sequence[Job]) -> None:
+    """Say so when a notebook before the first selected one ran with other code or parameters."""
+    before = [n for n in notebooks.find(project.notebooks) if n < jobs[0].number]
+    earlier = plan(project, jobs[0].profile, only=before) if before else []
+    old = [job.number for job in earlier if job.executed.is_file() and not job.is_done()]
+    if old:
+        print(
+            f"note: {', '.join(old)} ran with other parameters or code; leave out --from and --only to renew"
+        )

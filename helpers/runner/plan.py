@@ -1,0 +1,221 @@
+"""What a command would run: notebooks, their parameters, and whether each is already done.
+
+Everything here happens before the first notebook starts, so a mistake costs no computing time.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers import paths
+from helpers.errors import BadInput
+from helpers.notebook import artefacts, provenance
+from helpers.notebook import sources as notebooks
+from helpers.notebook.run import DONE
+from helpers.notebook.validation import check, read_yaml, refuse_unknown, scalar_or_list, shown
+
+SMOKE = "smoke"  # the profile without overrides: the defaults of the parameters cells
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders that a command works on."""
+
+    notebooks: Path = paths.NOTEBOOKS
+    params: Path = paths.PARAMS
+    package: Path = paths.ROOT / "helpers"
+
+    def profiles(self) -> list[str]:
+        """`smoke` and every folder of params."""
+        folders = self.params.iterdir() if self.params.is_dir() else []
+        return [SMOKE, *sorted(f.name for f in folders if f.is_dir() and f.name != SMOKE)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook in one profile.
+
+    Attributes:
+        overrides: the parameters that papermill injects.
+        parameters: all of them, defaults included.
+        digest: of the parameters, the code and the versions; what is read is compared separately.
+    """
+
+    number: str
+    file: Path
+    profile: str
+    overrides: Mapping[str, object]
+    parameters: Mapping[str, object]
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        return paths.notebook_outputs(self.profile, self.number)
+
+    @property
+    def executed(self) -> Path:
+        return self.folder / self.file.name
+
+    @property
+    def failed(self) -> Path:
+        return self.folder / f"{self.file.stem}.failed.ipynb"
+
+    def stamp(self) -> dict:
+        """What is written when the notebook is done: everything that decides its results."""
+        inputs = artefacts.read_json(self.folder / "run.json")["inputs"]
+        return {"digest": self.digest, "inputs": inputs, "sources": source_folders(self.parameters)}
+
+    def is_done(self) -> bool:
+        """Whether the last run finished, everything that decides it is unchanged, and its files are there."""
+        if not (self.folder / DONE).is_file() or not self.executed.is_file():
+            return False
+        try:
+            stamp, files = artefacts.read_json(self.folder / DONE), artefacts.manifest(self.folder)
+        except BadInput:
+            return False  # a damaged stamp is no stamp; running again replaces it
+        if stamp["digest"] != self.digest or stamp["sources"] != source_folders(self.parameters):
+            return False
+        files = [*files, "metrics.json", "claims.json", "run.json"]
+        if not all((self.folder / name).exists() for name in files):
+            return False
+        return all(current_digest(self.profile, name) == value for name, value in stamp["inputs"].items())
+
+
+def current_digest(profile: str, name: str) -> str | None:
+    """The digest that "01/views.parquet" has now, by its notebook's manifest."""
+    number, _, file = name.partition("/")
+    return artefacts.manifest(paths.notebook_outputs(profile, number)).get(file, {}).get("sha256")
+
+
+def source_folders(parameters: Mapping[str, object]) -> dict[str, str]:
+    """A fingerprint (names, sizes, times) of the folder or file that the parameter `data_dir` names."""
+    found = {}
+    for name in parameters.keys() & {"data_dir"}:
+        root = paths.ROOT / Path(parameters[name] or paths.data()).expanduser()  # kernels start in ROOT
+        total = hashlib.sha256()
+        if root.exists():
+            for file in sorted([root] if root.is_file() else (p for p in root.rglob("*") if p.is_file())):
+                about = file.stat()
+                total.update(f"{file.relative_to(root)}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+            found[name] = total.hexdigest()
+    return found
+
+
+def selected(
+    found: Mapping[str, Path], first: str | None, last: str | None, only: Sequence[str]
+) -> list[str]:
+    """The numbers that --from, --to and --only choose, in order; "3" means "03", "6b" means "06b"."""
+
+    def known(text: str, option: str) -> str:
+        number = text.zfill(3 if text[-1:].isalpha() else 2)
+        if number not in found:
+            raise BadInput(f"{option} {text}: there is no such notebook; there are {', '.join(found)}")
+        return number
+
+    low = known(first, "--from") if first else min(found)
+    high = known(last, "--to") if last else max(found)
+    if low > high:
+        raise BadInput(f"--from {low} --to {high}: nothing lies between them")
+    chosen = {known(number, "--only") for number in only}
+    return [n for n in found if low <= n <= high and (not chosen or n in chosen)]
+
+
+def plan(
+    project: Project,
+    profile: str,
+    first: str | None = None,
+    last: str | None = None,
+    only: Sequence[str] = (),
+    assignments: Sequence[str] = (),
+) -> list[Job]:
+    """The selected notebooks with their checked parameters.
+
+    Args:
+        profile: a folder of params, or `smoke`.
+        assignments: "name=value" for every selected notebook that has this parameter.
+
+    Raises:
+        BadInput: for the first mistake in the profile's files, the selection or the assignments.
+    """
+    if profile not in project.profiles():
+        near = difflib.get_close_matches(profile, project.profiles(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(project.profiles())}"
+        raise BadInput(f"profile {profile!r} is unknown; {hint}")
+    found = notebooks.find(project.notebooks)
+    if not found:
+        raise BadInput(f"{project.notebooks}: no notebooks here")
+    given = command_line(assignments)
+    files = profile_files(project, profile)
+    names: set[str] = set()
+    jobs = []
+    for number in selected(found, first, last, only):
+        file = found[number]
+        notebook = notebooks.read(file)
+        declared = notebooks.parameters(notebook, file.name)
+        names |= declared.keys()
+        defaults = {n: check(n, p.kind, p.default, file.name) for n, p in declared.items()}
+        overrides = from_file(files[number], declared, profile) if number in files else {}
+        overrides |= {n: check(n, declared[n].kind, v, f"-p {n}") for n, v in given.items() if n in declared}
+        if defaults.get("profile") != profile:
+            overrides = {"profile": profile} | overrides
+        parameters = defaults | overrides
+        decides = {
+            "parameters": parameters,
+            "code": notebooks.code_digest(notebook, project.package, file.name),
+            "versions": provenance.versions(),
+        }
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        jobs.append(Job(number, file, profile, overrides, parameters, digest))
+    refuse_unknown(given, names, where="-p")
+    return jobs
+
+
+def command_line(assignments: Sequence[str]) -> dict[str, object]:
+    """The values of `-p name=value`."""
+    given: dict[str, object] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"\w+", name):
+            raise BadInput(f"-p {text}: expected name=value")
+        if name == "profile":
+            raise BadInput("-p profile: name the profile as the first argument")
+        if name in given:
+            raise BadInput(f"-p {name}: given twice")
+        given[name] = scalar_or_list(value, f"-p {name}")
+    return given
+
+
+def profile_files(project: Project, profile: str) -> dict[str, Path]:
+    """Number -> params/<profile>/<NN>.yaml; any other name there is refused, since it would be ignored."""
+    folder, files = project.params / profile, {}
+    if profile == SMOKE and folder.exists():
+        raise BadInput(f"params/{SMOKE}: remove it; {SMOKE} is the profile without overrides")
+    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if re.fullmatch(rf"{paths.NUMBER}\.yaml", file.name):
+            files[file.stem] = file
+        elif not file.name.startswith((".", "README")):
+            raise BadInput(f"{shown(file)}: expected the name of a notebook's number, such as 03.yaml")
+    return files
+
+
+def from_file(file: Path, declared: Mapping[str, notebooks.Parameter], profile: str) -> dict[str, object]:
+    """The checked overrides of one params file, which must name its own profile.
+
+    Raises:
+        BadInput: an unknown name, a wrong type or range, or `profile` absent or different.
+    """
+    content = read_yaml(file)
+    for name, (_, line) in content.items():
+        refuse_unknown([name], declared, where=f"{shown(file)}, line {line}")
+    values = {
+        name: check(name, declared[name].kind, value, f"{shown(file)}, line {line}")
+        for name, (value, line) in content.items()
+    }
+    if values.get("profile") != profile:
+        # plain `papermill -f` reads the profile from here
+        raise BadInput(f"{shown(file)}: must hold the line `profile: {profile}`, as its folder is named")
+    return values

@@ -1,0 +1,189 @@
+"""Pictures and their bags of tags: what a model of hashtags is trained on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from helpers.crowd.filtering import to_csr
+from helpers.crowd.negatives import sample_rows
+from helpers.errors import BadInput
+from helpers.learn.examples import Pictures, Vectors
+
+SAMPLING = ("natural", "class-uniform")
+
+
+class Bags(NamedTuple):
+    """The tags of n pictures, in the form of a sparse matrix; also the `truth` of `helpers.measures.metrics`.
+
+    Attributes:
+        indptr: int64 (n + 1,).
+        indices: int32; the tags of picture i are indices[indptr[i]:indptr[i + 1]], without repeats.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def of(cls, picture: np.ndarray, tag: np.ndarray, n: int) -> "Bags":
+        """From distinct pairs (picture 0..n−1, tag), both int (pairs,)."""
+        return cls(*to_csr(picture, tag, n))
+
+    def rows(self, chosen: np.ndarray) -> "Bags":
+        """The bags of some pictures, in the given order."""
+        size = np.diff(self.indptr)[chosen]
+        start = np.repeat(self.indptr[:-1][chosen], size)
+        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        return Bags(np.concatenate([[0], np.cumsum(size)]).astype(np.int64), self.indices[start + within])
+
+    def turned(self, K: int) -> "Bags":
+        """The pictures of each of K tags."""
+        picture = np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
+        return Bags(*to_csr(self.indices, picture, K))
+
+    def counts(self, K: int) -> np.ndarray:
+        """N_k: in how many pictures each tag is, int64 (K,)."""
+        return np.bincount(self.indices, minlength=K)
+
+    def dense(self, K: int, share: bool = False) -> np.ndarray:
+        """float32 (n, K): 1 where a picture has a tag; with `share`, each row divided by its sum."""
+        size = np.diff(self.indptr)
+        out = np.zeros((len(size), K), np.float32)
+        picture = np.repeat(np.arange(len(size)), size)
+        out[picture, self.indices] = (1 / np.maximum(size, 1))[picture] if share else 1
+        return out
+
+    def sums(self, vectors: np.ndarray) -> np.ndarray:
+        """h̄: the sum of the vectors of each picture's tags, float32 (n, D) for vectors (K, D)."""
+        out = np.zeros((len(self.indptr) - 1, vectors.shape[1]), np.float32)
+        picture = np.repeat(np.arange(len(out)), np.diff(self.indptr))
+        np.add.at(out, picture, vectors[self.indices].astype(np.float32))
+        return out
+
+
+class Tagged(NamedTuple):
+    """Images with their hashtags; an image is a (user, item) pair.
+
+    Attributes:
+        user, item: int32 (n,).
+        split: "train", "validation" or "test" of each image, object (n,).
+        bags: the tags of each image, as numbers in `tags`.
+        tags: the vocabulary H, text (K,), most frequent in training first.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    split: np.ndarray
+    bags: Bags
+    tags: np.ndarray
+
+    def rows(self, split: str) -> np.ndarray:
+        """The images of one part: int (·,)."""
+        return np.flatnonzero(self.split == split)
+
+
+def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
+    """Group hashtags by image, and keep the most frequent ones.
+
+    The vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images
+    without one of them are left out, as in Veit et al. 2018, section 4.1.
+
+    Args:
+        hashtags: user, item, tag (categorical), split, distinct rows: the table of notebook 01.
+    """
+    train = hashtags.loc[hashtags["split"] == "train", "tag"].astype(str).value_counts()
+    ranked = train.rename_axis("tag").reset_index(name="count")
+    tags = ranked.sort_values(["count", "tag"], ascending=[False, True])["tag"].to_numpy(str)[:keep]
+    code = pd.Series(np.arange(len(tags), dtype=np.int32), tags)
+    names = hashtags["tag"].astype(str)
+    kept = hashtags[names.isin(code.index)]
+    image = kept.groupby(["user", "item"], sort=True)
+    first = image["split"].first().reset_index()
+    bags = Bags.of(image.ngroup().to_numpy(np.int32), code[names[kept.index]].to_numpy(np.int32), len(first))
+    user, item = (first[name].to_numpy(np.int32) for name in ("user", "item"))
+    return Tagged(user, item, first["split"].to_numpy(object), bags, tags)
+
+
+def gallery(images: Tagged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Bags]:
+    """The distinct items of some images, each with the tags of all of them: what a query is searched in.
+
+    Args:
+        rows: int (n,), for example the test images.
+
+    Returns:
+        items int (m,); for each the first of the n images that shows it, int (m,); and their bags.
+    """
+    items, first, place = np.unique(images.item[rows], return_index=True, return_inverse=True)
+    some, K = images.bags.rows(rows), len(images.tags)
+    pair = np.unique(np.repeat(place, np.diff(some.indptr)).astype(np.int64) * K + some.indices)
+    return items, first, Bags.of((pair // K).astype(np.int32), (pair % K).astype(np.int32), len(items))
+
+
+def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add up the targets of images that show the same item, because their features are the same.
+
+    Args:
+        item: int (n,).
+        targets: float32 (n, K).
+
+    Returns:
+        the distinct items int (m,), and targets float32 (m, K) whose mean loss is that of all n images.
+    """
+    items, place = np.unique(item, return_inverse=True)
+    total = np.zeros((len(items), targets.shape[1]), np.float32)
+    np.add.at(total, place, targets)
+    return items, total * (len(items) / len(item) if len(item) else 1)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Training examples whose one target is drawn anew in each pass.
+
+    Attributes:
+        inputs: pictures or rows of a tensor; their own targets are not used.
+        bags: the tags of each of them, in the same order; none is empty.
+        K: number of tags.
+        sampling: "natural" visits each picture once a pass and draws one of its tags uniformly (Veit et al.
+            2018, section 3.1); "class-uniform" draws a tag uniformly, then one of its pictures, as often as
+            there are pictures (Joulin et al. 2016, section 3, "Class balancing").
+    """
+
+    inputs: Pictures | Vectors
+    bags: Bags
+    K: int
+    sampling: str = "natural"
+
+    def __post_init__(self):
+        if self.sampling not in SAMPLING:
+            raise BadInput(f"sampling is {self.sampling!r}; choose one of {', '.join(SAMPLING)}")
+        if len(self.inputs) != len(self.bags.indptr) - 1:
+            raise BadInput(f"{len(self.inputs)} pictures but {len(self.bags.indptr) - 1} bags of tags")
+        if self.sampling == "natural" and not np.diff(self.bags.indptr).all():
+            raise BadInput("a picture has no tag to draw; leave such pictures out of training")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def draw(self, order: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(picture, tag) of each step of a pass that would visit the pictures in the given order."""
+        if self.sampling == "class-uniform":
+            tag, picture = sample_rows(*self.bags.turned(self.K), len(order), rng)
+            return picture, tag.astype(np.int64)
+        size = np.diff(self.bags.indptr)[order]
+        return order, self.bags.indices[self.bags.indptr[order] + rng.integers(0, size)].astype(np.int64)
+
+    def batches(
+        self, order: list[np.ndarray], generator: torch.Generator, device
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and the tag drawn for each, int64 (B,), on the device."""
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))
+        ends = np.cumsum([len(part) for part in order])[:-1]
+        tags = np.split(tag, ends)
+        read = self.inputs.batches(np.split(picture, ends), generator, device)
+        for (inputs, _), some in zip(read, tags, strict=True):
+            yield inputs, torch.from_numpy(some).to(device)

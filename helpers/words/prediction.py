@@ -1,0 +1,126 @@
+"""Predicting the words of a picture (Joulin et al. 2016, sections 3 and 4.1)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from helpers.errors import BadInput
+from helpers.learn import losses
+from helpers.learn.learners import FROZEN, Learner
+from helpers.learn.train import Recipe
+from helpers.measures.metrics import at_k, recall_per_class, top_k
+from helpers.words.bags import Bags, Drawn
+from helpers.words.tagging import logistic_path
+
+VARIANTS = ("multi-class", "one-versus-all", "natural", "class-uniform", "in-batch")
+
+
+class Dictionary(NamedTuple):
+    """The K most common words, and the items that have one of them.
+
+    Attributes:
+        K: number of words.
+        bags: the words of each of the M items, as numbers in `words`.
+        words: text (K,), most common first.
+        train, held, test: int, items of each part with at least one word.
+    """
+
+    K: int
+    bags: Bags
+    words: np.ndarray
+    train: np.ndarray
+    held: np.ndarray
+    test: np.ndarray
+
+
+def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.ndarray]) -> Dictionary:
+    """Restrict words to the K most common.
+
+    Args:
+        words: item, word (categorical, most common first), distinct pairs: the table of notebook 01.
+        K: at most the number of words there are.
+        n_items: M.
+        parts: items for training, validation and testing.
+    """
+    names = words["word"].cat.categories.to_numpy(str)[:K]
+    code = words["word"].cat.codes.to_numpy(np.int32)
+    kept = code < len(names)
+    made = Bags.of(words["item"].to_numpy(np.int32)[kept], code[kept], n_items)
+    has = np.diff(made.indptr) > 0
+    return Dictionary(len(names), made, names, *(part[has[part]] for part in parts))
+
+
+def word_scores(scores: np.ndarray, truth: Bags) -> tuple[np.ndarray, np.ndarray]:
+    """P@10 of each picture, and recall@10 of each word in the rarer half of the dictionary that is asked for.
+
+    Args:
+        scores: float (n, K), K at least 10.
+        truth: the words of the n pictures, none without a word.
+    """
+    K = scores.shape[1]
+    each = at_k(scores, truth, 10)["precision"].each
+    recall = recall_per_class(top_k(scores, 10), truth, K)
+    return each, recall.each[recall.which >= K // 2]
+
+
+def train_words(
+    learner: Learner, book: Dictionary, variant: str, recipe: Recipe, kind: str = FROZEN, s: int = 0,
+    some: np.ndarray | None = None,
+) -> tuple[nn.Module, list[dict]]:  # fmt: skip
+    """Train a network on the words of pictures.
+
+    Args:
+        variant: "multi-class" or "one-versus-all" loss over all words of a picture; or the softmax loss of
+            one drawn word, with "natural" or "class-uniform" sampling; "in-batch" is class-uniform with the
+            softmax over the words of the batch only.
+        kind: see `Learner`.
+        s: number of the repetition.
+        some: train on these items instead of all of `book.train`.
+
+    Returns:
+        the network with the weights of the pass with the best P@10 on validation items, and the history;
+        its "validation" is 1 − P@10.
+    """
+    if variant not in VARIANTS:
+        raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
+    items = book.train if some is None else some
+    mine, net = book.bags.rows(items), learner.network(kind, book.K, s)
+    if variant in ("multi-class", "one-versus-all"):
+        given = learner.examples(kind, items, mine.dense(book.K))
+        one = losses.one_versus_all(mine.counts(book.K), len(items))
+        loss = losses.multiclass if variant == "multi-class" else one
+    else:
+        sampling = "natural" if variant == "natural" else "class-uniform"
+        given = Drawn(learner.examples(kind, items), mine, book.K, sampling)
+        loss = losses.in_batch if variant == "in-batch" else losses.one_drawn
+    truth = book.bags.rows(book.held)
+
+    def error() -> float:
+        return 1 - at_k(learner.outputs(kind, net, book.held), truth, 10)["precision"].mean
+
+    return net, learner.fit(net, given, loss, recipe, error, s)
+
+
+def regress_words(
+    learner: Learner, book: Dictionary, strengths: Sequence[float], some: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """The logistic regression on frozen features, with the penalty that is best on validation items.
+
+    Its loss is the multi-class one, divided by the mean number of words, so that a penalty means the same for
+    every dictionary.
+
+    Returns:
+        scores of the test items, float32 (n, K), and P@10 on validation items.
+    """
+    items = book.train if some is None else some
+    targets = book.bags.rows(items).dense(book.K)
+    targets /= targets.sum(axis=1).mean()
+    X = learner.frozen.numpy()
+    path = logistic_path(X[items], targets, strengths, device=learner.device)
+    truth = book.bags.rows(book.held)
+    found = [at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path]
+    best = int(np.argmax(found))
+    return path[best].scores(X[book.test]), found[best]

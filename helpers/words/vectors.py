@@ -1,0 +1,166 @@
+"""What word vectors know: similarity as people judge it, analogies, and words of two languages.
+
+Joulin et al. 2016, section 4.3. Every function takes `words`, text (K,), and vectors, float (K, D), one row a
+word; only directions count. Words that are not among `words` are left out, and how many stay is returned.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from helpers.errors import BadInput
+from helpers.measures.stats import Interval, interval
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1, float64; a zero row stays zero and has cosine 0 with everything."""
+    vectors = np.asarray(vectors, np.float64)
+    size = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(size > 0, size, 1)
+
+
+def together(*vectors: np.ndarray) -> np.ndarray:
+    """Concatenated vectors, each scaled to length 1, so that each part counts alike: "AlexNet + word2vec"."""
+    return np.hstack([unit(v) for v in vectors])
+
+
+def covered(words: np.ndarray, frame: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows whose words are all known, and int64 (n, columns) with their places in `words`."""
+    place = pd.Series(np.arange(len(words)), index=pd.Index(words))
+    if not place.index.is_unique:
+        raise BadInput(f"words: {place.index[place.index.duplicated()][0]!r} occurs twice")
+    known = frame[columns].isin(place.index).all(axis=1)
+    rows = frame[known].reset_index(drop=True)
+    places = [place.reindex(rows[column]).to_numpy(np.int64) for column in columns]
+    return rows, np.stack(places, axis=1) if places else np.zeros((0, 0), np.int64)
+
+
+def cosines(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """float64 (n,): cosine of the two words of each pair."""
+    U = unit(vectors)
+    return np.einsum("nd,nd->n", U[places[:, 0]], U[places[:, 1]])
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rank correlation along the last axis; ties get mean ranks; NaN where one side is constant."""
+    a, b = rankdata(a, axis=-1), rankdata(b, axis=-1)
+    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
+    size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(size > 0, (a * b).sum(-1) / size, np.nan)
+
+
+class Correlations(NamedTuple):
+    """`correlations`: intervals of each method, and bootstrap values float64 (repeats,) to subtract."""
+
+    intervals: dict[str, Interval]
+    resampled: dict[str, np.ndarray]
+
+    def difference(self, first: str, second: str) -> Interval:
+        """Correlation of `first` minus that of `second`, over the same resampled pairs."""
+        value = self.intervals[first].mean - self.intervals[second].mean
+        return interval(value, self.resampled[first] - self.resampled[second])
+
+
+def correlations(
+    found: dict[str, np.ndarray], scores: np.ndarray, rng: np.random.Generator, repeats: int = 1000
+) -> Correlations:
+    """Spearman's rank correlation of cosines with human scores, with bootstrap intervals over pairs.
+
+    Args:
+        found: method -> cosines, float (n,), or (S, n) for S seeds, whose correlations are averaged.
+        scores: float (n,), what people said.
+
+    Raises:
+        BadInput: fewer than five pairs.
+
+    Source: Joulin et al. 2016, section 4.3, Table 4 (right).
+    """
+    if len(scores) < 5:
+        raise BadInput(f"correlations: {len(scores)} pairs; at least five are needed")
+    draws = rng.integers(0, len(scores), (repeats, len(scores)))
+    intervals, resampled = {}, {}
+    for name, values in found.items():
+        values = np.atleast_2d(values)
+        # vectors that say the same of all pairs know nothing: 0, not undefined
+        each = np.mean([np.nan_to_num(spearman(v[draws], scores[draws])) for v in values], axis=0)
+        resampled[name] = each
+        intervals[name] = interval(float(np.mean([np.nan_to_num(spearman(v, scores)) for v in values])), each)
+    return Correlations(intervals, resampled)
+
+
+def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves.
+
+    Args:
+        places: int (n, 4), the words a, b, c, d of each question "a is to b as c is to d".
+
+    Source: Mikolov et al. 2013; Joulin et al. 2016, section 4.3, Table 4 (left). Vectors have length 1 before
+    they are added, as in Mikolov's evaluation.
+    """
+    U = unit(vectors)
+    a, b, c, d = places.T
+    score = (U[b] - U[a] + U[c]) @ U.T
+    row = np.arange(len(places))
+    for other in (a, b, c):
+        score[row, other] = -np.inf
+    return score.argmax(axis=1) == d
+
+
+class Ranking(NamedTuple):
+    """`translations`: how words of one language rank for words of the other.
+
+    Attributes:
+        query: int64 (q,), places of the query words.
+        rank: int64 (q,), place of the first right answer in the ranking, from 0.
+        candidates: number of words that are ranked.
+        chance: float64 (q,), by a random ranking: right answers / candidates, which is P@1 of chance.
+    """
+
+    query: np.ndarray
+    rank: np.ndarray
+    candidates: int
+    chance: np.ndarray
+
+    def precision(self, k: int) -> np.ndarray:
+        """float64 (q,), 1 where a right answer is among the first k: its mean is the paper's precision@k."""
+        return (self.rank < k).astype(np.float64)
+
+
+def translations(vectors: np.ndarray, pairs: np.ndarray) -> Ranking:
+    """Rank the second words of all pairs by cosine for each first word. Swap the columns for the way back.
+
+    Args:
+        pairs: int (n, 2), places of a word and of its translation; a word may have several.
+
+    Source: Joulin et al. 2016, section 4.3, Table 5: "taking a word in one language and ranking the words in
+    the other language", which are the words of the pairs (their chance level 0.0032 is 1 / 309).
+    """
+    query, q = np.unique(pairs[:, 0], return_inverse=True)
+    answer, r = np.unique(pairs[:, 1], return_inverse=True)
+    right = np.zeros((len(query), len(answer)), bool)
+    right[q, r] = True
+    U = unit(vectors)
+    score = U[query] @ U[answer].T
+    best = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
+    # a wrong word that ties with the right one goes first: nothing is won by vectors that are all alike
+    rank = ((score >= best) & ~right).sum(axis=1)
+    return Ranking(query, rank, len(answer), right.mean(axis=1))
+
+
+def best_pairs(vectors: np.ndarray, pairs: np.ndarray, k: int = 12) -> np.ndarray:
+    """int64 (k, 2): the k pairs (first word, second word) with the highest cosine of all that can be made.
+
+    Args:
+        pairs: int (n, 2), as in `translations`; whatever pairs them is not used.
+
+    Source: Joulin et al. 2016, Table 6.
+    """
+    first, second = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
+    U = unit(vectors)
+    score = U[first] @ U[second].T
+    top = np.argsort(-score, axis=None, kind="stable")[:k]
+    a, b = np.unravel_index(top, score.shape)
+    return np.stack([first[a], second[b]], axis=1)

@@ -1,0 +1,56 @@
+"""F6 on planted and on switched-off regularities: factors show tastes and friends only where they are."""
+
+import numpy as np
+import pytest
+
+from helpers.crowd import filtering, neighbours
+from helpers.crowd.peers import als
+from helpers.data import load
+from helpers.data.collection import label_matrix
+from helpers.measures.stats import bootstrap
+
+SMALL = {"posts": 700, "users": 400, "views_per_user": 60.0, "image_size": 16, "seed": 2}
+OFF = {"taste_content": 0.0, "taste_style": 0.0, "attribute_taste": 0.0, "friend_views": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def _own_outputs(monkeypatch, tmp_path):
+    monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
+
+
+def near_items(network):
+    user, item = filtering.unique_views(network.views)
+    matrix = filtering.to_csr(user, item, len(network.users))
+    return neighbours.nearest_others(als(matrix, len(network.items), d=16, seed=0).Y, 10)[0]
+
+
+def excess_agreement(network, kind):
+    labels = label_matrix(network.labels, kind, len(network.items))
+    found = neighbours.agreement(near_items(network), labels, labels).mean(axis=1)
+    return bootstrap(found - neighbours.chance_agreement(labels, labels), np.random.default_rng(0))
+
+
+def excess_friends(network):
+    near = near_items(network)
+    owner, n = network.items["owner"].to_numpy(np.int64), len(network.users)
+    graph = network.truth["friends"]
+    pairs = graph["user"].to_numpy(np.int64) * n + graph["friend"]
+    shuffled = np.random.default_rng(0).permutation(near.ravel()).reshape(near.shape)
+    hits = [np.isin(owner[:, None] * n + owner[rows], pairs).mean(axis=1) for rows in (near, shuffled)]
+    return bootstrap(hits[0] - hits[1], np.random.default_rng(0))
+
+
+@pytest.mark.controls
+@pytest.mark.parametrize("kind", ["content", "style"])
+def test_neighbours_share_labels_only_when_tastes_are_planted(kind):
+    assert excess_agreement(load("emojigram", **SMALL), kind).low > 0.02
+    off = excess_agreement(load("emojigram", **(SMALL | OFF)), kind)
+    assert off.low < 0.005
+    assert off.high < 0.02
+
+
+@pytest.mark.controls
+def test_neighbours_are_of_friends_only_when_friends_are_viewed():
+    assert excess_friends(load("emojigram", **(SMALL | {"friend_views": 0.4}))).low > 0.1
+    off = excess_friends(load("emojigram", **(SMALL | OFF)))
+    assert abs(off.mean) < 0.01

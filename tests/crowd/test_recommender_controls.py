@@ -1,0 +1,84 @@
+"""A planted taste must be found by MF, BPR and Mult-VAE; without one, none may seem to beat popularity."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.crowd import bpr, entries, factorize, multvae
+from helpers.crowd.filtering import to_csr
+from helpers.measures import ranking, stats
+
+N, M, EACH = 500, 120, 20
+pytestmark = pytest.mark.controls
+
+
+def people(strength, seed=0):
+    """Distinct views by (popularity × taste); strength 1 means that the users' tastes do not exist."""
+    rng = np.random.default_rng(seed)
+    popularity = rng.lognormal(0, 0.7, M)
+    liked = rng.integers(0, 4, N)[:, None] == np.arange(M) % 4
+    weight = np.log(popularity * np.where(liked, strength, 1.0))
+    item = np.argsort(-weight - rng.gumbel(size=(N, M)), axis=1)[:, : 2 * EACH]
+    item = rng.permuted(item[:, :EACH], axis=1)
+    user = np.repeat(np.arange(N), EACH)
+    held = np.tile(np.arange(EACH) < 4, N)
+    return user, item.ravel(), held
+
+
+def auc_gain(scorer, data):
+    """Per user, AUC minus the AUC of popularity: a bootstrap interval over users."""
+    user, item, held = data
+    train, test = to_csr(user[~held], item[~held], N), to_csr(user[held], item[held], N)
+    floor = ranking.recommender_auc(ranking.popularity_scorer(train[1], M), train, test)
+    ours = ranking.recommender_auc(scorer(train), train, test)
+    return stats.bootstrap(ours.each - floor.each, np.random.default_rng(0), 500)
+
+
+def bpr_scorer(train):
+    found, bias = bpr.fit_bpr(train, M, d=8, eta=0.05, lam=0.05, max_epochs=40)
+    return ranking.dot_scorer(found.X, found.Y, bias)
+
+
+def vae_scorer(train):
+    cpu = torch.device("cpu")
+    model, _ = multvae.fit(train, M, cpu, f=16, latent=8, learning_rate=0.01, batch=100, max_epochs=30)
+    return multvae.scorer(model, train, cpu)
+
+
+@pytest.mark.parametrize("scorer", [bpr_scorer, vae_scorer])
+def test_planted_tastes_beat_popularity_in_auc(scorer):
+    assert auc_gain(scorer, people(strength=8.0)).low > 0.05
+
+
+@pytest.mark.parametrize("scorer", [bpr_scorer, vae_scorer])
+def test_without_tastes_nothing_beats_popularity_in_auc(scorer):
+    assert auc_gain(scorer, people(strength=1.0)).low <= 0
+
+
+def pr_gain(strength):
+    """Per user, PR of the item mean minus PR of MF (lower is better, so positive favours MF)."""
+    user, item, _ = people(strength)
+    rng = np.random.default_rng(1)
+    seen = np.zeros((N, M), bool)
+    seen[user, item] = True
+    weight = np.where(seen, -np.inf, np.log(np.log1p(seen.sum(0))))
+    unseen = np.argsort(-weight - rng.gumbel(size=(N, M)), axis=1)[:, : 2 * EACH].ravel()
+    users = np.concatenate([user, np.repeat(np.arange(N), 2 * EACH)])
+    items, value = np.concatenate([item, unseen]), np.repeat([1.0, 0.0], [len(item), len(unseen)])
+    order = rng.permutation(len(users))
+    train, held = order[: int(0.8 * len(order))], order[int(0.8 * len(order)) :]
+    group = entries.group(users[train], items[train], value[train], N, M)
+    found = factorize.fit(group, 8, lam=0.02, max_epochs=20)
+    mean = np.bincount(items[train], value[train], M) / np.bincount(items[train], minlength=M)
+    users, items, positive = users[held], items[held], value[held] > 0
+    floor = ranking.personalised_ranking(users, positive, mean[items], N)
+    ours = ranking.personalised_ranking(users, positive, found.predict(users, items), N)
+    return stats.bootstrap(floor.each - ours.each, np.random.default_rng(0), 500)
+
+
+def test_planted_tastes_beat_the_item_mean_in_pr():
+    assert pr_gain(strength=8.0).low > 0.05
+
+
+def test_without_tastes_factors_do_not_beat_the_item_mean_in_pr():
+    assert pr_gain(strength=1.0).low <= 0

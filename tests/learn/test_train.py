@@ -1,0 +1,326 @@
+"""The training loop: it learns, repeats, resumes, stops, and refuses what cannot work."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from helpers.errors import BadInput
+from helpers.learn.examples import Pictures, Vectors
+from helpers.learn.images import centre_crop, extract, normalise, random_crops, random_flips
+from helpers.learn.networks import AlexNet, load_weights, parameters
+from helpers.learn.train import Recipe, fit, precision
+
+CPU = torch.device("cpu")
+
+
+class Store:
+    """Pictures in memory, as an image store."""
+
+    def __init__(self, images):
+        self.images, self.size = images, images.shape[1]
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, rows):
+        return self.images[rows]
+
+
+@pytest.fixture
+def striped():
+    """Pictures with vertical or horizontal stripes, told apart by a convolution only."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 60, (160, 28, 28, 3)).astype(np.uint8)
+    classes = np.arange(160) % 2
+    images[classes == 0, :, ::4] = 255
+    images[classes == 1, ::4, :] = 255
+    return Store(images), torch.from_numpy(classes)
+
+
+def small_network(seed=0):
+    torch.manual_seed(seed)
+    return AlexNet(2, 24, width=0.08, dropout=0.3)
+
+
+def train(striped, recipe, **options):
+    store, classes = striped
+    network = small_network()
+    examples = Pictures(store, np.arange(120), classes[:120], side=24)
+    history = fit(
+        network,
+        examples,
+        nn.functional.cross_entropy,
+        recipe,
+        device=CPU,
+        seed=5,
+        log=lambda _: None,
+        **options,
+    )
+    return network, history
+
+
+def error(striped):
+    store, classes = striped
+    rows = np.arange(120, 160)
+
+    def wrong(network):
+        network.eval()
+        found = torch.from_numpy(extract(network, store, rows, 24, CPU))
+        return (found.argmax(1) != classes[rows]).float().mean().item()
+
+    return wrong
+
+
+RECIPE = Recipe(epochs=6, batch=20, lr=2e-3, optimiser="adamw")
+
+
+def test_it_learns(striped):
+    network, history = train(striped, RECIPE)
+    assert error(striped)(network) < 0.1
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert not network.training
+
+
+def test_one_seed_one_result_on_one_or_two_threads(striped):
+    first, history = train(striped, RECIPE)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        _, again = train(striped, RECIPE)
+    finally:
+        torch.set_num_threads(threads)
+    assert history[-1]["loss"] == pytest.approx(again[-1]["loss"], rel=1e-3)
+    same, _ = train(striped, RECIPE)
+    for a, b in zip(first.parameters(), same.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_validation_every_second_epoch_keeps_the_best_of_those(striped):
+    asked = []
+
+    def validate(network):
+        asked.append(copy.deepcopy(network.state_dict()))
+        return [3.0, 1.0, 2.0][len(asked) - 1]
+
+    network, history = train(striped, dataclasses.replace(RECIPE, validate_every=2), validate=validate)
+    assert [row["validation"] for row in history] == [None, 3.0, None, 1.0, None, 2.0]
+    for name, weights in network.state_dict().items():
+        assert torch.equal(weights, asked[1][name])
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_resumed_run_equals_an_uninterrupted_one(striped, tmp_path, optimiser):
+    class Stop(Exception):
+        pass
+
+    def stop_after_two(line):
+        if line.startswith("epoch   2"):
+            raise Stop
+
+    recipe = Recipe(
+        epochs=5, batch=32, lr=1e-3, optimiser=optimiser, schedule="plateau", least_epochs=1, patience=4
+    )
+    whole, history = train(striped, recipe, validate=error(striped))
+    store, classes = striped
+    examples = Pictures(store, np.arange(120), classes[:120], side=24)
+    arguments = (nn.functional.cross_entropy, recipe)
+    options = {"device": CPU, "seed": 5, "validate": error(striped), "checkpoint": tmp_path / "c.pt"}
+    with pytest.raises(Stop):
+        fit(small_network(), examples, *arguments, **options, log=stop_after_two)
+    # the weights that the resumed run starts from do not matter: they come from the checkpoint
+    resumed = small_network(seed=99)
+    again = fit(resumed, examples, *arguments, **options, log=lambda _: None, resume=True)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert [(r["lr"], r["loss"], r["validation"]) for r in again] == [
+        (r["lr"], r["loss"], r["validation"]) for r in history
+    ]
+
+
+def test_a_checkpoint_is_never_loaded_unasked(striped, tmp_path):
+    file = tmp_path / "c.pt"
+    train(striped, Recipe(epochs=1, batch=32), checkpoint=file)
+    _, history = train(striped, Recipe(epochs=1, batch=32), checkpoint=file)
+    assert len(history) == 1
+    assert history[0]["seconds"] > 0
+
+
+def test_a_foreign_or_missing_checkpoint_is_refused(striped, tmp_path):
+    file = tmp_path / "c.pt"
+    with pytest.raises(BadInput, match="no checkpoint"):
+        train(striped, RECIPE, checkpoint=file, resume=True)
+    train(striped, Recipe(epochs=1, batch=32), checkpoint=file)
+    with pytest.raises(BadInput, match="another network, recipe, seed or data"):
+        train(striped, Recipe(epochs=2, batch=32), checkpoint=file, resume=True)
+
+
+def test_early_stopping_returns_the_best_weights(striped):
+    errors = iter([0.5, 0.2, 0.4, 0.3, 0.9, 0.9])
+    seen = []
+
+    def validate(network):
+        seen.append([p.detach().clone() for p in network.parameters()])
+        return next(errors)
+
+    network, history = train(striped, Recipe(epochs=6, batch=40, lr=1e-3, patience=2), validate=validate)
+    assert len(history) == 4, "stopped two epochs after the best"
+    for kept, best in zip(network.parameters(), seen[1], strict=True):
+        assert torch.equal(kept, best)
+
+
+def test_plateau_halves_the_rate_when_the_error_rises(striped):
+    errors = iter([0.5, 0.6, 0.4, 0.7, 0.8, 0.1])
+    recipe = Recipe(epochs=6, batch=60, lr=0.01, schedule="plateau", least_epochs=2, warmup=0)
+    _, history = train(striped, recipe, validate=lambda _: next(errors))
+    rates = [round(row["lr"] / 0.01, 4) for row in history]
+    # it rises after epochs 2 and 4 and 5; after 5 the new rate has been kept for one epoch only
+    assert rates == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_cosine_ends_at_zero_and_warmup_starts_there(striped):
+    _, history = train(striped, Recipe(epochs=4, batch=10, lr=0.01, warmup=1.0))
+    assert history[-1]["lr"] < 0.0005
+    assert history[0]["lr"] == pytest.approx(0.01, rel=0.2), "full at the end of the first epoch"
+
+
+def test_a_diverging_run_says_what_to_do(striped):
+    with pytest.raises(BadInput, match="try a smaller lr"):
+        train(striped, Recipe(epochs=3, batch=20, lr=1e6, warmup=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"schedule": "cosin"}, "schedule is 'cosin'"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"lr": -1.0}, "lr is -1.0"),
+    ],
+)
+def test_an_impossible_recipe_is_refused(options, expected):
+    with pytest.raises(BadInput, match=expected):
+        Recipe(**({"epochs": 1} | options))
+
+
+def test_vectors_train_too():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(400, 5)).astype(np.float32))
+    y = x @ torch.tensor([1.0, -2.0, 0.5, 0, 3.0])
+    network = nn.Linear(5, 1)
+    recipe = Recipe(epochs=30, batch=50, lr=0.05, weight_decay=0.0)
+    fit(
+        network,
+        Vectors(x, y),
+        lambda o, t: ((o[:, 0] - t) ** 2).mean(),
+        recipe,
+        device=CPU,
+        seed=0,
+        log=lambda _: None,
+    )
+    assert torch.allclose(network.weight[0], torch.tensor([1.0, -2.0, 0.5, 0, 3.0]), atol=0.01)
+
+
+def test_reading_ahead_keeps_pictures_and_targets_together():
+    marked = np.zeros((50, 24, 24, 3), np.uint8)
+    marked[:] = np.arange(50)[:, None, None, None]
+    examples = Pictures(Store(marked), np.arange(50)[::-1].copy(), torch.arange(50).flip(0), 24, workers=3)
+    order = [np.array([3, 40, 7]), np.array([0, 49]), np.array([11])]
+    for images, targets in examples.batches(order, torch.Generator(), CPU):
+        assert torch.allclose(images, normalise(torch.from_numpy(marked[targets.numpy()])))
+
+
+def test_crops_and_flips():
+    images = torch.arange(4 * 3 * 9 * 9, dtype=torch.float32).reshape(4, 3, 9, 9)
+    crops = random_crops(images, 6, torch.Generator().manual_seed(1))
+    for image, crop in zip(images, crops, strict=True):
+        found = [
+            (r, c) for r in range(4) for c in range(4) if torch.equal(image[:, r : r + 6, c : c + 6], crop)
+        ]
+        assert len(found) == 1
+    assert torch.equal(random_crops(images, 9, torch.Generator()), images)
+    assert torch.equal(centre_crop(images, 5), images[..., 2:7, 2:7])
+    flipped = random_flips(images.repeat(50, 1, 1, 1), torch.Generator().manual_seed(0))
+    same = (flipped == images.repeat(50, 1, 1, 1)).all(dim=(1, 2, 3))
+    assert 0.35 < same.float().mean() < 0.65
+    assert torch.equal(flipped[~same].flip(-1), images.repeat(50, 1, 1, 1)[~same])
+
+
+def test_normalised_pictures_are_channels_last():
+    out = normalise(torch.zeros(2, 8, 8, 3, dtype=torch.uint8))
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert out[0, :, 0, 0].tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
+
+
+def test_extract_gives_rows_in_order(striped):
+    store, _ = striped
+    network = small_network().eval()
+    rows = np.array([5, 2, 9, 2])
+    out = extract(network.features, store, rows, 24, CPU, batch=3)
+    assert out.shape == (4, network.fc7.out_features)
+    assert np.allclose(out[1], out[3], atol=1e-5)
+    assert not np.allclose(out[1], out[2], atol=1e-2)
+    one = network.features(centre_crop(normalise(torch.from_numpy(store[rows[:1]])), 24))
+    assert np.allclose(out[0], one.detach().numpy()[0], atol=1e-5)
+
+
+def test_extract_refuses_a_network_that_drops_units(striped):
+    store, _ = striped
+    for features in (small_network().train(), small_network().train().features):
+        with pytest.raises(BadInput, match="AlexNet is in training mode; call its eval"):
+            extract(features, store, np.arange(2), 24, CPU)
+
+
+@pytest.mark.parametrize("side", [24, 32, 56, 64, 112, 127, 128, 224])
+def test_alexnet_at_any_resolution(side):
+    network = AlexNet(7, side, width=0.1)
+    images = torch.zeros(2, 3, side, side)
+    assert network(images).shape == (2, 7)
+    layers = network.layers(images)
+    assert layers["fc6"].shape == layers["fc7"].shape == (2, 410)
+
+
+def test_alexnet_at_224_is_the_original():
+    network = AlexNet(1000, 224)
+    shapes = [tuple(m.weight.shape) for m in network.convolutions if isinstance(m, nn.Conv2d)]
+    assert shapes == [(96, 3, 11, 11), (256, 96, 5, 5), (384, 256, 3, 3), (384, 384, 3, 3), (256, 384, 3, 3)]
+    assert network.fc6.in_features == 6 * 6 * 256
+    # without the split over two GPUs, which halved three layers: 62.4 million
+    assert 60e6 < parameters(network) < 65e6
+
+
+def test_a_picture_too_small_is_refused():
+    with pytest.raises(BadInput, match="at least 24"):
+        AlexNet(3, 16)
+
+
+def test_weights_of_another_network_are_refused():
+    network = small_network()
+    load_weights(network, small_network(seed=1).state_dict())
+    with pytest.raises(BadInput, match=r"weights: .* is \(.*\), expected"):
+        load_weights(network, AlexNet(2, 24, width=0.1).state_dict())
+    with pytest.raises(BadInput, match=r"head\.bias is absent"):
+        load_weights(network, {k: v for k, v in network.state_dict().items() if k != "head.bias"})
+
+
+def test_nothing_mixes_devices():
+    """A forward pass on fake CUDA tensors: an operand left on the CPU raises here too, without a GPU."""
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            network = AlexNet(5, 56, width=0.1)
+        generator = torch.Generator()
+        images = torch.zeros(8, 64, 64, 3, dtype=torch.uint8, device="cuda")
+        images = random_flips(random_crops(normalise(images), 56, generator), generator)
+        loss = nn.functional.cross_entropy(network(images), torch.zeros(8, dtype=torch.long, device="cuda"))
+        assert images.device.type == loss.device.type == "cuda"
+        with pytest.raises(RuntimeError, match="device"):
+            network(images.cpu())
+
+
+def test_half_precision_only_where_it_gains():
+    assert precision("auto", CPU) is torch.float32
+    assert precision("bf16", CPU) is torch.bfloat16

@@ -1,0 +1,84 @@
+"""Posts, floors that know no image, and intervals over users."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from helpers.errors import BadInput
+from helpers.measures.stats import bootstrap
+from helpers.people import posts as crowd
+
+VOCABULARY = np.array(["cat", "dog", "sea"])
+
+
+def table(rows):
+    user, item, tag = zip(*rows, strict=True)
+    return pd.DataFrame({"user": np.int32(user), "item": np.int32(item), "tag": pd.Categorical(tag)})
+
+
+def test_posts_of_a_table():
+    rows = [(5, 2, "sea"), (5, 2, "cat"), (7, 2, "dog"), (9, 1, "cat"), (5, 0, "unheard")]
+    found = crowd.from_table(table(rows), VOCABULARY, np.array([5, 7]))
+    assert found.image.tolist() == [1, 2, 2]  # the post without a known tag is gone
+    assert found.user.tolist() == [crowd.UNKNOWN, 0, 1]
+    assert found.tags[0].tolist() == [0, 1, 3, 4]
+    assert found.tags[1].tolist() == [0, 0, 2, 1]
+
+
+def test_an_empty_table_gives_no_posts():
+    assert len(crowd.from_table(table([(1, 1, "x")]), VOCABULARY, np.array([1]))) == 0
+    assert len(crowd.from_table(table([(1, 1, "cat")])[:0], VOCABULARY, np.zeros(0, int))) == 0
+
+
+def test_take_keeps_sets_together():
+    found = crowd.from_table(table([(0, 0, "cat"), (0, 1, "sea"), (0, 1, "dog")]), VOCABULARY, np.array([0]))
+    some = found.take(np.array([1, 0, 1]))
+    assert some.image.tolist() == [1, 0, 1]
+    assert some.tags[0].tolist() == [0, 2, 3, 5]
+    assert some.tags[1].tolist() == [1, 2, 0, 1, 2]
+
+
+def test_a_batch_draws_each_tag_of_a_post_equally_often():
+    found = crowd.from_table(table([(0, 0, "cat"), (0, 1, "sea"), (0, 1, "dog")]), VOCABULARY, np.array([0]))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.cat([b for b, _ in found.batches([np.array([0, 1])] * 1000, generator, "cpu")])
+    counts = torch.bincount(drawn[drawn[:, 0] == 1, 1], minlength=3)
+    assert counts[0] == 0
+    assert abs(counts[1] - 500) < 60
+    assert (drawn[drawn[:, 0] == 0, 1] == 0).all()
+
+
+def test_user_frequency_against_counting():
+    rng = np.random.default_rng(0)
+    rows = [(int(u), i, VOCABULARY[t]) for i, (u, t) in enumerate(rng.integers(0, 3, (40, 2)))]
+    train = crowd.from_table(table(rows), VOCABULARY, np.arange(3))
+    asked = crowd.from_table(table([(0, 0, "cat"), (2, 1, "cat"), (8, 2, "cat")]), VOCABULARY, np.arange(3))
+    scores = crowd.frequency_scores(train, asked, 3, 3, own=True)
+    everybody = np.array([sum(t == v for _, _, t in rows) for v in VOCABULARY])
+    for line, user in zip(scores, (0, 2, 8), strict=True):
+        mine = np.array([sum(u == user and t == v for u, _, t in rows) for v in VOCABULARY])
+        assert np.array_equal(np.argsort(-line), np.lexsort((-everybody, -mine)))
+    by_all = crowd.frequency_scores(train, asked, 3, 3, own=False)[1]
+    assert np.array_equal(np.argsort(-by_all), np.argsort(-everybody))
+
+
+def test_an_interval_over_users_is_wider_when_posts_of_a_user_are_alike():
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(30), 20)
+    alike = np.repeat(rng.random(30), 20)
+    over = crowd.over_users(alike, user, rng)
+    blind = bootstrap(alike, rng)
+    assert np.isclose(over.mean, blind.mean)
+    assert over.high - over.low > 3 * (blind.high - blind.low)
+    single = crowd.over_users(alike, np.arange(600), rng)  # one post a user: the same as over posts
+    assert np.isclose(single.high - single.low, blind.high - blind.low, rtol=0.15)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(BadInput, match="one each"):
+        crowd.Posts(np.zeros(2, int), np.zeros(1, int), (np.array([0, 1]), np.array([0])))
+    with pytest.raises(BadInput, match="post 1 has no hashtag"):
+        crowd.Posts(np.zeros(2, int), np.zeros(2, int), (np.array([0, 1, 1]), np.array([0])))
+    with pytest.raises(BadInput, match="two"):
+        crowd.over_users(np.ones(3), np.zeros(3, int), np.random.default_rng(0))

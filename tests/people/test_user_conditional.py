@@ -1,0 +1,130 @@
+"""The three models of Denton et al. against their formulas, their balls, and a test of learning."""
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from helpers.errors import BadInput
+from helpers.learn.train import Recipe
+from helpers.people import conditional as uc
+
+CPU = torch.device("cpu")
+N, M, Y, D, K = 7, 4, 5, 6, 3
+MODELS = {"bilinear": uc.Bilinear, "biased": uc.UserBiased, "multiplicative": uc.UserMultiplicative}
+
+
+def made(name, seed=0, **how):
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    how = how | ({"K": K} if name == "multiplicative" else {})
+    return MODELS[name](rng.normal(size=(9, N)), rng.normal(size=(3, M)), Y, D, **how)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_the_formula(name):
+    m = made(name)
+    with torch.no_grad():
+        x, u = m.x[4], m.u[2]
+        assert np.isclose(x.norm().item(), 1, atol=1e-5)
+        if name == "multiplicative":
+            r = torch.relu(m.user.weight @ u + m.user.bias)
+            phi = m.beta @ torch.diag(m.alpha.T @ r) @ m.gamma.T @ x
+        else:
+            phi = m.P @ x + (m.Q @ u if name == "biased" else 0)
+        assert np.allclose(m.scores(np.array([4]), np.array([2]))[0], m.V @ phi, atol=1e-5)
+
+
+def test_only_the_bilinear_model_ignores_who_asks():
+    for name in MODELS:
+        a, b = made(name).scores(np.array([4, 4]), np.array([0, 2]))
+        assert np.allclose(a, b) == (name == "bilinear")
+
+
+def test_the_gates_begin_near_one():
+    m = made("multiplicative", seed=1)
+    with torch.no_grad():
+        m.user.weight.zero_()
+        gates = torch.relu(m.user(m.u)) @ m.alpha
+    assert abs(gates.mean() - 1) < 0.3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_stay_inside_their_ball_at_every_step(name):
+    rng = np.random.default_rng(0)
+    m = made(name, radius=0.2)
+    seen = []
+    project = m.project
+
+    def watched():
+        seen.append(max(x.norm(dim=1).max().item() for x in m.balls()))
+        project()
+        assert all(x.norm(dim=1).max() <= 0.2 * 1.0001 for x in m.balls())
+
+    m.project = watched
+    tags = (np.arange(41), rng.integers(0, Y, 40).astype(np.int32))
+    recipe = Recipe(epochs=4, batch=10, lr=0.05, optimiser="adamw", weight_decay=0.0)
+    uc.learn(m, rng.integers(0, 9, 40), rng.integers(0, 3, 40), tags, recipe, 0, CPU)
+    assert len(seen) == 1 + 4 * 4  # once before, and after each step
+    assert max(seen[1:]) > 0.2  # without the projection rows would leave
+    assert len(m.balls()) == (1 if name == "multiplicative" else 2)
+
+
+def test_projection_shortens_and_never_lengthens():
+    rows = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.1, 0.0]])
+    uc.project(rows, 2.0)
+    assert torch.allclose(rows, torch.tensor([[1.2, 1.6], [0.0, 0.0], [0.1, 0.0]]))
+
+
+def task(gate, n=600, seed=0):
+    """Posts whose tag is (kind of image) + 3 · (kind of user) if gate, else the kind of image."""
+    rng = np.random.default_rng(seed)
+    image, user = rng.integers(0, 3, n), rng.integers(0, 2, n)
+    tag = image + (3 * user if gate else 0)
+    return np.eye(3), np.eye(2), image, user, (np.arange(n + 1), tag.astype(np.int32))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_who_asks_is_learnt_by_the_user_models_only(name):
+    x, u, image, user, tags = task(gate=True)
+    torch.manual_seed(0)
+    m = MODELS[name](x, u, 6, 8, **({"K": 12} if name == "multiplicative" else {}))
+    recipe = Recipe(epochs=15, batch=50, lr=0.03, optimiser="adamw", weight_decay=0.0)
+    history = uc.learn(m, image, user, tags, recipe, 0, CPU)
+    right = (m.scores(image, user).argmax(1) == tags[1]).mean()
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert right > 0.95 if name != "bilinear" else right < 0.6
+
+
+def test_the_same_seed_gives_the_same_model():
+    x, u, image, user, tags = task(gate=True, n=100)
+    recipe = Recipe(epochs=2, batch=20, lr=0.02, optimiser="adamw")
+    results = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        m = uc.UserBiased(x, u, 6, 4)
+        uc.learn(m, image, user, tags, recipe, 3, CPU)
+        results.append(m.scores(image, user))
+    assert np.array_equal(*results)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(BadInput, match="image descriptors"):
+        uc.Bilinear(np.full((2, 2), np.inf), np.ones((1, 1)), 2, 2)
+    none = np.zeros(0, int)
+    with pytest.raises(BadInput, match="no training post"):
+        uc.learn(made("biased"), none, none, (np.zeros(1, int), none), Recipe(epochs=1), 0, CPU)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_tensor_is_left_on_the_cpu(name):
+    m = made(name)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for part in m.modules():  # Module.to cannot exchange real parameters for fake ones
+            for key, value in {**part._parameters, **part._buffers}.items():
+                part._parameters.pop(key, None)
+                part._buffers[key] = torch.empty(value.shape, device="cuda")
+        pairs = torch.zeros(5, 2, dtype=torch.int64, device="cuda")
+        assert m(pairs).device.type == "cuda"
+        with pytest.raises(RuntimeError, match="device"):
+            m.embed(torch.zeros(5, N), m.u[:1].expand(5, -1))

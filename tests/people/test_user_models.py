@@ -1,0 +1,196 @@
+"""The models of triplets against their formulas, and the ranking loss against loops."""
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from helpers.errors import BadInput
+from helpers.learn.train import Recipe
+from helpers.people import triplets
+from helpers.people.posts import UNKNOWN, Posts
+from helpers.people.user_models import UserMLP, UserPairs, UserTensor
+
+CPU = torch.device("cpu")
+M, K, U, D, F, E = 6, 5, 4, 4, 3, 3
+MODELS = {
+    "tensor": (UserTensor, {}), "constants": (UserTensor, {"constants": True}),
+    "mlp": (UserMLP, {"hidden": 7}), "pairs": (UserPairs, {}),
+}  # fmt: skip
+
+
+def made(name, seed=0, **more):
+    torch.manual_seed(seed)
+    cls, how = MODELS[name]
+    return cls(np.random.default_rng(seed).normal(size=(M, 8)), K, U, D, F, E, **how, **more)
+
+
+def by_formula(name, m, f, h, u):
+    """The score of one triplet, from the definition."""
+    if name == "mlp":
+        hidden = m.of_tag.weight @ h + m.of_tag.bias + m.of_image.weight @ f + m.of_user.weight @ u
+        return m.out.weight[0] @ torch.relu(hidden)
+    if name == "pairs":
+        return h @ (m.A.weight @ f + m.A.bias + m.B.weight @ u)
+    if name == "constants":
+        f, h, u = (torch.cat([x[:-1], torch.ones(1)]) for x in (f, h, u))
+    return sum(m.W[a, b, r] * h[a] * f[b] * u[r] for a in range(D) for b in range(F) for r in range(E))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_way_to_score_agrees_with_the_formula(name):
+    m = made(name)
+    image, tag, user = np.array([0, 3, 5]), np.array([4, 0, 2]), np.array([1, 1, 3])
+    with torch.no_grad():
+        want = torch.tensor([
+            [by_formula(name, m, m.embed_images(torch.tensor([i]))[0], m.tag[t], m.user[u]) for t in range(K)]
+            for i, u in zip(image, user, strict=True)
+        ])  # fmt: skip
+        scores = m(torch.from_numpy(np.stack([image, tag, user], 1)))
+    assert np.allclose(m.tag_scores(image, user), want, atol=1e-5)
+    for axis in range(3):
+        assert np.allclose(scores[axis].diagonal(), want[np.arange(3), tag], atol=1e-5)
+    assert np.allclose(scores[0], want[:, tag], atol=1e-5)
+    for b in range(3):
+        # the images of the batch, for triplet b
+        swapped = m.tag_scores(image, np.full(3, user[b]))[:, tag[b]]
+        assert np.allclose(scores[1, b], swapped, atol=1e-5)
+        assert np.allclose(m.image_scores(tag[[b]], user[[b]], image)[0], swapped, atol=1e-5)
+        others = m.tag_scores(np.full(3, image[b]), user)[:, tag[b]]  # the users of the batch
+        assert np.allclose(scores[2, b], others, atol=1e-5)
+
+
+def test_the_users_own_matrix_is_eq_4():
+    m = made("tensor")
+    with torch.no_grad():
+        W = m.for_user(m.user[[2]])[0]
+        want = sum(m.user[2, r] * m.W[:, :, r] for r in range(E))
+        assert torch.allclose(W, want, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_unknown_user_is_the_average_user(name):
+    m = made(name)
+    stranger = m.tag_scores([2], [UNKNOWN])
+    with torch.no_grad():
+        m.user[3] = m.user[:3].mean(0)  # then the mean of all four is the same vector
+    assert not np.allclose(stranger, made(name).tag_scores([2], [0]))
+    assert np.allclose(m.tag_scores([2], [UNKNOWN]), m.tag_scores([2], [3]), atol=1e-5)
+
+
+def posts(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    sets = [np.sort(rng.choice(K, rng.integers(1, 3), replace=False)) for _ in range(n)]
+    indptr = np.concatenate([[0], np.cumsum([len(s) for s in sets])])
+    tags = np.concatenate(sets).astype(np.int32)
+    return Posts(rng.integers(0, M, n), rng.integers(0, U, n), (indptr, tags))
+
+
+def test_ranking_loss_against_loops():
+    data, m = posts(8), made("tensor")
+    loss = triplets.RankingLoss(data, K, U, CPU)
+    known = {
+        (i, t, u)
+        for i, u, a, b in zip(data.image, data.user, data.tags[0][:-1], data.tags[0][1:], strict=True)
+        for t in data.tags[1][a:b]
+    }  # fmt: skip
+    batch, _ = next(data.batches([np.arange(8)], torch.Generator().manual_seed(1), CPU))
+    with torch.no_grad():
+        scores = m(batch)
+    observed = loss.observed(batch)
+    torch.manual_seed(3)
+    chosen, possible = loss.negatives(scores, batch)
+    torch.manual_seed(3)
+    value = loss(scores, batch).item()
+    total = 0.0
+    for axis, column in enumerate((1, 0, 2)):  # tag, image, user
+        for b in range(8):
+            free = []
+            for c in range(8):
+                triplet = batch[b].clone()
+                triplet[column] = batch[c, column]
+                assert observed[axis, b, c].item() == (tuple(triplet.tolist()) in known)
+                if tuple(triplet.tolist()) not in known:
+                    free.append(c)
+            assert possible[axis, b].item() == possible[axis + 3, b].item() == bool(free)
+            if not free:
+                continue
+            hard = max(free, key=lambda c: scores[axis, b, c].item())
+            assert scores[axis, b, chosen[axis, b]] == scores[axis, b, hard]
+            assert chosen[axis + 3, b].item() in free
+            for c in (hard, chosen[axis + 3, b].item()):
+                total += max(0.0, scores[axis, b, c].item() - scores[0, b, b].item() + 1)
+    assert np.isclose(value, total / 8, rtol=1e-5)
+    assert value > 0
+
+
+def test_random_negatives_are_uniform_among_what_is_possible():
+    data, m = posts(6, seed=2), made("pairs")
+    loss = triplets.RankingLoss(data, K, U, CPU)
+    batch, _ = next(data.batches([np.arange(6)], torch.Generator().manual_seed(1), CPU))
+    with torch.no_grad():
+        scores = m(batch)
+    torch.manual_seed(0)
+    drawn = torch.stack([loss.negatives(scores, batch)[0][3] for _ in range(2000)])
+    free = torch.nonzero(~loss.observed(batch)[0, 0])[:, 0]
+    counts = torch.bincount(drawn[:, 0], minlength=6)
+    assert counts[free].sum() == 2000
+    assert (abs(counts[free] - 2000 / len(free)) < 5 * (2000 / len(free)) ** 0.5).all()
+
+
+def test_begin_puts_users_and_images_where_their_tags_are():
+    rng = np.random.default_rng(0)
+    n, groups = 200, np.arange(200) % 4
+    features = np.eye(4)[groups] + 0.1 * rng.normal(size=(n, 4))
+    # 20 users, 5 a group
+    data = Posts(np.arange(n), np.arange(n) % 20, (np.arange(n + 1), groups.astype(np.int32)))
+    for cls, how in ((UserTensor, {"constants": True}), (UserPairs, {})):
+        torch.manual_seed(0)
+        m = cls(features, 4, 20, 5, 5, 5, tag_vectors=np.eye(4), **how)
+        before = (m.tag_scores(data.image, data.user).argmax(1) == groups).mean()
+        m.begin(data)
+        assert (m.tag_scores(data.image, data.user).argmax(1) == groups).mean() > 0.95 > before
+        unknown = m.tag_scores(data.image, np.full(n, UNKNOWN))
+        assert (unknown.argmax(1) == groups).mean() > 0.95  # from the image alone
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("loss", ["ranking", "random negatives", "softmax"])
+def test_learning_lowers_the_loss_and_repeats(name, loss):
+    recipe = Recipe(epochs=12, batch=20, lr=0.02, optimiser="adamw", weight_decay=0.0)
+    one, two = made(name), made(name)
+    history = triplets.learn(one, posts(), recipe, 5, CPU, loss)
+    triplets.learn(two, posts(), recipe, 5, CPU, loss)
+    assert history[-1]["loss"] < history[0]["loss"] - (0.02 if loss == "softmax" else 0.3)
+    assert np.array_equal(one.tag_scores([0, 1], [0, 1]), two.tag_scores([0, 1], [0, 1]))
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(BadInput, match="not finite"):
+        UserTensor(np.full((2, 2), np.nan), K, U, D, F, E)
+    with pytest.raises(BadInput, match="loss is"):
+        triplets.learn(made("pairs"), posts(), Recipe(epochs=1), 0, CPU, "hinge")
+    data = posts()
+    data.user[0] = UNKNOWN
+    with pytest.raises(BadInput, match="users from 0"):
+        triplets.learn(made("pairs"), data, Recipe(epochs=1), 0, CPU)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_tensor_is_left_on_the_cpu(name):
+    """All of a step lies on the model's device: on a device that does not exist, mixing would raise."""
+    m = made(name)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for part in m.modules():  # Module.to cannot exchange real parameters for fake ones
+            for key, value in {**part._parameters, **part._buffers}.items():
+                if value is not None:
+                    part._parameters.pop(key, None)
+                    part._buffers[key] = torch.empty(value.shape, device="cuda")
+        batch = torch.zeros(5, 3, dtype=torch.int64, device="cuda")
+        scores = m(batch)
+        assert scores.device.type == triplets.OverAllTags(m)(batch).device.type == "cuda"
+        loss = triplets.RankingLoss(posts(), K, U, CPU)
+        loss.known = torch.empty(loss.known.shape, dtype=torch.int64, device="cuda")
+        assert loss(scores, batch).device.type == "cuda"
+        with pytest.raises(RuntimeError, match="device"):
+            m(batch.cpu())

@@ -1,0 +1,65 @@
+"""Searches by hashtag and user: by hand, and where the answer is planted."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.errors import BadInput
+from helpers.people.posts import UNKNOWN, Posts
+from helpers.people.retrieval import own_images, own_meaning, queries, two_meanings
+
+POSTS = Posts(
+    np.array([4, 5, 6]), np.array([1, 0, 1]), (np.array([0, 2, 3, 4]), np.array([0, 2, 2, 0], np.int32))
+)
+
+
+def test_queries_by_hand():
+    query, (indptr, indices) = queries(POSTS, 3)
+    assert query.tolist() == [[2, 0], [0, 1], [2, 1]]
+    assert [indices[a:b].tolist() for a, b in itertools.pairwise(indptr)] == [[1], [0, 2], [0]]
+
+
+def test_a_query_counts_if_an_own_image_is_among_the_best():
+    asked = []
+
+    def score(tag, user):
+        asked.extend(zip(tag.tolist(), user.tolist(), strict=True))
+        return np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.0, 1.0, 0.5]])
+
+    found, user = own_images(score, POSTS, 3, k=1)
+    assert asked == [(2, 0), (0, 1), (2, 1)]
+    assert found.tolist() == [1, 0, 0]
+    assert user.tolist() == [0, 1, 1]
+    assert own_images(score, POSTS, 3, k=2)[0].tolist() == [1, 1, 0]
+    assert own_images(score, POSTS, 3, k=10)[0].tolist() == [1, 1, 1]
+
+
+def test_strangers_have_no_own_images():
+    with pytest.raises(BadInput, match="known"):
+        queries(Posts(np.array([0]), np.array([UNKNOWN]), (np.array([0, 1]), np.array([0], np.int32))), 3)
+
+
+def test_words_with_two_meanings():
+    senses = pd.DataFrame({
+        "word": ["bat", "bat", "bat", "sea", "rare", "rare"], "community": [0, 1, 2, 0, 0, 1],
+        "content": ["animal", "sport", "animal", "water", "x", "y"],
+    })  # fmt: skip
+    rows = two_meanings(senses, np.array([1, 0, 7, 2]), np.array(["bat", "sea"]))
+    assert rows[["u", "content", "other"]].values.tolist() == [
+        [1, "animal", "sport"], [0, "sport", "animal"], [3, "animal", "sport"],
+    ]  # fmt: skip
+    assert rows["tag"].tolist() == [0, 0, 0]
+    assert len(two_meanings(senses, np.array([1, 0]), np.array(["sea"]))) == 0
+
+
+def test_the_own_meaning_is_counted_among_images_of_either():
+    scores = np.array([[9.0, 3.0, 2.0, 1.0], [9.0, 1.0, 2.0, 3.0]])
+    mine = np.array([[True, True, False, False], [False, False, False, True]])
+    either = np.array([[False, True, True, True], [False, True, True, True]])
+    assert own_meaning(scores, mine, either, k=1).tolist() == [1, 1]
+    assert np.allclose(own_meaning(scores, mine, either, k=3), 1 / 3)
+    assert np.allclose(own_meaning(scores, mine, either, k=4), 1 / 3)  # the fourth may not be found
+    with pytest.raises(BadInput, match="without any image"):
+        own_meaning(scores, mine, either & (np.arange(2) > 0)[:, None])

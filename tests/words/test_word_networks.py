@@ -1,0 +1,151 @@
+"""GoogLeNet, ResNet, the adapter, and how they are fed and trained on words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from helpers.errors import BadInput
+from helpers.learn.googlenet import GoogLeNet
+from helpers.learn.learners import Learner
+from helpers.learn.networks import Adapter, AlexNet, ResNet, parameters
+from helpers.learn.train import Recipe
+from helpers.words.prediction import VARIANTS, dictionary, regress_words, train_words, word_scores
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("network", [AlexNet, GoogLeNet, ResNet])
+@pytest.mark.parametrize("side", [32, 56, 224])
+def test_features_and_outputs_have_their_shapes(network, side):
+    with FakeTensorMode():  # shapes only, nothing is computed
+        net = network(7, side, **({} if network is ResNet else {"width": 0.125})).eval()
+        images = torch.zeros(2, 3, side, side)
+        assert net(images).shape == (2, 7)
+        assert net.features(images).shape == (2, net.head.in_features)
+        assert net.head.weight.shape[0] == 7
+
+
+def test_googlenet_has_the_papers_size_and_answers_three_times_while_training():
+    with FakeTensorMode():
+        net = GoogLeNet(1000, 224)
+        assert net.head.in_features == 1024
+        trunk = parameters(net) - sum(p.numel() for p in net.auxiliary.parameters())
+        assert 6e6 < trunk < 7.5e6, "Szegedy et al. 2015: about 6.8 million"
+        outputs = net.train()(torch.zeros(2, 3, 224, 224))
+        assert [o.shape for o in outputs] == [(2, 1000)] * 3
+
+
+def test_too_small_or_narrow_is_refused():
+    with pytest.raises(BadInput, match="at least 24"):
+        GoogLeNet(5, 20)
+    with pytest.raises(BadInput, match="full width only"):
+        ResNet(5, 64, width=0.5)
+
+
+def test_the_adapters_head_reads_its_features():
+    net = Adapter(6, 4, 3).eval()
+    x = torch.randn(5, 6)
+    assert torch.allclose(net(x), net.head(net.features(x)))
+    assert net.features(x).min() >= 0
+
+
+class Store:
+    """Pictures whose colour is their first word."""
+
+    size = 28
+
+    def __init__(self, colours):
+        self.images = np.random.default_rng(0).integers(0, 80, (len(colours), 28, 28, 3)).astype(np.uint8)
+        for n, colour in enumerate(colours):
+            self.images[n, ..., colour] += 150
+
+    def __getitem__(self, rows):
+        return self.images[rows]
+
+
+@pytest.fixture(scope="module")
+def small():
+    """240 items: one of three colours as a word, and two words of noise out of fifteen."""
+    rng = np.random.default_rng(1)
+    colours = rng.integers(0, 3, 240)
+    rows = [(n, f"colour{c}") for n, c in enumerate(colours)]
+    rows += [(n, f"noise{k}") for n in range(240) for k in rng.choice(15, 2, replace=False)]
+    words = pd.DataFrame(rows, columns=["item", "word"])
+    ranked = words["word"].value_counts().index
+    words["word"] = pd.Categorical(words["word"], ranked)
+    parts = np.split(rng.permutation(240), [60, 100])
+    frozen = torch.from_numpy(np.eye(3, dtype=np.float32)[colours] + 0.1 * rng.normal(size=(240, 3)))
+    learner = Learner(Store(colours), frozen.float(), 16, 0.1, 24, 0.1, 0, CPU)
+    return words, (parts[2], parts[1], parts[0]), learner
+
+
+def test_a_dictionary_keeps_the_most_common_words_and_the_items_that_have_one(small):
+    words, parts, _ = small
+    book = dictionary(words, 2, 240, parts)
+    assert book.words.tolist() == words["word"].cat.categories[:2].tolist()
+    having = set(words.loc[words["word"].isin(book.words), "item"])
+    assert set(book.train) == set(parts[0]) & having
+    assert (book.bags.dense(2).sum(axis=1) > 0).sum() == len(having)
+    assert dictionary(words, 1000, 240, parts).K == 18
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_learns_the_colour_on_frozen_features(small, variant):
+    words, parts, learner = small
+    book = dictionary(words, 18, 240, parts)
+    recipe = Recipe(30, 32, 0.02, optimiser="adamw")
+    net, history = train_words(learner, book, variant, recipe)
+    top = learner.outputs("frozen", net, book.test).argmax(axis=1)
+    said = [book.words[k] for k in top]
+    colour = learner.frozen[book.test].argmax(1).tolist()
+    assert np.mean([s == f"colour{c}" for s, c in zip(said, colour, strict=True)]) > 0.9
+    assert history[-1]["validation"] <= 1
+    with pytest.raises(BadInput, match="variant"):
+        train_words(learner, book, "other", recipe)
+
+
+@pytest.mark.parametrize("kind", ["alexnet", "googlenet"])
+def test_networks_learn_the_colour_from_pictures(small, kind):
+    words, parts, learner = small
+    book = dictionary(words, 18, 240, parts)
+    recipe = Recipe(8, 20, 3e-3, optimiser="adamw", schedule="plateau", least_epochs=2)
+    net, _ = train_words(learner, book, "multi-class", recipe, kind)
+    top = learner.outputs(kind, net, book.test).argmax(axis=1)
+    colour = learner.frozen[book.test].argmax(1).tolist()
+    assert np.mean([book.words[k] == f"colour{c}" for k, c in zip(top, colour, strict=True)]) > 0.8
+    assert learner.outputs(kind, net, book.test, "features").shape == (60, net.head.in_features)
+
+
+def test_the_regression_finds_the_colour_too_and_unknown_networks_are_refused(small):
+    words, parts, learner = small
+    book = dictionary(words, 18, 240, parts)
+    scores, found = regress_words(learner, book, [0.1, 0.001])
+    colour = learner.frozen[book.test].argmax(1).tolist()
+    said = [book.words[k] for k in scores.argmax(axis=1)]
+    assert np.mean([s == f"colour{c}" for s, c in zip(said, colour, strict=True)]) > 0.9
+    assert 0.1 < found < 0.3
+    with pytest.raises(BadInput, match="choose frozen, alexnet"):
+        learner.network("vgg", 3)
+
+
+def test_one_seed_one_network(small):
+    *_, learner = small
+    a, b, c = (learner.network("frozen", 5, s).head.weight for s in (0, 0, 1))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_word_scores_against_a_loop(small):
+    words, parts, _ = small
+    book = dictionary(words, 18, 240, parts)
+    truth = book.bags.rows(book.test)
+    scores = np.random.default_rng(0).random((len(book.test), 18))
+    each, rare = word_scores(scores, truth)
+    has, top = truth.dense(18) > 0, np.argsort(-scores, axis=1)[:, :10]
+    assert each.tolist() == pytest.approx([has[n, top[n]].sum() / 10 for n in range(len(top))])
+    hit = np.zeros_like(has)
+    np.put_along_axis(hit, top, True, axis=1)
+    expected = [(has & hit)[:, k].sum() / has[:, k].sum() for k in range(9, 18) if has[:, k].any()]
+    assert rare.tolist() == pytest.approx(expected)
