@@ -22,10 +22,7 @@ ANALOGIES = {
 }
 """Table 4, left: accuracy in per cent, for the same K."""
 
-TRANSLATIONS = {
-    "English → French": "33.01 / 50.16 / 55.34",
-    "French → English": "23.95 / 50.16 / 56.63",
-}
+TRANSLATIONS = {"English → French": "33.01 / 50.16 / 55.34", "French → English": "23.95 / 50.16 / 56.63"}
 """Table 5: precision@1, @5 and @10 in per cent, K = 10,000; chance is 0.32 for k = 1."""
 
 BEST_PAIRS = (

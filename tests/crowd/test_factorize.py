@@ -67,10 +67,7 @@ def test_one_step_is_the_gradient_of_equation_3():
     X, Y = np.float32([x]), np.float32([y])
     one = (np.array([0, 1]), np.zeros(1, np.int32), np.float32([v]), np.array([0]), np.zeros(1, np.int64))
     factorize.sgd_kernel(d)(*one, X, Y, eta, lam)
-    for moved, before, loss in [
-        (X[0], x, lambda z: half_loss(z, y)),
-        (Y[0], y, lambda z: half_loss(x, z)),
-    ]:
+    for moved, before, loss in [(X[0], x, lambda z: half_loss(z, y)), (Y[0], y, lambda z: half_loss(x, z))]:
         step = np.eye(d) * 1e-5
         gradient = [(loss(before + h) - loss(before - h)) / 2e-5 for h in step]
         np.testing.assert_allclose((before - moved) / eta, gradient, atol=2e-3)

@@ -9,15 +9,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from helpers.data.sets.shape import (
-    Absent,
-    LabelledSet,
-    class_folders,
-    needed,
-    of_files,
-    one_of,
-    text_lines,
-)
+from helpers.data.sets.shape import Absent, LabelledSet, class_folders, needed, of_files, one_of, text_lines
 from helpers.errors import BadInput
 
 WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousand paintings: 25 of them
