@@ -1,4 +1,4 @@
-"""The one exception for input that a user can mend."""
+"""The exceptions for what a user can mend, and for what the data cannot tell."""
 
 
 class BadInput(ValueError):
@@ -6,4 +6,8 @@ class BadInput(ValueError):
 
     def _render_traceback_(self) -> list[str]:
         # Jupyter calls this: a student should read the remedy, not our call stack
-        return [f"BadInput: {self}"]
+        return [f"{type(self).__name__}: {self}"]
+
+
+class NotTestable(BadInput):
+    """The data lack what a notebook needs. Nothing is wrong: the runner tells so and goes on."""

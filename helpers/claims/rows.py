@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from helpers.claims.claim import Claim
 from helpers.errors import BadInput
 from helpers.paths import number_of
 
@@ -127,6 +128,18 @@ def printed(claims: Iterable[Mapping]) -> str:
     if without := [row.id for row in found if not row.claims]:
         lines.append(f"without a claim in this profile: {', '.join(without)}")
     return "\n".join(lines)
+
+
+def claim_ids(code: str) -> list[str]:
+    """The claims that code names in quotes, "F10a", in order."""
+    quoted = re.findall(r"""["']([FVBJD]\d{1,2})([a-z]?)["']""", code)
+    return list(dict.fromkeys(row + letter for row, letter in quoted if row in ROWS))
+
+
+def not_testable(ids: Iterable[str], why: str) -> list[Claim]:
+    """A claim for each id that says why nothing can be said."""
+    verdict = "not testable on this data"
+    return [Claim(id, ROWS[row_of(id)], PAPERS[id[0]], verdict, note=why) for id in ids]
 
 
 def mentioned(source: str) -> set[str]:

@@ -2,10 +2,13 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+
+from threadpoolctl import threadpool_info
 
 from helpers.paths import ROOT
 
@@ -59,6 +62,20 @@ def threads() -> dict[str, int]:
     if "numba" in sys.modules:
         found["numba"] = sys.modules["numba"].get_num_threads()
     return found
+
+
+def processor() -> str:
+    """The model of the processor, "AMD EPYC 7B13"; what Python knows where the system does not tell."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
+
+
+def linear_algebra() -> list[dict]:
+    """The BLAS and OpenMP libraries that are loaded: name, version, architecture, threads; without paths."""
+    kept = ("internal_api", "version", "architecture", "num_threads")
+    return [{key: found[key] for key in kept if key in found} for found in threadpool_info()]
 
 
 def machine() -> str:

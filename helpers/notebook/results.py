@@ -10,12 +10,13 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 
+from helpers.claims import rows
 from helpers.claims.claim import Claim
 from helpers.errors import BadInput
-from helpers.notebook import provenance
+from helpers.notebook import parts, provenance
 from helpers.notebook.artefacts import write_json
 from helpers.notebook.run import Run
-from helpers.paths import NUMBER, notebook_outputs, outputs
+from helpers.paths import NUMBER, notebook_outputs, number_of, outputs
 
 
 def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -> None:
@@ -31,13 +32,14 @@ def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -
     """
     seconds = time.perf_counter() - run.clock
     metrics = {name: finite(name, value) for name, value in metrics.items()}
-    claims = [filled(run, claim) for claim in claims]
+    left_out = {id: why for id, why in run.left_out.items() if id not in {claim.id for claim in claims}}
+    claims = [*claims, *(rows.not_testable([id], why)[0] for id, why in left_out.items())]
     for n, claim in enumerate(claims):
         if claim.id in [c.id for c in claims[:n]]:
             raise BadInput(f"{run.name}: claim {claim.id} is given twice; name them {claim.id}a, {claim.id}b")
+    parts.record(run.profile, run.number, run.found_missing)
     write_json(run.folder / "metrics.json", metrics)
-    rows = [asdict(c) | {"simulated": c.simulated, "notebook": run.name} for c in claims]
-    write_json(run.folder / "claims.json", rows)
+    write_claims(run.profile, run.name, claims)
     about = {
         "notebook": run.name,
         "profile": run.profile,
@@ -48,7 +50,9 @@ def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "platform": provenance.machine(),
+        "processor": provenance.processor(),
         "threads": provenance.threads(),
+        "linear_algebra": provenance.linear_algebra(),
         "inputs": dict(sorted(run.inputs.items())),
         "started_at": run.started_at.isoformat(timespec="seconds"),
     }
@@ -68,15 +72,15 @@ def finite(name: str, value) -> float | int:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def filled(run: Run, claim: Claim) -> Claim:
-    """The claim with the name of the run's dataset where it names none."""
-    if claim.data is not None:
-        return claim
-    file = notebook_outputs(run.profile, "00") / "collection" / "collection.json"
-    if not file.is_file():
-        raise BadInput(f"claim {claim.id}: no collection to name; give data=… or run: {run.remedy('00')}")
-    about = json.loads(file.read_text(encoding="utf-8"))
-    return replace(claim, data=about["name"])
+def write_claims(profile: str, name: str, claims: Iterable[Claim]) -> None:
+    """Write claims.json of a notebook; a claim that names no data gets the name of the collection."""
+    file = notebook_outputs(profile, "00") / "collection" / "collection.json"
+    data = json.loads(file.read_text(encoding="utf-8"))["name"] if file.is_file() else None
+    claims = [claim if claim.data else replace(claim, data=data) for claim in claims]
+    if unnamed := [claim.id for claim in claims if claim.data is None]:
+        raise BadInput(f"claim {unnamed[0]}: no collection to name; give data=… or run notebook 00")
+    board = [asdict(c) | {"simulated": c.simulated, "notebook": name} for c in claims]
+    write_json(notebook_outputs(profile, number_of(name)) / "claims.json", board)
 
 
 def write_scoreboard(profile: str) -> dict:

@@ -12,18 +12,27 @@ import random
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from helpers.errors import BadInput
-from helpers.notebook import artefacts
+from helpers.errors import BadInput, NotTestable
+from helpers.notebook import artefacts, parts
 from helpers.notebook.sources import assigned_names
 from helpers.notebook.validation import check, refuse_unknown
 from helpers.paths import notebook_outputs, number_of
 
+PLANTED = {  # part -> table of Collection.truth
+    "planted people": "people",
+    "planted friends": "friends",
+    "planted tastes": "content_taste",
+    "planted kinds": "tag_kinds",
+    "planted senses": "senses",
+}
+NOT_TESTABLE = " is not testable on this data: "
 DONE = "done.json"  # the runner's stamp: this notebook is done with this digest
 
 
@@ -36,6 +45,8 @@ class Run:
         number: what it begins with, "03" or "06b".
         parameters: every parameter with its value.
         inputs: what was read so far: "01/views.parquet" -> SHA-256.
+        missing: parts that the data lack (`helpers.notebook.parts`) -> why.
+        left_out: claims of the cells that were left out for want of a part -> why.
     """
 
     name: str
@@ -44,6 +55,9 @@ class Run:
     profile: str = field(init=False)
     seed: int = field(init=False)
     inputs: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    found_missing: dict[str, str] = field(default_factory=dict)  # by this notebook, for later ones
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
 
@@ -77,6 +91,24 @@ class Run:
             ) from None
         return device
 
+    def has(self, needed: str) -> bool:
+        """Whether the data have a part: "views", or "hashtags or words" where one is enough."""
+        return parts.reason(needed, self.missing) is None
+
+    def lacks(self, part: str, why: str) -> None:
+        """Say that the data lack a part, for `%%needs` and `requires` here and in later notebooks.
+
+        Args:
+            why: a clause without a full stop, "movielens has no owners: nobody uploads a movie".
+        """
+        parts.reason(part, {})  # refuses what is no part
+        self.missing[part] = self.found_missing[part] = why
+
+    def not_testable(self, why: str) -> NotTestable:
+        """To be raised where a notebook finds that it can show nothing on these data; later ones know it."""
+        parts.record(self.profile, self.number, {self.number: f"notebook {self.number} needs more: {why}"})
+        return NotTestable(f"{self.name}{NOT_TESTABLE}{why}")
+
     def rng(self, *key) -> np.random.Generator:
         """A generator of its own for each key (texts and numbers): the same in every run with this seed.
 
@@ -101,6 +133,11 @@ class Run:
         """Save the Collection for `collection()` of the other notebooks (notebook 00 only)."""
         collection.save(self.folder / "collection")
         artefacts.record(self.folder, "collection")
+        for part, why in collection.missing.items():
+            self.lacks(part, f"{collection.name} {why}")
+        for part, table in PLANTED.items():
+            if table not in collection.truth:
+                self.lacks(part, f"{collection.name} has no {part}")
 
     def save_table(self, name: str, frame) -> None:
         """Write `<name>.parquet` for later notebooks; the index must be the default one."""
@@ -143,15 +180,18 @@ class Run:
         return f"python -m helpers.run {self.profile} --only {number}"
 
 
-def start(name: str, namespace: dict) -> Run:
+def start(name: str, namespace: dict, requires: Sequence[str] = ()) -> Run:
     """Check the parameters, seed every generator, print one line.
 
     Args:
         name: the notebook's file name without ".ipynb".
         namespace: `globals()`; its annotated names are the parameters, so a notebook annotates no others.
+        requires: parts of the data without which the notebook shows nothing (`helpers.notebook.parts`). The
+            runner reads them here, as text, and does not run the notebook where one is missing.
 
     Raises:
         BadInput: a parameter is unknown, of a wrong type, or out of range.
+        NotTestable: a part in `requires` is missing.
     """
     if number_of(name) is None:
         raise BadInput(f"start: {name!r} is no notebook's name such as 03_matrix_factorization")
@@ -177,5 +217,10 @@ def start(name: str, namespace: dict) -> Run:
         sys.modules["torch"].manual_seed(run.seed)
     # what the runner finished here before is about to be overwritten
     (run.folder / DONE).unlink(missing_ok=True)
+    run.missing, read = parts.known(run.profile, before=run.number + "~" * run.name.endswith("_solutions"))
+    run.inputs |= read
+    if why := parts.first_reason(requires, run.missing):
+        raise run.not_testable(why)
+    parts.install(run)
     print(f"{name}: profile {run.profile}, seed {run.seed}, {len(parameters)} parameters checked")
     return run

@@ -3,6 +3,7 @@
 import ast
 import copy
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,8 @@ def code_cells(notebook) -> list:
 
 def parse(source: str, where: str) -> ast.Module:
     """The syntax tree of a cell; IPython's magics are turned into calls first."""
+    # a cell for which the data must have something is ordinary code after its first line
+    source = re.sub(r"\A%%needs (.*)", r"needs('\1')", source)
     try:
         return ast.parse(TransformerManager().transform_cell(source))
     except SyntaxError as error:
@@ -95,6 +98,16 @@ def parameters(notebook, where: str) -> dict[str, Parameter]:
         except (ValueError, TypeError):
             raise BadInput(f"{at}: the default of {name} must be a literal scalar or list") from None
     return found
+
+
+def requirements(notebook, where: str) -> list[str]:
+    """The parts of the data that the call of `start` requires; see `helpers.notebook.parts`."""
+    for n, cell in enumerate(code_cells(notebook)):
+        for node in ast.walk(parse(cell.source, f"{where}, code cell {n + 1}")):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "start":
+                given = [ast.literal_eval(k.value) for k in node.keywords if k.arg == "requires"]
+                return given[0] if given else []
+    return []
 
 
 def code_digest(notebook, package: Path, where: str) -> str:

@@ -1,7 +1,6 @@
 """The command line: `python -m helpers.run PROFILE`."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
 from helpers.runner import maintain
-from helpers.runner.execute import Failure, one_runner, run_all
+from helpers.runner.execute import Failure, lacking, one_runner, run_all
 from helpers.runner.plan import SMOKE, Job, Project, plan
 
 EPILOG = """examples:
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-p", dest="assignments", metavar="NAME=VALUE", action="append", default=[],
                       help="a parameter, for every selected notebook that has it")  # fmt: skip
     made.add_argument(
-        "--data-dir", metavar="FOLDER", help="where downloaded data lie; short for -p data_dir=…"
+        "--data-dir", metavar="FOLDER", help="where downloaded data lie, for the notebooks that read them"
     )
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
@@ -63,12 +62,10 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         if (given.refresh or given.reference) and (given.profile != SMOKE or given.assignments):
             raise BadInput("--refresh and --reference are for the profile smoke, without -p")
         if given.data_dir is not None:
-            # a path in JSON is valid YAML whatever characters it holds
-            folder = Path(given.data_dir).expanduser().resolve()
-            if not folder.exists():
-                raise BadInput(f"--data-dir {given.data_dir}: there is no such folder or file")
-            given.assignments.append(f"data_dir={json.dumps(str(folder))}")
-        jobs = plan(project, given.profile, given.first, given.last, given.only, given.assignments)
+            given.data_dir = existing(given.data_dir)
+        jobs = plan(
+            project, given.profile, given.first, given.last, given.only, given.assignments, given.data_dir
+        )
         if given.list:
             show(jobs)
             return 0
@@ -84,6 +81,15 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
     except KeyboardInterrupt:
         print("\nstopped; the same command continues with the notebook that was interrupted", file=sys.stderr)
         return 130
+
+
+def existing(folder: str) -> str:
+    """The whole path of a folder or file that must be there."""
+    try:
+        found = Path(folder).expanduser().resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # a NUL, an endless name and an unknown ~ are no paths at all
+        raise BadInput(f"--data-dir {folder!r}: there is no such folder or file") from None
+    return str(found)
 
 
 def run(project: Project, jobs: Sequence[Job], given: argparse.Namespace) -> int:
@@ -102,7 +108,9 @@ def show(jobs: Sequence[Job]) -> None:
     """A line per notebook: done with these parameters and this code, or not."""
     for job in jobs:
         line = f"{job.file.stem:<32}"
-        if job.is_done():
+        if why := lacking(job):
+            line += f"not testable on this data: {why}"
+        elif job.is_done():
             about = artefacts.read_json(job.folder / "run.json")
             line += f"done     {about['seconds']:7.1f} s {about['peak_mb']:6.0f} MB"
         else:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
+from filelock import FileLock, Timeout
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -18,10 +18,10 @@ from papermill import PapermillExecutionError, execute_notebook
 
 from helpers import paths
 from helpers.claims import rows
-from helpers.errors import BadInput
-from helpers.notebook import artefacts, provenance, results
+from helpers.errors import BadInput, NotTestable
+from helpers.notebook import artefacts, parts, provenance, results
 from helpers.notebook import sources as notebooks
-from helpers.notebook.run import DONE
+from helpers.notebook.run import DONE, NOT_TESTABLE
 from helpers.runner import report
 from helpers.runner.plan import Job
 
@@ -39,6 +39,10 @@ class Failure(Exception):
     """A notebook did not finish; the message is one line."""
 
 
+class Untestable(Failure):
+    """A notebook found that these data cannot show what it is about."""
+
+
 def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
     """Execute a notebook into `output`, which is written after every cell and kept after a failure.
 
@@ -54,6 +58,8 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
         )  # fmt: skip
     except PapermillExecutionError as error:
         detail = " ".join(str(error.evalue).split())
+        if error.ename == NotTestable.__name__:
+            raise Untestable(detail.partition(NOT_TESTABLE)[2] or detail) from None
         raise Failure(f"{file.stem}, cell [{error.exec_count}]: {error.ename}: {detail}") from None
     except DeadKernelError:
         cells = notebooks.code_cells(notebooks.read(output))
@@ -70,12 +76,15 @@ def run_notebook(job: Job) -> None:
         Failure: the notebook did not finish; the executed copy is kept at `job.failed`.
     """
     running = job.folder / f"{job.file.stem}.running.ipynb"
-    clear(job, running)
+    clear(job)
     before = time.perf_counter()
     try:
         perform(job.file, running, job.overrides)
         if not (job.folder / "run.json").is_file():
             raise Failure(f"{job.file.stem}: ended without results.save, so nothing is recorded")
+    except Untestable:
+        keep(job, running)
+        raise
     except Failure:
         os.replace(running, job.failed)
         raise
@@ -83,16 +92,39 @@ def run_notebook(job: Job) -> None:
     seconds = round(time.perf_counter() - before, 2)
     about = artefacts.read_json(job.folder / "run.json")
     artefacts.write_json(job.folder / "run.json", about | {"seconds": seconds})
-    report.write_html(running, job.executed.with_suffix(".html"), job.profile)
-    os.replace(running, job.executed)
+    keep(job, running)
     artefacts.write_json(job.folder / DONE, job.stamp())
 
 
-def clear(job: Job, running: Path) -> None:
+def keep(job: Job, running: Path) -> None:
+    """The executed copy, as a notebook and as a page."""
+    report.write_html(running, job.executed.with_suffix(".html"), job.profile)
+    os.replace(running, job.executed)
+
+
+def lacking(job: Job) -> str | None:
+    """Why the data cannot show what a notebook is about, or None."""
+    return parts.first_reason(job.requires, parts.known(job.profile, job.number)[0])
+
+
+def leave_out(job: Job, why: str) -> None:
+    """Record that the data cannot show what a notebook is about: its claims say so, later notebooks know."""
+    notebook = notebooks.read(job.file)
+    code = "\n".join(cell.source for cell in notebooks.code_cells(notebook))
+    ids = rows.claim_ids(code)
+    ids += sorted(rows.mentioned(notebook.cells[0].source) - {rows.row_of(id) for id in ids})
+    parts.record(job.profile, job.number, {job.number: f"notebook {job.number} cannot be run: {why}"})
+    results.write_claims(job.profile, job.file.stem, rows.not_testable(ids, why))
+    about = {"notebook": job.file.stem, "profile": job.profile, "not_testable": why, "seconds": None}
+    about |= {"peak_mb": None, "seed": job.parameters["seed"], "parameters": job.parameters, "inputs": {}}
+    artefacts.write_json(job.folder / "run.json", about)
+
+
+def clear(job: Job) -> None:
     """Remove what an earlier run left, so that nothing old passes for new. Checkpoints stay."""
     names = (DONE, artefacts.MANIFEST, "metrics.json", "claims.json", "run.json")
     stale = [job.folder / name for name in names]
-    for old in [*stale, job.executed, job.executed.with_suffix(".html"), job.failed, running]:
+    for old in [*stale, job.executed, job.executed.with_suffix(".html"), job.failed]:
         old.unlink(missing_ok=True)
 
 
@@ -119,12 +151,22 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
         }
         before = time.perf_counter()
         try:
+            if why := lacking(job):
+                clear(job)
+                raise Untestable(why)
             if job.number not in force and job.is_done():
                 row["status"] = "skipped"
             else:
                 run_notebook(job)
             about = artefacts.read_json(job.folder / "run.json")
             row |= {name: about[name] for name in ("seconds", "peak_mb")}
+        except Untestable as error:
+            leave_out(job, str(error))
+            row |= {
+                "status": "not testable",
+                "seconds": round(time.perf_counter() - before, 2),
+                "why": str(error),
+            }
         except Failure as error:
             failure = error
             row |= {
@@ -134,7 +176,8 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
             }
         table.append(row)
         memory = f"{row['peak_mb']:6.0f} MB" if row["peak_mb"] is not None else ""
-        print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}", flush=True)
+        why = f": {row['why']}" if "why" in row else ""
+        print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}{why}", flush=True)
         if failure:
             break
     index = write_summary(jobs[0].profile, table, started, time.perf_counter() - clock)
@@ -170,17 +213,10 @@ def one_runner(profile: str):
     Raises:
         BadInput: another runner, still alive, holds the profile.
     """
-    file = paths.outputs() / profile / ".runner"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    me = psutil.Process()
-    if file.is_file():
-        pid, _, created = file.read_text(encoding="utf-8").partition(" ")
-        # a file without a living owner was left by a runner that was killed
-        if pid.isdigit() and psutil.pid_exists(int(pid)):
-            if str(psutil.Process(int(pid)).create_time()) == created:
-                raise BadInput(f"process {pid} is running the profile {profile} now; wait for it or end it")
-    file.write_text(f"{me.pid} {me.create_time()}", encoding="utf-8")
+    (paths.outputs() / profile).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.outputs() / profile / ".runner", timeout=0)
     try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+        with lock:
+            yield
+    except Timeout:
+        raise BadInput(f"another command runs the profile {profile} now; wait for it or end it") from None

@@ -42,6 +42,7 @@ class Job:
     Attributes:
         overrides: the parameters that papermill injects.
         parameters: all of them, defaults included.
+        requires: the parts of the data without which it is not run.
         digest: of the parameters, the code and the versions; what is read is compared separately.
     """
 
@@ -50,6 +51,7 @@ class Job:
     profile: str
     overrides: Mapping[str, object]
     parameters: Mapping[str, object]
+    requires: Sequence[str]
     digest: str
 
     @property
@@ -121,7 +123,10 @@ def selected(
     if low > high:
         raise BadInput(f"--from {low} --to {high}: nothing lies between them")
     chosen = {known(number, "--only") for number in only}
-    return [n for n in found if low <= n <= high and (not chosen or n in chosen)]
+    numbers = [n for n in found if low <= n <= high and (not chosen or n in chosen)]
+    if not numbers:
+        raise BadInput(f"--only {' --only '.join(sorted(chosen))}: not between --from {low} and --to {high}")
+    return numbers
 
 
 def plan(
@@ -131,12 +136,14 @@ def plan(
     last: str | None = None,
     only: Sequence[str] = (),
     assignments: Sequence[str] = (),
+    data_dir: str | None = None,
 ) -> list[Job]:
     """The selected notebooks with their checked parameters.
 
     Args:
         profile: a folder of params, or `smoke`.
         assignments: "name=value" for every selected notebook that has this parameter.
+        data_dir: the parameter of this name, for those selected notebooks that have it, if any.
 
     Raises:
         BadInput: for the first mistake in the profile's files, the selection or the assignments.
@@ -149,6 +156,10 @@ def plan(
     if not found:
         raise BadInput(f"{project.notebooks}: no notebooks here")
     given = command_line(assignments)
+    if data_dir is not None:
+        if "data_dir" in given:
+            raise BadInput("--data-dir and -p data_dir: given twice")
+        given["data_dir"] = data_dir
     files = profile_files(project, profile)
     names: set[str] = set()
     jobs = []
@@ -169,8 +180,9 @@ def plan(
             "versions": provenance.versions(),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        jobs.append(Job(number, file, profile, overrides, parameters, digest))
-    refuse_unknown(given, names, where="-p")
+        requires = notebooks.requirements(notebook, file.name)
+        jobs.append(Job(number, file, profile, overrides, parameters, requires, digest))
+    refuse_unknown(given.keys() - {"data_dir"}, names, where="-p")
     return jobs
 
 

@@ -57,7 +57,7 @@ def test_a_metric_is_a_finite_number(run, value):
 
 def test_the_data_of_a_claim_are_those_of_the_run(run, tmp_path):
     claim = Claim("F4", **CLAIM, verdict="reproduced", ours="0.2")
-    with pytest.raises(BadInput, match=r"no collection to name.*--only 00"):
+    with pytest.raises(BadInput, match=r"no collection to name.*run notebook 00"):
         results.save(run, {}, [claim])
     collection(tmp_path, "movielens", False)
     results.save(run, {}, [claim])
@@ -133,7 +133,7 @@ def test_a_tolerance_that_lets_zero_pass_is_refused(entry):
 
 def test_renewing_the_reference_keeps_tolerances_and_reasons(run, tmp_path):
     results.save(run, {"a": 0.5, "b": 2, "fit_seconds": 3.0})
-    job = Job("03", tmp_path / "03_factors.ipynb", "demo", {}, {}, "")
+    job = Job("03", tmp_path / "03_factors.ipynb", "demo", {}, {}, [], "")
     kept = {"value": 1, "rel_tol": 0.3, "reason": "depends on the number of threads"}
     write_json(tmp_path / "reference" / "03.json", {"a": kept, "gone": kept})
     write_reference([job], tmp_path / "reference")

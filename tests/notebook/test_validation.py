@@ -50,7 +50,7 @@ def test_a_whole_number_becomes_a_float():
         ("d_grid", "list[int]", [8, 0], "d_grid is 0, must be at least 1"),
         ("lam_grid", "list[float]", [0.1, "1e-3"], "write 1.0e-3"),
         ("lr", "dict", {}, "lr has the type dict; a parameter is one of"),
-        ("nonsense", "int", 3, "nonsense has no rule; add a line for it to RULES"),
+        ("nonsense", "int", 3, "nonsense has no rule; add a line for it to helpers/notebook/params.py"),
     ],
 )  # fmt: skip
 def test_bad_values_are_refused_in_one_line(name, kind, value, message):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from helpers import paths
+from helpers.runner.plan import plan
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,11 @@ def test_files_of_parameters(tiny, capsys, number, text, message):
         (["demo", "-p", "profile=x"], "name the profile as the first argument"),
         (["demo", "--only", "7"], "--only 7: there is no such notebook; there are 00, 01, 02"),
         (["demo", "--from", "02", "--to", "01"], "nothing lies between them"),
+        (["demo", "--from", "02", "--only", "01"], "--only 01: not between --from 02 and --to 02"),
         (["demo", "--data-dir", "nowhere"], "there is no such folder"),
+        (["demo", "--data-dir", "a\0b"], "there is no such folder"),
+        (["demo", "--data-dir", "~nobody-of-that-name/x"], "there is no such folder"),
+        (["demo", "--data-dir", "/", "-p", "data_dir=x"], "given twice"),
         (["demo", "--refresh"], "are for the profile smoke"),
         (["smoke", "--refresh", "-p", "lr=1"], "without -p"),
     ],
@@ -53,6 +58,23 @@ def test_command_line(tiny, capsys, arguments, message):
     assert message in error
     assert error.count("\n") == 1
     assert not tiny.outputs.exists()
+
+
+WITH_DATA = "profile: str = 'demo'\nseed: int = 0\ndata_dir: str = ''"
+
+
+def test_the_folder_of_the_data_is_for_those_that_read_it(tiny):
+    """The option goes with any selection of notebooks; only 01 has the parameter."""
+    tiny.write(
+        "01_second",
+        "results.save(run, {})",
+        parameters="profile: str = 'demo'\nseed: int = 0\ndata_dir: str = ''",
+    )
+    tiny.params("01", "profile: demo\n")
+    folder = str(tiny.folder)
+    assert tiny.run("demo", "--only", "02", "--data-dir", folder, "--list") == 0
+    jobs = plan(tiny.project, "demo", data_dir=folder)
+    assert [job.overrides.get("data_dir") for job in jobs] == [None, folder, None]
 
 
 def test_an_unknown_option_is_refused(tiny):

@@ -1,7 +1,6 @@
 """The runner on tiny notebooks: what is done, skipped, redone, resumed, and how a failure looks."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from helpers.errors import BadInput
+from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
 from helpers.runner.execute import one_runner
 
@@ -40,7 +40,7 @@ def test_a_whole_run_and_what_is_redone_afterwards(tiny, capsys):
     folder = tiny.outputs / "demo" / "01"
     about = json.loads((folder / "run.json").read_text())
     assert about["parameters"] == {"profile": "demo", "seed": 0, "epochs": 2, "lr": 0.5}
-    assert about["inputs"].keys() == {"00/x.npz"}
+    assert about["inputs"].keys() == {"00/missing.json", "00/x.npz"}
     assert {
         "seconds",
         "peak_mb",
@@ -53,7 +53,7 @@ def test_a_whole_run_and_what_is_redone_afterwards(tiny, capsys):
     } <= about.keys()
     assert {f.name for f in folder.iterdir()} == {
         "01_second.ipynb", "01_second.html", "done.json", "manifest.json", "metrics.json", "claims.json",
-        "run.json", "y.npz",
+        "missing.json", "run.json", "y.npz",
     }  # fmt: skip
     summary = json.loads((tiny.outputs / "demo" / "run.json").read_text())
     assert [row["status"] for row in summary["notebooks"]] == ["done"] * 3
@@ -179,16 +179,14 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 def test_one_runner_at_a_time(tiny):
     with one_runner("smoke"):
-        with pytest.raises(BadInput, match=f"process {os.getpid()} is running the profile smoke"):
+        with pytest.raises(BadInput, match="another command runs the profile smoke"):
             with one_runner("smoke"):
                 pass
         with one_runner("demo"):
             pass
-    stale = tiny.outputs / "smoke" / ".runner"
-    stale.write_text(f"{os.getpid()} 1.0")  # this process's number, but another process's start
+    (tiny.outputs / "smoke" / ".runner").write_text("left by a command that was killed")
     with one_runner("smoke"):
         pass
-    assert not stale.exists()
 
 
 def test_kernels_run_this_python_whatever_is_installed(tiny, tmp_path, monkeypatch, capfd):
@@ -248,4 +246,38 @@ def test_ctrl_c_stops_in_order(tiny):
     error = runner.communicate(timeout=60)[1]
     assert runner.returncode == 130
     assert "the same command continues" in error
-    assert not (tiny.outputs / "smoke" / ".runner").exists()
+    with one_runner("smoke"):
+        pass
+
+
+def test_a_notebook_without_its_data_is_left_out_and_the_rest_goes_on(tiny, capsys):
+    """By what `start` requires, nothing is executed; by what the notebook itself finds, up to there."""
+    name = "(run.folder / 'collection').mkdir(parents=True)\n(run.folder / 'collection' / 'collection.json')"
+    toy = f'{name}.write_text(\'{{"name": "toy"}}\')'
+    tiny.write("00_first", "run.lacks('owners', 'toy has no owners')", toy, "results.save(run, {})")
+    requires = "run = start('01_second', globals(), requires=['owners'])\nassert False, 'F4'"
+    file = tiny.write("01_second", "results.save(run, {}, [Claim('F4', 's', 'p', 'procedure run')])")
+    notebook = notebooks.read(file)
+    notebook.cells[2].source = f"from helpers.notebook.run import start\n{requires}"
+    nbformat.write(notebook, file)
+    tiny.write("02_third", "raise run.not_testable('30 pictures, and 50 are needed')  # 'V1'")
+    tiny.write("03_fourth", "assert not run.has('01') and not run.has('02')", "results.save(run, {'x': 1})")
+    assert tiny.run("smoke") == 0
+    out = capsys.readouterr().out
+    assert "01_second" in out
+    assert "not testable: toy has no owners" in out
+    assert "not testable: 30 pictures, and 50 are needed" in out
+    board = artefacts.read_json(tiny.outputs / "smoke" / "scoreboard.json")["claims"]
+    assert [(c["id"], c["verdict"], c["note"]) for c in board] == [
+        ("F4", "not testable on this data", "toy has no owners"),
+        ("V1", "not testable on this data", "30 pictures, and 50 are needed"),
+    ]
+    assert not (tiny.outputs / "smoke" / "01" / "01_second.ipynb").exists()
+    assert (tiny.outputs / "smoke" / "02" / "02_third.html").is_file(), "what it said until then"
+    page = (tiny.outputs / "smoke" / "index.html").read_text(encoding="utf-8")
+    assert "toy has no owners" in page
+
+    assert tiny.run("smoke", "--list") == 0
+    assert "not testable on this data: toy has no owners" in capsys.readouterr().out
+    tiny.write("00_first", "results.save(run, {})")
+    assert tiny.run("smoke", "--only", "00", "--only", "01") == 1, "with owners it is run"

@@ -1,0 +1,119 @@
+"""What the data have, and what a notebook does where they lack something.
+
+A *part* is something in the data ("views", "owners"), something that filtering leaves ("posts"), something
+that a simulation planted ("planted senses"), or an earlier notebook ("03"). Who finds one missing says why,
+once: the reader of a dataset in `Collection.missing`, a notebook by `run.lacks(part, why)`. Later notebooks
+know it from `missing.json` beside the other artefacts. A notebook that cannot do without a part names it in
+`start(…, requires=["views"])` and is not run; a cell that can be left out begins with `%%needs views`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from IPython import get_ipython
+from IPython.display import Markdown, display
+
+from helpers.claims import rows
+from helpers.errors import BadInput
+from helpers.notebook import artefacts
+from helpers.paths import NUMBER, notebook_outputs, outputs
+
+FILE = "missing.json"
+PARTS = {
+    "views": "who viewed what (after notebook 01: items and users with enough views)",
+    "view_times": "when it was viewed",
+    "tags": "who wrote which tag at which picture",
+    "tag_times": "when a tag was written",
+    "uploads": "when a picture was uploaded",
+    "owners": "who uploaded a picture",
+    "attributes": "age or gender of users",
+    "places": "country and position of users",
+    "labels": "what is in a picture, or its style",
+    "titles": "titles of pictures",
+    "images": "pictures that show something",
+    "hashtags": "tags that are frequent enough, by people who are no spammers (notebook 01)",
+    "posts": "dated hashtags of people who have some in training, validation and test (notebook 01)",
+    "words": "a dictionary of words from tags and titles (notebook 01)",
+    "planted people": "a simulated crowd's communities, languages and tastes",
+    "planted friends": "a simulated crowd's friendships",
+    "planted tastes": "which contents a simulated person likes",
+    "planted kinds": "what each simulated tag stands for",
+    "planted senses": "simulated words with two meanings",
+}
+
+
+def reason(needed: str, missing: Mapping[str, str]) -> str | None:
+    """Why a need is not met, or None if it is: "views", or "hashtags or words" where one is enough.
+
+    Raises:
+        BadInput: a name that is no part.
+    """
+    either = [part.strip() for part in needed.split(" or ")]
+    for part in either:
+        if part not in PARTS and not re.fullmatch(NUMBER, part):
+            raise BadInput(
+                f"{part!r} is no part of the data; parts are {', '.join(PARTS)}, and notebooks: 03"
+            )
+    if all(part in missing for part in either):
+        return "; ".join(dict.fromkeys(missing[part] for part in either))
+    return None
+
+
+def first_reason(needs: Iterable[str], missing: Mapping[str, str]) -> str | None:
+    """The `reason` of the first need that is not met."""
+    return next(filter(None, (reason(needed, missing) for needed in needs)), None)
+
+
+def known(profile: str, before: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What the notebooks before a number (and those with it) left word of in a profile.
+
+    Returns:
+        missing part -> why, and "01/missing.json" -> digest of what was read.
+    """
+    missing, read = {}, {}
+    folder = outputs() / profile
+    numbers = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
+    for number in (n for n in numbers if re.fullmatch(NUMBER, n) and n < before):
+        if entry := artefacts.manifest(folder / number).get(FILE):
+            missing |= artefacts.read_json(folder / number / FILE)
+            read[f"{number}/{FILE}"] = entry["sha256"]
+    return missing, read
+
+
+def record(profile: str, number: str, missing: Mapping[str, str]) -> None:
+    """Leave word for later notebooks."""
+    folder = notebook_outputs(profile, number)
+    artefacts.write_json(folder / FILE, dict(missing))
+    artefacts.record(folder, FILE)
+
+
+def install(run) -> None:
+    """Make `%%needs` work in the running notebook; outside of one, do nothing."""
+    shell = get_ipython()
+    if shell is None:
+        return
+
+    def needs(line: str, cell: str = "") -> None:
+        """`%%needs views, owners` as a first line: run the cell only if the data have all these parts."""
+        for needed in line.split(","):
+            if why := reason(needed.strip(), run.missing):
+                run.left_out |= dict.fromkeys(rows.claim_ids(cell), why)
+                display(Markdown(f"*Not testable on this data: {why}.*"))
+                return
+        raise BadInput("%%needs must be the first line of its cell")  # `drop` did not see it
+
+    def drop(lines: list[str]) -> list[str]:
+        # where nothing is missing the cell is ordinary Python: its traceback and its last value are shown
+        first = lines[0] if lines else ""
+        if not first.startswith("%%needs "):
+            return lines
+        try:
+            lacking = first_reason((n.strip() for n in first[8:].split(",")), run.missing)
+        except BadInput:
+            return lines  # the magic raises it
+        return lines if lacking else ["\n", *lines[1:]]
+
+    drop.of_needs = True
+    shell.register_magic_function(needs, "cell")
+    kept = [f for f in shell.input_transformers_cleanup if not getattr(f, "of_needs", False)]
+    shell.input_transformers_cleanup[:] = [*kept, drop]  # after those that remove empty lines
