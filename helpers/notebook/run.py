@@ -133,8 +133,8 @@ class Run:
         """Save the Collection for `collection()` of the other notebooks (notebook 00 only)."""
         collection.save(self.folder / "collection")
         artefacts.record(self.folder, "collection")
-        for part, why in collection.missing.items():
-            self.lacks(part, f"{collection.name} {why}")
+        for part in collection.missing.keys() & parts.PARTS.keys():
+            self.lacks(part, f"{collection.name} {collection.missing[part]}")
         for part, table in PLANTED.items():
             if table not in collection.truth:
                 self.lacks(part, f"{collection.name} has no {part}")
