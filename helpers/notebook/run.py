@@ -21,8 +21,8 @@ import numpy as np
 
 from helpers.errors import BadInput, NotTestable
 from helpers.notebook import artefacts, parts
+from helpers.notebook.params import check, refuse_unknown
 from helpers.notebook.sources import assigned_names
-from helpers.notebook.validation import check, refuse_unknown
 from helpers.paths import notebook_outputs, number_of
 
 PLANTED = {  # part -> table of Collection.truth

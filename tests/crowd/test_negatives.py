@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from helpers.crowd import negatives
 from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
-from helpers.notebook.params import RULES
+from helpers.notebook.params import choices
 
 
 def sequence_probabilities(w, seen, k):
@@ -156,7 +156,7 @@ def test_weights_and_popularity():
     assert negatives.weights(p, "uniform").tolist() == [1, 1, 1, 1]
     with pytest.raises(BadInput, match="choose one of"):
         negatives.weights(p, "sqrt")
-    assert RULES["weights"].choices == negatives.WEIGHTS
+    assert choices("weights") == negatives.WEIGHTS
 
 
 def test_bad_input_is_refused():

@@ -21,7 +21,7 @@ from helpers.data.sets import (
     own_sets,
     style,
 )
-from helpers.notebook.params import RULES
+from helpers.notebook.params import choices
 
 
 def picture(file, shade=0):
@@ -167,7 +167,7 @@ def small_styles(monkeypatch):
 
 def test_every_set_has_a_fixture_and_a_rule():
     assert MAKERS.keys() == BROUGHT.keys()
-    assert set(RULES["sets"].choices) == {"digits", "papers", *BROUGHT}
+    assert set(choices("sets")) == {"digits", "papers", *BROUGHT}
 
 
 @pytest.mark.parametrize("name", BROUGHT)
