@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from helpers.errors import BadInput
-from helpers.learn.images import extract
+from helpers.learn.examples import extract
 from helpers.learn.networks import AlexNet
 
 
