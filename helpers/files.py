@@ -1,4 +1,4 @@
-"""Writing so that nothing is ever half-written."""
+"""Files: names that a user gives, writing so that nothing is ever half-written, digests."""
 
 import hashlib
 import os
@@ -6,6 +6,25 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from helpers.errors import BadInput
+
+
+def given_path(argument: str, text: str | Path) -> Path:
+    """A path that a user gave, with ~ resolved; it need not exist.
+
+    Raises:
+        BadInput: the operating system has no such path (a NUL byte, too long a name) or denies it.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (ValueError, OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{argument}: {str(text)[:80]!r} cannot be used as a path ({reason})") from None
+    return path
 
 
 @contextmanager

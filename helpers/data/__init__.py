@@ -1,5 +1,8 @@
 """Datasets, all in one shape: `load(name, **options) -> Collection`."""
 
+import inspect
+
+from helpers import paths
 from helpers.data.collection import Collection
 from helpers.errors import BadInput
 
@@ -8,11 +11,13 @@ NAMES = ("emojigram", "openmoji", "movielens")
 __all__ = ["NAMES", "BadInput", "Collection", "load"]
 
 
-def load(name: str, **options) -> Collection:
+def load(name: str, data_dir: str | paths.Path = "", **options) -> Collection:
     """Load or generate a dataset.
 
     Args:
         name: one of `NAMES`.
+        data_dir: where downloaded files lie, default `helpers.paths.data()`; emojigram and openmoji come with
+            the project and need none.
         options: the dataset's own; see `emojigram.network.generate`, `openmoji.load`, `movielens.load`.
 
     Raises:
@@ -25,6 +30,14 @@ def load(name: str, **options) -> Collection:
         from helpers.data.openmoji import load as reader
     elif name == "movielens":
         from helpers.data.movielens import load as reader
+
+        options["data_dir"] = data_dir or paths.data()
     else:
         raise BadInput(f"dataset {name!r} is unknown; choose one of {', '.join(NAMES)}")
+    try:
+        inspect.signature(reader).bind(**options)
+    except TypeError as error:
+        raise BadInput(
+            f"{name}: {error}; options are {', '.join(inspect.signature(reader).parameters)}"
+        ) from None
     return reader(**options)

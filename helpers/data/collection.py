@@ -6,9 +6,10 @@ never invented.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -70,11 +71,55 @@ SCHEMAS = {
 TABLES = tuple(SCHEMAS)
 
 
+PERSONAL = ["age", "gender", "country", "lat", "lon"]
+# what is said of a part that is absent where its loader gives no reason
+ABSENT = {
+    "views": "records no views",
+    "view_times": "does not say when pictures were viewed",
+    "tags": "has no tags",
+    "tag_times": "does not say when tags were given",
+    "labels": "has no labels",
+    "uploads": "records no upload times",
+    "owners": "names no owners",
+    "titles": "has no titles",
+    "attributes": "tells nothing about its users",
+    "places": "names no country or place of its users",
+}
+
+
+class Part(NamedTuple):
+    """What goes when a collection is used without a part."""
+
+    missing: tuple[str, ...]  # keys of `Collection.missing`
+    columns: Mapping[str, list[str]]  # table -> columns that lose their values; none: all rows go
+    truth: Mapping[str, list[str]] = {}  # the same for tables of `truth`, where columns and tables go
+
+
+PARTS = {
+    "views": Part(("views", "view_times"), {"views": []}, {"posts": []}),
+    "tags": Part(("tags", "tag_times"), {"tags": []}, {"tag_kinds": [], "senses": []}),
+    "times": Part(
+        ("view_times", "tag_times", "uploads"), {"views": ["at"], "tags": ["at"], "items": ["uploaded_at"]}
+    ),
+    # names and numbers of contents and styles mean nothing without the labels, or tell them
+    "labels": Part(("labels",), {"labels": []}, {"posts": [], "content_taste": [], "style_taste": []}),
+    "attributes": Part(
+        ("attributes", "places"),
+        {"users": PERSONAL},
+        {"people": ["generation", "language", "second_language"]},
+    ),
+    "owners": Part(("owners",), {"items": ["owner"]}),
+    "titles": Part(("titles",), {"items": ["title"]}),
+}
+
+
 def empty_table(name: str) -> pd.DataFrame:
     """A table of the schema without rows, for a part that a dataset does not have."""
     columns = SCHEMAS[name].columns
     kinds = {c: "str" if "str" in str(s.dtype) else str(s.dtype) for c, s in columns.items()}
-    return pd.DataFrame({c: pd.Series(dtype=kind) for c, kind in kinds.items()})
+    # parquet keeps a column without rows as categorical only if its categories are text
+    texts = {"category": pd.CategoricalDtype(pd.Index([], dtype="str"))}
+    return pd.DataFrame({c: pd.Series(dtype=texts.get(kind, kind)) for c, kind in kinds.items()})
 
 
 @dataclass(frozen=True)
@@ -127,9 +172,59 @@ class Collection:
                 raise BadInput(f"{self.name}: {name}.{column} must be 0, 1, 2, … in order")
         if len(self.images) != m:
             raise BadInput(f"{self.name}: {len(self.images)} images for {m} items; there must be one each")
+        # whatever a loader forgets to tell, a notebook can rely on `has`
+        told = dict(self.missing)
+        for part in self._absent():
+            of = {"view_times": "views", "tag_times": "tags"}.get(part)
+            told.setdefault(part, told.get(of, ABSENT[part]))
+        object.__setattr__(self, "missing", told)
+
+    def _absent(self) -> list[str]:
+        known = {
+            "views": len(self.views) > 0,
+            "view_times": self.views["at"].notna().any(),
+            "tags": len(self.tags) > 0,
+            "tag_times": self.tags["at"].notna().any(),
+            "labels": len(self.labels) > 0,
+            "uploads": self.items["uploaded_at"].notna().any(),
+            "owners": (self.items["owner"] >= 0).any(),
+            "titles": self.items["title"].notna().any(),
+            "attributes": self.users[PERSONAL].notna().any(axis=None),
+            "places": self.users[PERSONAL[2:]].notna().any(axis=None),
+        }
+        return [part for part, there in known.items() if not there]
+
+    def without(self, parts: Sequence[str]) -> "Collection":
+        """The same collection with parts taken away (keys of `PARTS`), each told in `missing`.
+
+        Tables of `truth` that would tell the part, or mean nothing without it, go too.
+
+        Raises:
+            BadInput: an unknown part.
+        """
+        if unknown := [part for part in parts if part not in PARTS]:
+            raise BadInput(f"without: no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
+        tables, truth, missing = {name: getattr(self, name) for name in TABLES}, dict(self.truth), {}
+        for part in parts:
+            for table, columns in PARTS[part].columns.items():
+                frame = tables[table] if columns else empty_table(table)
+                blank = {
+                    c: -1 if c == "owner" else frame[c].where(np.zeros(len(frame), bool)) for c in columns
+                }
+                tables[table] = frame.assign(**blank).astype(frame.dtypes)
+            for table, columns in PARTS[part].truth.items():
+                frame = truth.pop(table, None)
+                if columns and frame is not None:
+                    truth[table] = frame.drop(columns=columns)
+            missing |= dict.fromkeys(PARTS[part].missing, f"was loaded without its {part}")
+        return replace(self, **tables, truth=truth, missing=missing | dict(self.missing))
 
     def save(self, folder: Path) -> None:
-        """Write the tables as parquet and remember where the images are. Replaces `folder` as a whole."""
+        """Write the tables as parquet and the pictures with them. Replaces `folder` as a whole.
+
+        The folder can be moved: pictures lie in it, or, where they are decoded on the fly, at a path
+        relative to it.
+        """
         with replacing(folder) as new:
             new.mkdir(parents=True)
             for name in TABLES:
@@ -141,7 +236,7 @@ class Collection:
                 "name": self.name,
                 "simulated": self.simulated,
                 "missing": dict(self.missing),
-                "images": self.images.reference(),
+                "images": self.images.save(new),
             }
             (new / "collection.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
@@ -158,13 +253,12 @@ class Collection:
             raise BadInput(f"{folder}: no collection here (collection.json is absent)")
         about = json.loads(file.read_text(encoding="utf-8"))
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
-        for column in ("tag", "kind", "label"):  # parquet forgets that an empty column was categorical
-            table = "tags" if column == "tag" else "labels"
-            tables[table][column] = tables[table][column].astype("category")
+        # parquet may forget the types of a table without rows
+        tables = {name: empty_table(name) if table.empty else table for name, table in tables.items()}
         truth = {f.stem: pd.read_parquet(f) for f in sorted((folder / "truth").glob("*.parquet"))}
         return cls(
             about["name"], about["simulated"], **tables,
-            images=open_images(about["images"]), truth=truth, missing=about["missing"],
+            images=open_images(about["images"], folder), truth=truth, missing=about["missing"],
         )  # fmt: skip
 
     def has(self, part: str) -> bool:

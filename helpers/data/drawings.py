@@ -13,7 +13,7 @@ import pandas as pd
 import resvg_py
 from PIL import Image
 
-from helpers.data.pictures import keep_array
+from helpers.data.images import keep_array
 from helpers.errors import BadInput
 from helpers.paths import cache
 

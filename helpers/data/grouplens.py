@@ -120,7 +120,9 @@ def find(data_dir: Path) -> list[Source]:
     place = Path(data_dir).expanduser()
     sources = [Source(place)]
     if layout_of(sources[0]) is None and place.is_dir():
-        sources = [Source(folder) for folder in sorted(place.iterdir()) if folder.is_dir()]
+        folders = [Source(folder) for folder in sorted(place.iterdir()) if folder.is_dir()]
+        # beside releases there may be other data, which have a movies.csv of their own
+        sources = [s for s in folders if {"ratings.csv", "tags.csv"} & s.names or layout_of(s) != "csv"]
     sources = [source for source in sources if layout_of(source) is not None]
     if not sources:
         raise BadInput(

@@ -7,12 +7,22 @@ import pandas as pd
 
 from helpers.data.collection import Collection, empty_table
 from helpers.data.grouplens import Release, find, read_release
-from helpers.data.images import ArrayImages, FileImages, ImageStore
-from helpers.data.pictures import decoded, keep_array, numbered_pictures
+from helpers.data.images import (
+    NAMED,
+    ArrayImages,
+    FileImages,
+    ImageStore,
+    decoded,
+    keep_array,
+    numbered_pictures,
+    refusal,
+)
 from helpers.errors import BadInput
+from helpers.files import given_path
 from helpers.paths import cache
 
 GREY = 128
+PACKED = (".zip", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 
 
 def load(
@@ -21,6 +31,7 @@ def load(
     size: int = 64,
     without_posters: bool = False,
     on_the_fly: bool = False,
+    leave_out_unreadable: bool = False,
     cache_folder: Path | None = None,
 ) -> Collection:
     """One MovieLens release, or several that lie in one folder, as a collection.
@@ -36,12 +47,14 @@ def load(
     Args:
         data_dir: the folder or the .zip of a release (ml-100k, ml-1m, ml-10m, or any with ratings.csv), or
             a folder that holds several unpacked ones.
-        posters: a folder or an uncompressed tar file of <movie id>.jpg; default: the one whose name starts
-            with "posters" in `data_dir` or in a release's folder.
+        posters: a folder or an uncompressed tar file of <movie id>.jpg (or .png, .webp and what else Pillow
+            reads); default: the one whose name starts with "posters" in `data_dir` or in a release's folder.
         size: side of the pictures in pixels: the centre square of a poster.
         without_posters: GroupLens ships no posters; True asks for all movies with a grey square each, which
             is enough for everything that does not look at pictures.
         on_the_fly: decode posters whenever they are asked for, instead of once into an array.
+        leave_out_unreadable: go on without the movies whose posters cannot be read; `missing["unreadable"]`
+            tells how many and which.
         cache_folder: where decoded posters are kept; default `outputs/cache/pictures`.
 
     Returns:
@@ -49,9 +62,11 @@ def load(
         of age; see `grouplens.AGE_1M`).
 
     Raises:
-        BadInput: no release or no posters there, or a file with a bad line, named with its line.
+        BadInput: no release or no posters there, posters that cannot be read, all named at once, or a file
+            with a bad line, named with its line.
     """
-    sources = find(_given(data_dir))
+    data_dir = _given(data_dir)
+    sources = find(data_dir)
     releases = [read_release(source) for source in sources]
     if len(releases) > 1 and "100k" in {r.layout for r in releases}:
         raise BadInput(
@@ -59,18 +74,31 @@ def load(
             f" ({', '.join(r.label for r in releases)}); give the folder of one of them"
         )
     movies = pd.concat([r.movies for r in releases]).drop_duplicates("movie").sort_values("movie")
-    names: dict[int, str] = {}
-    place: Path | None = None
-    if not without_posters:
-        place = _posters(posters, [Path(data_dir), *(s.path for s in sources)])
+    unreadable: dict[str, str] = {}
+    if without_posters:
+        paths = [""] * len(movies)
+        images: ImageStore = _grey(len(movies), size, cache_folder)
+    else:
+        place = _posters(posters, [data_dir, *(s.path for s in sources)])
         names = numbered_pictures(place)
         movies = movies[movies["movie"].isin(list(names))]
         if movies.empty:
             raise BadInput(
                 f"{place}: no picture is named by a movie id of {data_dir}; expected <movie id>.jpg"
             )
+        paths = [names[movie] for movie in movies["movie"]]
+        if not on_the_fly:
+            images, unreadable = decoded(place, paths, size, leave_out_unreadable, cache_folder)
+        elif leave_out_unreadable:
+            for _, reasons in FileImages(place, paths, size).read_all():
+                unreadable |= reasons
+        if len(unreadable) == len(paths):
+            raise BadInput(refusal(place, unreadable))
+        movies = movies[[path not in unreadable for path in paths]]
+        paths = [path for path in paths if path not in unreadable]
+        if on_the_fly:
+            images = FileImages(place, paths, size)
     ids = movies["movie"].to_numpy()
-    paths = [names[movie] if names else "" for movie in ids]
     people, views, tags = _crowd(releases, ids)
     items = pd.DataFrame(
         {
@@ -84,8 +112,7 @@ def load(
     )
     return Collection(
         "movielens", False, items=items, users=people, views=views, tags=tags, labels=_labels(releases, ids),
-        images=_images(place, paths, size, on_the_fly, cache_folder),
-        missing=_missing(releases, views, tags, without_posters),
+        images=images, missing=_missing(releases, views, tags, without_posters, list(unreadable)),
     )  # fmt: skip
 
 
@@ -95,17 +122,20 @@ def _given(data_dir: Path | str) -> Path:
             "data_dir is empty; give the folder or .zip of a MovieLens release, for example"
             " https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
         )
-    return Path(data_dir)
+    return given_path("data_dir", data_dir)
 
 
 def _posters(posters: Path | str | None, places: list[Path]) -> Path:
     if posters is not None and str(posters):
-        return Path(posters).expanduser()
-    folders = [place.expanduser() for place in places if place.expanduser().is_dir()]
-    found = [
-        f for folder in folders for f in sorted(folder.glob("posters*")) if f.is_dir() or f.suffix == ".tar"
-    ]
+        return given_path("posters", posters)
+    named = [f for place in places if place.is_dir() for f in sorted(place.glob("posters*"))]
+    found = [f for f in named if f.is_dir() or f.suffix == ".tar"]
     if not found:
+        if packed := [f for f in named if f.suffix.lower() in PACKED]:
+            raise BadInput(
+                f"{packed[0]}: posters are read from a folder or an uncompressed .tar; unpack this file to"
+                f" {packed[0].parent / 'posters'}"
+            )
         raise BadInput(
             f"{places[0]}: no posters here; give posters=<folder or tar of <movie id>.jpg>,"
             " or without_posters=True to go on with grey squares"
@@ -113,14 +143,10 @@ def _posters(posters: Path | str | None, places: list[Path]) -> Path:
     return found[0]
 
 
-def _images(
-    place: Path | None, paths: list[str], size: int, on_the_fly: bool, cache_folder: Path | None
-) -> ImageStore:
-    if place is not None:
-        return FileImages(place, paths, size) if on_the_fly else decoded(place, paths, size, cache_folder)
-    target = Path(cache_folder or cache() / "pictures") / f"grey-{len(paths)}-{size}.npy"
+def _grey(n: int, size: int, cache_folder: Path | None) -> ArrayImages:
+    target = Path(cache_folder or cache() / "pictures") / f"grey-{n}-{size}.npy"
     if not target.is_file():
-        keep_array(target, np.full((len(paths), size, size, 3), GREY, np.uint8))
+        keep_array(target, np.full((n, size, size, 3), GREY, np.uint8))
     return ArrayImages(target)
 
 
@@ -184,7 +210,11 @@ def _labels(releases: list[Release], ids: np.ndarray) -> pd.DataFrame:
 
 
 def _missing(
-    releases: list[Release], views: pd.DataFrame, tags: pd.DataFrame, without_posters: bool
+    releases: list[Release],
+    views: pd.DataFrame,
+    tags: pd.DataFrame,
+    without_posters: bool,
+    unreadable: list[str],
 ) -> dict[str, str]:
     reasons = {
         "owners": "has no owners: nobody uploads a movie",
@@ -196,7 +226,12 @@ def _missing(
     if views.empty:
         reasons["views"] = "records no ratings in this release"
     if tags.empty:
-        reasons["tags"] = reasons["tag_times"] = "records no tags in this release"
+        reasons["tags"] = "records no tags in this release"
+    if not any(len(release.genres) for release in releases):
+        reasons["labels"] = "names no genres in this release"
     if without_posters:
         reasons["images"] = "was loaded without posters: every picture is a grey square"
+    if unreadable:
+        some = ", ".join(unreadable[:NAMED]) + (", …" if len(unreadable) > NAMED else "")
+        reasons["unreadable"] = f"was loaded without {len(unreadable)} movies of unreadable posters: {some}"
     return reasons

@@ -8,8 +8,7 @@ import pandas as pd
 
 from helpers.data.collection import Collection, empty_table
 from helpers.data.drawings import catalogue, on_white, rasterise, rasters_file
-from helpers.data.images import ArrayImages
-from helpers.data.pictures import keep_array
+from helpers.data.images import ArrayImages, keep_array
 from helpers.errors import BadInput
 
 MISSING = {

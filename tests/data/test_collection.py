@@ -2,6 +2,7 @@
 
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def test_saved_and_read_without_loss(collection, tmp_path):
     for table in ("items", "users", "views", "tags", "labels"):
         pd.testing.assert_frame_equal(getattr(again, table), getattr(collection, table))
     assert np.array_equal(again.images[:], collection.images[:])
-    assert again.missing == {"tags": "has no tags"}
+    assert again.missing == collection.missing
     assert not again.has("tags")
     assert again.why_not("tags") == "not testable on this data: toy has no tags"
     assert not list(tmp_path.glob(".saved*")), "nothing temporary is left"
@@ -70,11 +71,89 @@ def test_reading_what_is_not_there(tmp_path):
         Collection.read(tmp_path)
 
 
-def test_images_that_are_gone(collection, tmp_path):
-    collection.save(tmp_path / "saved")
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_saved_collection_can_be_moved_and_needs_no_cache(collection, tmp_path, monkeypatch, can_link):
+    if not can_link:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError("not on this file system")))
+    pixels = collection.images[:]
+    collection.save(tmp_path / "a" / "saved")
+    assert ((tmp_path / "a/saved/pictures.npy").stat().st_nlink > 1) == can_link
     (tmp_path / "pictures.npy").unlink()
-    with pytest.raises(BadInput, match="run notebook 00 again"):
-        Collection.read(tmp_path / "saved")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert str(tmp_path) not in (tmp_path / "b/saved/collection.json").read_text()
+    again = Collection.read(tmp_path / "b" / "saved")
+    assert np.array_equal(again.images[:], pixels)
+    again.save(tmp_path / "b" / "saved")
+    assert np.array_equal(Collection.read(tmp_path / "b" / "saved").images[:], pixels)
+    (tmp_path / "b" / "saved" / "pictures.npy").unlink()
+    with pytest.raises(BadInput, match=r"pictures\.npy: the images are gone; run notebook 00 again"):
+        Collection.read(tmp_path / "b" / "saved")
+
+
+def test_pictures_on_the_fly_are_found_by_a_relative_path(collection, folder, tmp_path):
+    names = ["0.png", "1.png", "2.png"]
+    replace(collection, images=FileImages(folder, names, 8)).save(tmp_path / "out" / "saved")
+    assert str(tmp_path) not in (tmp_path / "out/saved/collection.json").read_text()
+    assert np.array_equal(Collection.read(tmp_path / "out/saved").images[:], FileImages(folder, names, 8)[:])
+    (folder / "1.png").unlink()
+    with pytest.raises(
+        BadInput, match=r"1 of 3 pictures are gone, the first is 1\.png; put them there, or run"
+    ):
+        Collection.read(tmp_path / "out" / "saved")
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        BadInput, match=r"its pictures lie in .*pictures, which is gone; put it there, or run"
+    ):
+        Collection.read(tmp_path / "out" / "saved")
+
+
+def test_what_is_absent_is_told_whatever_the_loader_says(collection):
+    assert collection.missing == {
+        "tags": "has no tags", "tag_times": "has no tags", "labels": "has no labels",
+    }  # fmt: skip
+    nobody = collection.users.assign(age=np.float32(np.nan), gender=None, lat=np.float32(np.nan))
+    nobody = nobody.assign(country=None, lon=np.float32(np.nan)).astype(collection.users.dtypes)
+    less = replace(collection, users=nobody, views=empty_table("views"), missing={"views": "has no views"})
+    assert less.missing["views"] == less.missing["view_times"] == "has no views"
+    assert not less.has("attributes")
+    assert not less.has("places")
+    assert less.has("owners")
+    assert not replace(collection, items=collection.items.assign(owner=np.int32(-1))).has("owners")
+
+
+def test_parts_can_be_taken_away(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
+    whole = load("emojigram", posts=60, users=20, views_per_user=5.0, image_size=16, contents=4)
+    less = whole.without(["views", "times", "attributes", "owners", "titles"])
+    assert less.views.empty
+    assert less.tags["at"].isna().all()
+    assert less.items["uploaded_at"].isna().all()
+    assert (less.items["owner"] == -1).all()
+    assert less.items["title"].isna().all()
+    assert less.users[["age", "gender", "country", "lat", "lon"]].isna().all(axis=None)
+    assert less.why_not("views") == "not testable on this data: emojigram was loaded without its views"
+    assert less.why_not("tag_times").endswith("was loaded without its times")
+    assert less.why_not("places").endswith("was loaded without its attributes")
+    assert "posts" not in less.truth
+    assert "generation" not in less.truth["people"]
+    assert less.has("tags")
+    assert not whole.missing
+    assert "generation" in whole.truth["people"]
+    bare = whole.without(["tags", "labels"])
+    assert set(bare.missing) == {"tags", "tag_times", "labels"}
+    assert bare.tags["tag"].dtype == "category"
+    assert not {"senses", "tag_kinds", "content_taste"} & set(bare.truth)
+    bare.save(tmp_path / "saved")
+    assert Collection.read(tmp_path / "saved").missing == bare.missing
+    with pytest.raises(BadInput, match="without: no part tagz; choose from views, tags, times"):
+        whole.without(["tagz"])
+
+
+@pytest.mark.parametrize("name", ["tags", "labels"])
+def test_an_empty_table_stays_categorical_on_disk(tmp_path, name):
+    empty_table(name).to_parquet(tmp_path / "x.parquet", index=False)
+    again = pd.read_parquet(tmp_path / "x.parquet")
+    assert again.dtypes.astype(str).tolist() == empty_table(name).dtypes.astype(str).tolist()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +214,7 @@ def test_files_and_tar_give_the_same_squares(folder, tmp_path):
     assert loose[np.array([2, 0])].shape == (2, 16, 16, 3)
     assert np.array_equal(loose[:], packed[:])
     assert np.array_equal(loose[2], np.asarray(Image.open(folder / "2.png"))), "16 x 16 is kept as it is"
-    assert np.array_equal(open_images(packed.reference())[1], packed[1])
+    assert np.array_equal(open_images(packed.save(tmp_path), tmp_path)[1], packed[1])
 
 
 def test_a_corrupt_or_missing_picture_is_named(folder):
@@ -146,6 +225,8 @@ def test_a_corrupt_or_missing_picture_is_named(folder):
     (folder / "2.png").write_bytes(cut)
     with pytest.raises(BadInput, match=r"2\.png is not a readable picture"):
         FileImages(folder, ["2.png"], 16)[0]
+    with pytest.raises(BadInput, match=r"2 pictures are not readable: 1\.png \(of no known.*\), 2\.png \("):
+        FileImages(folder, ["0.png", "1.png", "2.png"], 16)[:]
     with pytest.raises(BadInput, match=r"no picture named 5\.png"):
         FileImages(folder, ["5.png"], 16)[0]
     with pytest.raises(BadInput, match="expected a folder or a tar"):
@@ -167,6 +248,17 @@ def test_replacing_leaves_the_old_file_when_the_block_fails(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
 
 
-def test_an_unknown_dataset_is_refused():
+def test_an_unknown_dataset_or_option_is_refused():
     with pytest.raises(BadInput, match="choose one of emojigram, openmoji, movielens"):
         load("emojigramm")
+    with pytest.raises(BadInput, match=r"openmoji: .*'posts'; options are size, include"):
+        load("openmoji", posts=3)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "x" * 5000])
+def test_an_impossible_path_is_named(text):
+    with pytest.raises(BadInput, match=r"data_dir: .* cannot be used as a path") as caught:
+        load("movielens", data_dir=text)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(BadInput, match=r"posters: .* cannot be used as a path"):
+        load("movielens", data_dir=Path(__file__).parent / "fixtures" / "ml-latest", posters=text)

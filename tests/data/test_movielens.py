@@ -11,6 +11,7 @@ from PIL import Image
 
 from helpers import paths
 from helpers.data import BadInput, Collection, load
+from helpers.data.images import decoded
 from helpers.data.movielens import load as load_movielens
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -253,6 +254,111 @@ def test_pictures_that_cannot_be_used(tmp_path, posters):
         read(FIXTURES / "ml-latest", tmp_path, tmp_path / "empty")
     with pytest.raises(BadInput, match="expected a folder or a tar file"):
         read(FIXTURES / "ml-latest", tmp_path, tmp_path / "absent")
+
+
+def test_all_unreadable_posters_are_named_at_once(tmp_path, posters):
+    for movie in (1, 3):
+        (posters / f"{movie}.png").write_bytes(b"not a picture")
+    with pytest.raises(
+        BadInput, match=r"2 pictures are not readable: 1\.png \(of.*3\.png.*leave_out_unreadable"
+    ):
+        read(FIXTURES / "ml-latest", tmp_path, posters)
+
+
+@pytest.mark.parametrize("on_the_fly", [False, True])
+def test_unreadable_posters_can_be_left_out(tmp_path, posters, on_the_fly):
+    good = read(FIXTURES / "ml-latest", tmp_path, posters)
+    (posters / "1.png").write_bytes((posters / "1.png").read_bytes()[:40])
+    options = {"leave_out_unreadable": True, "on_the_fly": on_the_fly}
+    for _ in range(2):  # decoded, and read from the cache
+        less = read(FIXTURES / "ml-latest", tmp_path, posters, **options)
+        assert less.items["original_id"].tolist() == ["2", "3"]
+        assert less.items["item"].tolist() == [0, 1]
+        assert np.array_equal(less.images[:], good.images[np.array([1, 2])])
+        assert less.missing["unreadable"] == "was loaded without 1 movies of unreadable posters: 1.png"
+        assert events(less) == [e for e in events(good) if e[1] != 1]
+    with pytest.raises(BadInput, match=r"1\.png is not a readable picture"):
+        _ = read(FIXTURES / "ml-latest", tmp_path, posters, on_the_fly=on_the_fly).images[:]
+    for movie in (2, 3):
+        (posters / f"{movie}.png").write_bytes(b"")
+    with pytest.raises(BadInput, match="3 pictures are not readable"):
+        read(FIXTURES / "ml-latest", tmp_path, posters, **options)
+
+
+def test_many_unreadable_posters_are_counted(tmp_path, posters):
+    for movie in range(4, 20):
+        (posters / f"{movie}.heic").write_bytes(b"x")
+    files = [str(f.name) for f in posters.iterdir() if f.suffix == ".heic"]
+    with pytest.raises(
+        BadInput, match=r"16 pictures are not readable: (\w+\.heic \(of.*?\), ){10}…; replace"
+    ):
+        decoded(posters, files, 8, cache_folder=tmp_path)
+
+
+def test_a_picture_too_large_to_be_meant_is_named(tmp_path, posters, monkeypatch, recwarn):
+    Image.new("RGB", (30, 20)).save(posters / "2.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    assert len(read(FIXTURES / "ml-latest", tmp_path, posters).items) == 3, "up to twice the limit is read"
+    Image.new("RGB", (41, 20)).save(posters / "2.png")
+    with pytest.raises(
+        BadInput, match=r"2\.png is .*\(820 pixels\) exceeds limit of 800 pixels: scale it down"
+    ):
+        read(FIXTURES / "ml-latest", tmp_path, posters)
+
+
+@pytest.mark.parametrize("ending", ["webp", "gif", "bmp", "tif", "JPG"])
+def test_other_kinds_of_picture_are_read(tmp_path, posters, ending):
+    (posters / "2.png").unlink()
+    Image.new("RGB", (20, 30), "white").save(posters / f"2.{ending}")
+    collection = read(FIXTURES / "ml-latest", tmp_path, posters)
+    assert (collection.images[1] == 255).all()
+
+
+@pytest.mark.parametrize("ending", ["svg", "heic"])
+def test_a_kind_that_cannot_be_read_is_named(tmp_path, posters, ending):
+    (posters / "2.png").rename(posters / f"2.{ending}")
+    (posters / f"2.{ending}").write_bytes(b"<svg/>")
+    with pytest.raises(BadInput, match=rf"2\.{ending} is not a readable picture \(of no known format\)"):
+        read(FIXTURES / "ml-latest", tmp_path, posters)
+
+
+@pytest.mark.parametrize("name", ["posters.tar.gz", "posters.tgz", "posters.zip", "posters_h144.tar.bz2"])
+def test_packed_posters_are_named(tmp_path, release, name):
+    folder = release("ml-latest")
+    (folder / name).write_bytes(b"x")
+    with pytest.raises(
+        BadInput, match=f"{name}: posters are read from a folder or an uncompressed .tar; unp"
+    ):
+        load("movielens", data_dir=folder)
+
+
+def test_a_release_without_genres_tags_or_ratings_tells_so(tmp_path, release):
+    folder = release("ml-latest")
+    movies = (folder / "movies.csv").read_text(encoding="utf-8").splitlines()
+    bare = [movies[0], *(line.rpartition(",")[0] + ",(no genres listed)" for line in movies[1:])]
+    (folder / "movies.csv").write_text("\n".join(bare), encoding="utf-8")
+    (folder / "tags.csv").unlink()
+    collection = read(folder, tmp_path)
+    assert collection.why_not("labels").endswith("names no genres in this release")
+    assert not collection.has("tags")
+    assert not collection.has("tag_times")
+    assert collection.tags["tag"].dtype == "category"
+    collection.save(tmp_path / "saved")
+    assert Collection.read(tmp_path / "saved").missing == collection.missing
+    assert (
+        read(FIXTURES / "posters-only", tmp_path)
+        .why_not("views")
+        .endswith("records no ratings in this release")
+    )
+    for name in ("ml-1m", "ml-100k"):
+        assert {"tags", "tag_times"} <= read(FIXTURES / name, tmp_path).missing.keys()
+
+
+def test_other_data_beside_a_release_are_passed_over(tmp_path, release):
+    release("ml-latest")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "movies.csv").write_text("movie,name\n1,x\n")
+    assert events(read(tmp_path, tmp_path)) == RATED
 
 
 def test_places_without_a_release(tmp_path):

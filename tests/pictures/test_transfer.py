@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from helpers.data import BadInput, load
-from helpers.data.images import ArrayImages
-from helpers.data.pictures import keep_array
+from helpers.data.images import ArrayImages, keep_array
 from helpers.data.sets.shape import LabelledSet
 from helpers.learn.examples import Pictures
 from helpers.learn.images import extract

@@ -7,8 +7,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from helpers.data.collection import Collection, label_matrix
-from helpers.data.images import ArrayImages
-from helpers.data.pictures import keep_array
+from helpers.data.images import ArrayImages, keep_array
 from helpers.data.sets.shape import ACCURACY, PRECISION, LabelledSet
 from helpers.paths import cache
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data.images import FileImages, ImageStore
+from helpers.data.images import FileImages, ImageStore, present
 from helpers.errors import BadInput
 
 ACCURACY, PRECISION = "accuracy", "average precision"
@@ -112,19 +112,6 @@ def of_files(
         name, labels[there], list(classes), np.arange(len(there)),
         lambda size: FileImages(folder, names, size), split[there], listed=len(paths), **more,
     )  # fmt: skip
-
-
-def present(folder: Path, paths: Sequence[str]) -> np.ndarray:
-    """bool (n,): which files are there. A folder is listed once, not asked for each file."""
-    listings: dict[Path, set[str]] = {}
-    found = np.zeros(len(paths), bool)
-    for i, path in enumerate(paths):
-        file = folder / path
-        if file.parent not in listings:
-            here = file.parent
-            listings[here] = {f.name for f in here.iterdir()} if here.is_dir() else set()
-        found[i] = file.name in listings[file.parent]
-    return found
 
 
 def needed(name: str, *files: Path) -> None:
