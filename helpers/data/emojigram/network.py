@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from helpers.data.collection import TIME, Collection
 from helpers.data.drawings import available, catalogue, rasterise
 from helpers.data.emojigram.behaviour import DAY, DAYS, FIRST_DAY, Posts, draw_posts, draw_views
-from helpers.data.emojigram.people import LANGUAGES, People, draw_people, users_table
+from helpers.data.emojigram.lexicon import LANGUAGES
+from helpers.data.emojigram.people import People, draw_people, users_table
 from helpers.data.emojigram.randomness import hash01_array
 from helpers.data.emojigram.render import draw_poses, render_to_file
 from helpers.data.emojigram.settings import STYLES, Settings, code_files
