@@ -40,10 +40,6 @@ class Source:
         return name in self._members
 
     @property
-    def names(self) -> set[str]:
-        return set(self._members)
-
-    @property
     def label(self) -> str:
         """A short name for the release, which stays the same when the folder is moved."""
         return self.path.resolve().name.removesuffix(".zip")

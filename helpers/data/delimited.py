@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,24 @@ KINDS = {
 }
 NUMBER = {"rating": re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+", re.ASCII)}
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+
+
+def text_lines(file: Path) -> list[tuple[int, str]]:
+    """(line number, text without space at its ends) of the lines that are not blank.
+
+    Raises:
+        BadInput: the file is not UTF-8 text, or holds nothing.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{file}: not utf-8 text ({error.reason} at byte {error.start}); download or unpack it again"
+        ) from None
+    found = [(k, line.strip()) for k, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not found:
+        raise BadInput(f"{file}: the file is empty; download or unpack it again")
+    return found
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def find(data_dir: Path) -> list[Source]:
     if layout_of(sources[0]) is None and place.is_dir():
         folders = [Source(folder) for folder in sorted(place.iterdir()) if folder.is_dir()]
         # beside releases there may be other data, which have a movies.csv of their own
-        sources = [s for s in folders if {"ratings.csv", "tags.csv"} & s.names or layout_of(s) != "csv"]
+        sources = [s for s in folders if layout_of(s) != "csv" or "ratings.csv" in s or "tags.csv" in s]
     sources = [source for source in sources if layout_of(source) is not None]
     if not sources:
         raise BadInput(

@@ -222,16 +222,14 @@ def _reason(name: str, error: Exception) -> str:
 
 
 def refusal(source: Path, unreadable: dict[str, str], otherwise: str = "") -> str:
-    """The sentence on pictures that cannot be read, each with its reason."""
-    some = [f"{name} ({reason})" for name, reason in list(unreadable.items())[:NAMED]]
-    if len(unreadable) == 1:
+    """The sentence on pictures that cannot be read, the first of them with their reasons."""
+    n = len(unreadable)
+    if n == 1:
         name, reason = next(iter(unreadable.items()))
         return f"{source}: {name} is not a readable picture ({reason}); replace or remove it{otherwise}"
-    more = ", …" if len(unreadable) > NAMED else ""
-    return (
-        f"{source}: {len(unreadable)} pictures are not readable: {', '.join(some)}{more}; replace or remove"
-        f" them{otherwise}"
-    )
+    some = ", ".join([f"{name} ({reason})" for name, reason in unreadable.items()][:NAMED])
+    more = ", …" if n > NAMED else ""
+    return f"{source}: {n} pictures are not readable: {some}{more}; replace or remove them{otherwise}"
 
 
 def keep_array(target: Path, array: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from helpers.data.collection import full_table
 from helpers.data.emojigram.lexicon import COUNTRIES, LANGUAGES
 from helpers.data.emojigram.randomness import zipf_weights
 from helpers.data.emojigram.settings import Settings
@@ -117,16 +118,9 @@ def _friendships(n: int, mean: float, rng: np.random.Generator) -> tuple[np.ndar
 def users_table(people: People) -> pd.DataFrame:
     """What the network shows of its users (schema of `Collection.users`)."""
     n = len(people.age)
-    return pd.DataFrame(
-        {
-            "user": np.arange(n, dtype=np.int32),
-            "age": np.where(people.age_known, np.floor(people.age), np.nan).astype(np.float32),
-            "gender": pd.array(
-                np.where(people.gender_known, np.where(people.female, "female", "male"), None), dtype="str"
-            ),
-            "country": pd.array(np.array([c[0] for c in COUNTRIES])[people.country], dtype="str"),
-            "lat": people.lat,
-            "lon": people.lon,
-            "original_id": pd.array([f"user-{i}" for i in range(n)], dtype="str"),
-        }
-    )
+    gender = np.where(people.gender_known, np.where(people.female, "female", "male"), None)
+    return full_table("users", {
+        "user": np.arange(n), "age": np.where(people.age_known, np.floor(people.age), np.nan),
+        "gender": gender, "country": np.array([c[0] for c in COUNTRIES])[people.country],
+        "lat": people.lat, "lon": people.lon, "original_id": [f"user-{i}" for i in range(n)],
+    })  # fmt: skip

@@ -11,16 +11,8 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from helpers.data.sets.shape import (
-    PRECISION,
-    Absent,
-    LabelledSet,
-    class_folders,
-    needed,
-    of_files,
-    one_of,
-    text_lines,
-)
+from helpers.data.delimited import text_lines
+from helpers.data.sets.shape import PRECISION, Absent, LabelledSet, class_folders, needed, of_files, one_of
 from helpers.errors import BadInput
 
 WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousand paintings: 25 of them
