@@ -234,8 +234,7 @@ class Collection:
     def read(cls, folder: Path) -> "Collection":
         """The collection that `save` wrote.
 
-        Raises:
-            BadInput: the folder holds no collection, or the images that it refers to are gone.
+        Raises BadInput: the folder holds no collection, or the images that it refers to are gone.
         """
         folder = Path(folder)
         file = folder / "collection.json"
@@ -263,8 +262,7 @@ class Collection:
 def check_table(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """Check one table against its schema.
 
-    Raises:
-        BadInput: naming the dataset, the table, the first bad row and what was expected.
+    Raises BadInput: naming the dataset, the table, the first bad row and what was expected.
     """
     try:
         return SCHEMAS[name].validate(frame, lazy=False)

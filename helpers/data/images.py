@@ -166,11 +166,7 @@ class FileImages:
 
 
 def open_images(reference: dict, folder: Path) -> ImageStore:
-    """Open a store from what its `save(folder)` gave.
-
-    Raises:
-        BadInput: pictures are gone.
-    """
+    """Open a store from what its `save(folder)` gave. Raises BadInput: pictures are gone."""
     if reference["kind"] == "array":
         return ArrayImages(folder / reference["file"])
     if reference["kind"] != "files":
@@ -199,8 +195,7 @@ def present(folder: Path, names: Sequence[str]) -> np.ndarray:
 def tar_members(source: Path) -> list[tarfile.TarInfo]:
     """The files inside an uncompressed tar file.
 
-    Raises:
-        BadInput: there is no such file, or it is no uncompressed tar file.
+    Raises BadInput: there is no such file, or it is no uncompressed tar file.
     """
     if not source.is_file():
         raise BadInput(f"{source}: expected a folder or a tar file of pictures")

@@ -79,19 +79,11 @@ def load(
 def _tags(table: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Both lists of tags, one row per distinct tag of a drawing."""
     both = table["tags"] + "," + table["openmoji_tags"]
-    words = both.str.split(",").explode().str.strip()
-    words = words[words != ""]
-    tags = pd.DataFrame({"item": words.index.to_numpy(np.int32), "tag": words.to_numpy()})
-    tags = tags.drop_duplicates(ignore_index=True)
-    rows = tags["item"].to_numpy()
-    return pd.DataFrame(
-        {
-            "user": items["owner"].to_numpy()[rows],
-            "item": tags["item"],
-            "tag": tags["tag"].astype("category"),
-            "at": items["uploaded_at"].to_numpy()[rows],
-        }
-    )
+    words = both.str.split(",").explode().str.strip().rename("tag").rename_axis("item").reset_index()
+    tags = words[words["tag"] != ""].drop_duplicates(ignore_index=True)
+    of = items.iloc[tags["item"]].reset_index(drop=True)
+    tags = tags.assign(user=of["owner"], at=of["uploaded_at"])[["user", "item", "tag", "at"]]
+    return tags.astype({"item": "int32", "tag": "category"})
 
 
 def _labels(table: pd.DataFrame) -> pd.DataFrame:

@@ -56,8 +56,7 @@ class Settings(BaseModel):
     def check(cls, options: dict) -> "Settings":
         """Validate options.
 
-        Raises:
-            BadInput: one line that names the option, the value and what was expected.
+        Raises BadInput: one line that names the option, the value and what was expected.
         """
         try:
             made = cls(**options)

@@ -22,8 +22,7 @@ SUN_PARTITIONS = 10
 def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row) of a .csv or .csv.gz with a header.
 
-    Raises:
-        BadInput: a column is absent, a row is short, or the file is no text.
+    Raises BadInput: a column is absent, a row is short, or the file is no text.
     """
     opened = gzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")
     try:
@@ -221,11 +220,7 @@ def stanford40(folder: Path) -> LabelledSet:
 
 
 def listed_classes(name: str, lists: Path, part: str, expected: int) -> list[str]:
-    """The classes that have a list <class>_<part>.txt.
-
-    Raises:
-        Absent: fewer than two.
-    """
+    """The classes that have a list <class>_<part>.txt. Raises Absent: fewer than two."""
     needed(name, lists)
     ending = f"_{part}.txt"
     classes = sorted(f.name.removesuffix(ending) for f in lists.glob(f"*{ending}"))

@@ -121,11 +121,7 @@ def needed(name: str, *files: Path) -> None:
 
 
 def one_of(file: Path, number: int, text: str, known: dict[str, int], what: str) -> int:
-    """The position of a name that must be known.
-
-    Raises:
-        BadInput: naming file, line and what was expected.
-    """
+    """The position of a name that must be known. Raises BadInput: naming file, line and what was expected."""
     if text not in known:
         some = ", ".join(list(known)[:3])
         raise BadInput(
@@ -144,8 +140,7 @@ def class_folders(
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """A set with one folder for each class: paths, class numbers int (n,), class names.
 
-    Raises:
-        Absent: fewer than two folders with pictures.
+    Raises Absent: fewer than two folders with pictures.
     """
     needed(name, folder)
     names = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name not in skip)
