@@ -19,7 +19,7 @@ from helpers.data.sets import (
     digits,
     open_set,
     own_sets,
-    style,
+    published,
 )
 from helpers.notebook.params import choices
 
@@ -162,7 +162,7 @@ MAKERS: dict[str, typing.Callable] = {
 
 @pytest.fixture(autouse=True)
 def small_styles(monkeypatch):
-    monkeypatch.setattr(style, "WIKI_LEAST", 3)
+    monkeypatch.setattr(published, "WIKI_LEAST", 3)
 
 
 def test_every_set_has_a_fixture_and_a_rule():
