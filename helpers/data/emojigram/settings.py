@@ -69,16 +69,6 @@ class Settings(BaseModel):
                 raise BadInput(f"emojigram: {' + '.join(names)} are shares; their sum exceeds 1")
         return made
 
-    @classmethod
-    def bounds(cls) -> dict[str, dict]:
-        """For each option its meaning and range, as the keywords of `helpers.notebook.params.Rule`."""
-        names = {"ge": "least", "gt": "above", "le": "most"}
-        found = {}
-        for option, field in cls.model_fields.items():
-            limits = {names[k]: getattr(m, k) for m in field.metadata for k in names if hasattr(m, k)}
-            found[option] = {"meaning": field.description, **limits}
-        return found
-
     def table(self) -> pd.DataFrame:
         """One row per option: name, value here, meaning."""
         rows = [(name, getattr(self, name), f.description) for name, f in type(self).model_fields.items()]
