@@ -45,18 +45,16 @@ class Claim:
         for name in ("cited", "ours", "spread", "note", "data"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                raise BadInput(
-                    f"claim {self.id}: {name} is {value!r}, expected a text; write f'{{value:.3f}}'"
-                )
+                expected = "expected a text; write f'{value:.3f}'"
+                raise BadInput(f"claim {self.id}: {name} is {value!r}, {expected}")
         if self.verdict not in VERDICTS:
             raise BadInput(f"claim {self.id}: verdict {self.verdict!r}; choose one of {', '.join(VERDICTS)}")
         if self.verdict in VERDICTS[:3] and not self.ours:
             raise BadInput(f"claim {self.id}: the verdict {self.verdict!r} needs our number in `ours`")
         # what holds among simulated people reproduces nothing about real ones
         if self.simulated and self.verdict == "reproduced":
-            raise BadInput(
-                f"claim {self.id}: {self.data} is simulated, so the verdict is at most 'direction only'"
-            )
+            most = "so the verdict is at most 'direction only'"
+            raise BadInput(f"claim {self.id}: {self.data} is simulated, {most}")
 
     @property
     def simulated(self) -> bool:

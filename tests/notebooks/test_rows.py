@@ -14,6 +14,14 @@ from helpers.runner import report
 CHECKLIST = paths.ROOT.parent / "shared" / "PAPERS.md"
 
 
+def mentioned(source: str) -> set[str]:
+    """The rows that a text names: "F4", 'F10a', "rows F7–F10"."""
+    letters = "".join(rows.PAPERS)
+    ranges = re.findall(rf"\b([{letters}])(\d{{1,2}})\s?[–-]\s?(?:[{letters}])?(\d{{1,2}})\b", source)
+    found = {f"{letter}{n}" for letter, low, high in ranges for n in range(int(low), int(high) + 1)}
+    return (found | set(re.findall(rf"\b([{letters}]\d{{1,2}})[a-z]?\b", source))) & rows.ROWS.keys()
+
+
 def sources() -> dict[str, tuple[set[str], set[str]]]:
     """Number of each notebook -> rows that its code names in quotes, and rows that its card names."""
     found = {}
@@ -21,7 +29,7 @@ def sources() -> dict[str, tuple[set[str], set[str]]]:
         notebook = notebooks.read(file)
         code = "\n".join(cell.source for cell in notebooks.code_cells(notebook))
         quoted = " ".join(re.findall(r"""["']([FVBJD]\d{1,2}[a-z]?)["']""", code))
-        found[number] = rows.mentioned(quoted), rows.mentioned(notebook.cells[0].source)
+        found[number] = mentioned(quoted), mentioned(notebook.cells[0].source)
     return found
 
 
@@ -107,7 +115,7 @@ def test_claims_by_row():
     ],
 )
 def test_rows_in_a_text(text, expected):
-    assert rows.mentioned(text) == expected
+    assert mentioned(text) == expected
 
 
 def test_the_printed_scoreboard():
