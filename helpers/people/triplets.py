@@ -67,10 +67,8 @@ class OverAllTags(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Scores (B, K) of all tags for the images and users of triplets int (B, 3)."""
-        image, _, user = batch.unbind(1)
-        return self.model.with_tags(
-            self.model.embed_images(image), self.model.embed_users(user), self.model.tag
-        )
+        m, (image, _, user) = self.model, batch.unbind(1)
+        return m.with_tags(m.embed_images(image), m.embed_users(user), m.tag)
 
 
 def learn(
@@ -91,17 +89,11 @@ def learn(
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
     if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:
         raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
-    if loss == "softmax":
-        network, criterion = OverAllTags(model), softmax_loss
-    else:
-        network = model
-        criterion = RankingLoss(posts, model.n_tags, model.n_users, device, hard=loss == "ranking")
-    watch = None if validate is None else lambda _: validate(model)
+    network, criterion = model, RankingLoss(posts, model.n_tags, model.n_users, device, loss == "ranking")
+    if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
+        network = OverAllTags(model)
+        criterion = lambda scores, batch: nn.functional.cross_entropy(scores, batch[:, 1])  # noqa: E731
     return fit(
-        network, posts, criterion, recipe, device=device, seed=seed, validate=watch, log=lambda line: None
-    )
-
-
-def softmax_loss(scores: Tensor, batch: Tensor) -> Tensor:
-    """Negative log-likelihood of the drawn tag, eq. 1 with the user in the score."""
-    return nn.functional.cross_entropy(scores, batch[:, 1])
+        network, posts, criterion, recipe, device=device, seed=seed, log=lambda line: None,
+        validate=None if validate is None else lambda _: validate(model),
+    )  # fmt: skip

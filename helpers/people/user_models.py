@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from helpers.errors import BadInput
 from helpers.people.posts import Posts
+from helpers.words.bags import Bags
 
 
 class TripletModel(nn.Module):
@@ -69,10 +70,9 @@ class TripletModel(nn.Module):
         """
         h = self.tag[:, : self.tag.shape[1] - self.held]
         E, F = self.user.shape[1], self.image.out_features
-        size = torch.from_numpy(np.diff(posts.tags[0]))
-        row = torch.repeat_interleave(torch.arange(len(posts)), size)
-        used = h[torch.from_numpy(posts.tags[1].astype(np.int64))]
-        mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, used) / size[:, None]
+        bags = Bags(*posts.tags)
+        row, tag = torch.from_numpy(bags.owner), torch.from_numpy(bags.indices.astype(np.int64))
+        mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, h[tag]) / row.bincount()[:, None]
         user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
         count = torch.bincount(user, minlength=self.n_users)[:, None]
         of_user = torch.zeros(self.n_users, h.shape[1]).index_add_(0, user, mean) / (count + 1)
@@ -112,23 +112,19 @@ class TripletModel(nn.Module):
     @torch.inference_mode()
     def tag_scores(self, image: np.ndarray, user: np.ndarray, block: int = 128) -> np.ndarray:
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
-        device, out = self.tag.device, np.empty((len(image), self.n_tags), np.float32)
-        for start in range(0, len(image), block):
-            part = slice(start, start + block)
-            i, u = (torch.tensor(np.array(x[part], np.int64), device=device) for x in (image, user))
-            out[part] = self.with_tags(self.embed_images(i), self.embed_users(u), self.tag).float().cpu()
-        return out
+        pairs = zip(*(self._rows(x).split(block) for x in (image, user)), strict=True)
+        scores = [self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs]
+        return torch.cat(scores).float().cpu().numpy()
 
     @torch.inference_mode()
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
         """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
-        device = self.tag.device
-        t, u, i = (torch.tensor(np.array(x, np.int64), device=device) for x in (tag, user, images))
-        f, out = self.embed_images(i), np.empty((len(tag), len(images)), np.float32)
-        for start in range(0, len(tag), 64):
-            part = slice(start, start + 64)
-            out[part] = self.with_images(self.tag[t[part]], self.embed_users(u[part]), f).float().cpu()
-        return out
+        f, pairs = self.embed_images(self._rows(images)), (self._rows(x).split(64) for x in (tag, user))
+        scores = [self.with_images(self.tag[t], self.embed_users(u), f) for t, u in zip(*pairs, strict=True)]
+        return torch.cat(scores).float().cpu().numpy()
+
+    def _rows(self, values) -> Tensor:
+        return torch.tensor(np.array(values, np.int64), device=self.tag.device)
 
 
 def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
