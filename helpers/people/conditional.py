@@ -121,8 +121,8 @@ def learn(
     validate: Callable[[UserConditional], float] | None = None, margin: float = MARGIN,
     most: int = MOST_DRAWS,
 ) -> list[dict]:  # fmt: skip
-    """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true tag)
-    once; after every step the rows of V and P go back into their balls.
+    """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
+    tag) once; after every step the rows of V and P go back into their balls.
 
     Args:
         image, user: int (n,), rows of x and of u for each post.

@@ -74,15 +74,12 @@ def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -
         vocabulary: text (K,), the hashtags in the order of their codes.
         users: int (U,), ascending: the users whom a model knows. Others become UNKNOWN.
     """
-    code = pd.Series(np.arange(len(vocabulary)), pd.Index(vocabulary, dtype="str"))
-    of_category = code.reindex(table["tag"].cat.categories.astype("str")).fillna(-1).to_numpy(np.int64)
-    tag = of_category[table["tag"].cat.codes.to_numpy()] if len(table) else np.zeros(0, np.int64)
+    tag = table["tag"].cat.set_categories(pd.Index(vocabulary, dtype="str")).cat.codes.to_numpy(np.int64)
     item, user = (table[name].to_numpy(np.int64)[tag >= 0] for name in ("item", "user"))
     size = int(user.max(initial=0)) + 1
     pair, post = np.unique(item * size + user, return_inverse=True)
-    place = np.minimum(np.searchsorted(users, pair % size), max(len(users) - 1, 0))
-    known = users[place] == pair % size if len(users) else np.zeros(len(pair), bool)
-    return Posts(pair // size, np.where(known, place, UNKNOWN), Bags.of(post, tag[tag >= 0], len(pair)))
+    known = pd.Index(users).get_indexer(pair % size)  # −1, which is UNKNOWN, for others
+    return Posts(pair // size, known, Bags.of(post, tag[tag >= 0], len(pair)))
 
 
 def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:

@@ -54,15 +54,14 @@ def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.nda
     Returns:
         One row a word and user: word, community, content (meant), other (the other meaning), u, tag.
     """
-    code = pd.Series(np.arange(len(vocabulary)), pd.Index(vocabulary, dtype="str"))
-    known = senses[senses["word"].isin(code.index)]
+    known = senses[senses["word"].isin(vocabulary)]
     meanings = known.groupby("word")["content"].agg(lambda c: sorted(set(c)))
     meanings = meanings[meanings.str.len() == 2]
     users = pd.DataFrame({"u": np.arange(len(community)), "community": community})
     rows = known[known["word"].isin(meanings.index)].merge(users, on="community").reset_index(drop=True)
     both = np.array([*meanings.reindex(rows["word"])], dtype=object).reshape(-1, 2)
     rows["other"] = np.where(both[:, 0] == rows["content"], both[:, 1], both[:, 0])
-    rows["tag"] = code.reindex(rows["word"]).to_numpy(np.int64)
+    rows["tag"] = pd.Index(vocabulary, dtype="str").get_indexer(rows["word"])
     return rows
 
 

@@ -92,33 +92,23 @@ class Tagged(NamedTuple):
 
 
 def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
-    """Group hashtags by image, and keep the most frequent ones.
+    """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01.
 
     The vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images
     without one of them are left out, as in Veit et al. 2018, section 4.1.
-
-    Args:
-        hashtags: user, item, tag (categorical), split, distinct rows: the table of notebook 01.
     """
     tags = by_frequency(hashtags.loc[hashtags["split"] == "train", "tag"])["tag"].to_numpy(str)[:keep]
-    code = pd.Series(np.arange(len(tags), dtype=np.int32), tags)
-    names = hashtags["tag"].astype(str)
-    kept = hashtags[names.isin(code.index)]
-    image = kept.groupby(["user", "item"], sort=True)
+    code = hashtags["tag"].cat.set_categories(pd.Index(tags, dtype="str")).cat.codes.to_numpy()
+    image = hashtags[code >= 0].groupby(["user", "item"], sort=True)
     first = image["split"].first().reset_index()
-    bags = Bags.of(image.ngroup().to_numpy(), code[names[kept.index]].to_numpy(), len(first))
+    bags = Bags.of(image.ngroup().to_numpy(), code[code >= 0], len(first))
     user, item = (first[name].to_numpy(np.int32) for name in ("user", "item"))
     return Tagged(user, item, first["split"].to_numpy(object), bags, tags)
 
 
 def gallery(images: Tagged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Bags]:
-    """The distinct items of some images, each with the tags of all of them: what a query is searched in.
-
-    Args:
-        rows: int (n,), for example the test images.
-
-    Returns:
-        items int (m,); for each the first of the n images that shows it, int (m,); and their bags.
+    """What a query is searched in: the distinct items of some images, int (n,), each with the tags of all of
+    them. Returns the items int (m,), for each the first of the n images that shows it, and their bags.
     """
     items, first, place = np.unique(images.item[rows], return_index=True, return_inverse=True)
     some, K = images.bags.rows(rows), max(len(images.tags), 1)

@@ -69,8 +69,8 @@ def train_words(
     learner: Learner, book: Dictionary, variant: str, recipe: Recipe, kind: str = FROZEN, s: int = 0,
     some: np.ndarray | None = None,
 ) -> tuple[nn.Module, list[dict]]:  # fmt: skip
-    """Train a network on the words of pictures: the network with the weights of the pass with the best P@10 on
-    validation items, and the history; its "validation" is 1 − P@10.
+    """Train a network on the words of pictures: the network, with the weights of the pass with the best P@10
+    on validation items, and the history; its "validation" is 1 − P@10.
 
     Args:
         variant: "multi-class" or "one-versus-all" loss over all words of a picture; or the softmax loss of
@@ -104,8 +104,8 @@ def train_words(
 def regress_words(
     learner: Learner, book: Dictionary, strengths: Sequence[float], some: np.ndarray | None = None
 ) -> tuple[np.ndarray, float]:
-    """The logistic regression on frozen features, with the penalty that is best on validation items: scores of
-    the test items, float32 (n, K), and P@10 on validation items.
+    """The logistic regression on frozen features, with the penalty that is best on validation items: scores
+    of the test items, float32 (n, K), and P@10 on validation items.
 
     Its loss is the multi-class one, divided by the mean number of words, so that a penalty means the same for
     every dictionary.

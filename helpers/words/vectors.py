@@ -44,8 +44,8 @@ def cosines(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Rank correlation along the last axis; ties get mean ranks; NaN where one side is constant."""
-    a, b = (rankdata(x, axis=-1) for x in (a, b))
-    a, b = (x - x.mean(-1, keepdims=True) for x in (a, b))
+    ranks = (rankdata(x, axis=-1) for x in (a, b))
+    a, b = (x - x.mean(-1, keepdims=True) for x in ranks)
     size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(size > 0, (a * b).sum(-1) / size, np.nan)
@@ -88,10 +88,8 @@ def correlations(
 
 
 def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves.
-
-    Args:
-        places: int (n, 4), the words a, b, c, d of each question "a is to b as c is to d".
+    """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves, for the words
+    of each question "a is to b as c is to d", int (n, 4).
 
     Source: Mikolov et al. 2013; Joulin et al. 2016, section 4.3, Table 4 (left). Vectors have length 1 before
     they are added, as in Mikolov's evaluation.
@@ -125,9 +123,7 @@ class Ranking(NamedTuple):
 
 def translations(vectors: np.ndarray, pairs: np.ndarray) -> Ranking:
     """Rank the second words of all pairs by cosine for each first word. Swap the columns for the way back.
-
-    Args:
-        pairs: int (n, 2), places of a word and of its translation; a word may have several.
+    Pairs are int (n, 2), places of a word and of its translation; a word may have several.
 
     Source: Joulin et al. 2016, section 4.3, Table 5: "taking a word in one language and ranking the words in
     the other language", which are the words of the pairs (their chance level 0.0032 is 1 / 309).
