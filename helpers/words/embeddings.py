@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from helpers.crowd.negatives_kernels import alias_table
+from helpers.crowd.negatives import alias_table
 from helpers.errors import BadInput
 from helpers.words.embeddings_kernels import epoch, probabilities
 

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from helpers.crowd.negatives_kernels import GOLDEN, _mix
+from helpers.crowd.negatives import GOLDEN, _mix
 
 FAST = {"reassoc", "contract", "nsz"}
 
