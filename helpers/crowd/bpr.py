@@ -87,7 +87,6 @@ def fit_bpr(
 
     Args:
         train: (indptr int64[N+1], indices int32[n]), the positives of each user.
-        n_items: M.
         lam: λ of the regularisation, per visited positive.
         eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
         seed: decides initial factors, visiting order and negatives.

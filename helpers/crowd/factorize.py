@@ -26,18 +26,11 @@ LINES = 2  # 64-byte lines asked for; the processor's own prefetcher follows fro
 
 
 class Entries(NamedTuple):
-    """Non-missing entries of V grouped by user; `group` makes them.
+    """Non-missing entries of V grouped by user; `group` makes them."""
 
-    Attributes:
-        indptr: int64[N+1]; user j has the entries indptr[j] to indptr[j+1].
-        item: int32[n].
-        value: float32[n], 1 for a positive, 0 for a sampled negative.
-        n_items: M.
-    """
-
-    indptr: np.ndarray
-    item: np.ndarray
-    value: np.ndarray
+    indptr: np.ndarray  # int64[N+1]; user j has the entries indptr[j] to indptr[j+1]
+    item: np.ndarray  # int32[n]
+    value: np.ndarray  # float32[n], 1 for a positive, 0 for a sampled negative
     n_items: int
 
     @property
@@ -103,19 +96,12 @@ def prefetch_row(typing_context, array, row):
 
 @dataclass
 class Factors:
-    """What a factorisation found.
+    """What a factorisation found; `history` has one dict an epoch, see `fit`."""
 
-    Attributes:
-        X: float32[N, d], row j is the user factor x_j.
-        Y: float32[M, d], row i is the item factor y_i.
-        history: one dict an epoch: "epoch", "eta", and "rmse" where there are validation entries.
-        best_epoch: the epoch that X and Y are from.
-    """
-
-    X: np.ndarray
-    Y: np.ndarray
+    X: np.ndarray  # float32[N, d], row j is the user factor x_j
+    Y: np.ndarray  # float32[M, d], row i is the item factor y_i
     history: list[dict] = field(default_factory=list)
-    best_epoch: int = 0
+    best_epoch: int = 0  # the epoch that X and Y are from
 
     def predict(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         """float32[n]: V̂_ij = y_iᵀ x_j for the pairs."""
@@ -235,6 +221,8 @@ def fit(
     patience: int = 10, threads: int = 1,
 ) -> Factors:  # fmt: skip
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
+
+    The history has "epoch", "eta", and "rmse" where there are validation entries.
 
     Args:
         entries: from `group`, shuffled before.

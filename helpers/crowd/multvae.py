@@ -22,7 +22,6 @@ class MultVAE(nn.Module):
     """The network. A user is a list of items; nothing of size users × items is ever an input.
 
     Args:
-        n_items: M.
         f: width of the hidden layers, hence of the item vectors Q.
         latent: numbers that describe a user.
         dropout: share of a user's items hidden from the encoder while training.
@@ -77,10 +76,7 @@ class MultVAE(nn.Module):
         The sum over a user's items is gathered: h·Σ Q_i + Σ b_i needs only the rows of those items, and
         the dense matrix of logits is used once, inside logsumexp.
 
-        Args:
-            items, offsets: the users of the batch (see `encode`).
-            beta: weight of the KL term.
-            noise: float32[B, latent], standard normal.
+        items and offsets as for `encode`; the noise is standard normal, float32[B, latent].
         """
         mean, log_variance = self.encode(items, offsets)
         h = self.decode(mean + noise * torch.exp(0.5 * log_variance))

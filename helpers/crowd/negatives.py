@@ -38,13 +38,10 @@ def weights(p: np.ndarray, kind: str = "log") -> np.ndarray:
     Args:
         p: integers (n_items,), popularity.
         kind: "log" (log p_i, 0 where p_i is 0: the paper), "log1p" (log(1 + p_i)), "linear" (eq. 2 as
-            printed), "uniform" (every item alike, for comparison).
+            printed), "uniform" (every item alike, for comparison); BadInput for any other.
 
     Returns:
         float64 (n_items,), not negative.
-
-    Raises:
-        BadInput: an unknown kind.
     """
     if kind not in WEIGHTS:
         raise BadInput(f"negatives: weights {kind!r} are unknown; choose one of {', '.join(WEIGHTS)}")
@@ -115,9 +112,7 @@ def _exact(w, taken, k, state, out):
             uniform = (np.float64(_mix(state) >> np.uint64(11)) + 1.0) * 2.0**-53
             items[n], times[n] = i, -np.log(uniform) / w[i]
             n += 1
-    order = np.argsort(times[:n])
-    for j in range(k):
-        out[j] = items[order[j]]
+    out[:k] = items[np.argsort(times[:n])[:k]]
 
 
 @njit(cache=True)
@@ -157,11 +152,8 @@ def _one_user(seen, w, table, state, taken, out):
 @njit(cache=True, parallel=True)
 def _sample(indptr, indices, w, n, seed):
     n_users, m = len(indptr) - 1, len(w)
-    weightless = np.zeros(m, np.bool_)
-    available = 0
-    for i in range(m):
-        weightless[i] = w[i] == 0.0
-        available += not weightless[i]
+    weightless = w == 0.0
+    available = m - weightless.sum()
     drawn = np.zeros(n_users + 1, np.int64)
     for u in prange(n_users):
         left = available - (indptr[u + 1] - indptr[u])
@@ -202,8 +194,7 @@ def sample_negatives(
     Returns:
         indptr int64 (N + 1,), indices int32: the negatives of user j, in the order they were drawn.
 
-    Raises:
-        BadInput: shapes or values that do not fit.
+    Raises BadInput for values that do not fit, as does `by_ratio`.
     """
     n_users = len(indptr) - 1
     w = np.ascontiguousarray(w, np.float64)
@@ -230,8 +221,6 @@ def by_ratio(
 
     Returns:
         user int32, item int32: the negatives, grouped by user in ascending order.
-
-    Raises BadInput as `sample_negatives`.
     """
     if len(user) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
@@ -252,8 +241,7 @@ def sample_rows(
     natural sampling: an image uniformly, then one of its words.
 
     Args:
-        indptr, indices: CSR, integers (rows + 1,) and (nnz,), as `filtering.to_csr` gives; BadInput if every
-            row is empty.
+        indptr, indices: as `filtering.to_csr` gives; BadInput if every row is empty.
         size: number of draws, with replacement.
 
     Returns:

@@ -17,19 +17,12 @@ LEVEL = 0.01  # of the paired test: Bibas et al. 2022, Table 5
 
 
 class Score(NamedTuple):
-    """A mean over users, queries or classes.
+    """A mean over users, queries or classes."""
 
-    Attributes:
-        mean: over the parts that are defined.
-        each: float64[n], one value a part.
-        which: int64[n], the user, query or class that each value belongs to.
-        left_out: how many users, queries or classes have no value.
-    """
-
-    mean: float
-    each: np.ndarray
-    which: np.ndarray
-    left_out: int
+    mean: float  # over the parts that are defined
+    each: np.ndarray  # float64[n], one value a part
+    which: np.ndarray  # int64[n], the user, query or class that each value belongs to
+    left_out: int  # how many users, queries or classes have no value
 
 
 def mean_of_known(values: np.ndarray, what: str) -> Score:
@@ -209,19 +202,12 @@ def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> 
 
 
 class Gain(NamedTuple):
-    """By how much one method is ahead of another.
+    """By how much one method is ahead of another."""
 
-    Attributes:
-        over_items: mean difference of mAP and its bootstrap interval over test items, 95 %.
-        relative: the mean difference as a share of the other's mAP.
-        p: two-sided, of the paired t-test over seeds.
-        sign: +1 or −1 where p < 0.01 and the interval leaves out 0 on the same side; else 0.
-    """
-
-    over_items: Interval
-    relative: float
-    p: float
-    sign: int
+    over_items: Interval  # mean difference of mAP and its bootstrap interval over test items, 95 %
+    relative: float  # the mean difference as a share of the other's mAP
+    p: float  # two-sided, of the paired t-test over seeds
+    sign: int  # +1 or −1 where p < 0.01 and the interval leaves out 0 on the same side; else 0
 
     @property
     def percent(self) -> str:
@@ -230,15 +216,10 @@ class Gain(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """mAP of several methods.
+    """mAP of several methods."""
 
-    Attributes:
-        values: method -> float64[S], mAP of each seed.
-        drawn: method -> float64[R], mean mAP over seeds in each bootstrap sample; the same samples for all.
-    """
-
-    values: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]  # method -> float64[S], mAP of each seed
+    drawn: dict[str, np.ndarray]  # -> float64[R], mean over seeds in each bootstrap sample, the same for all
 
     def level(self, method: str) -> Interval:
         """Mean mAP over seeds, with its interval over items."""
@@ -262,11 +243,8 @@ def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], count
     if len({len(each) for each in scores.values()}) != 1:
         found = ", ".join(f"{name}: {len(each)}" for name, each in scores.items())
         raise BadInput(f"compare: every method needs the same seeds, found {found}")
-    values = {
-        name: np.array([mean_average_precision(truth, s).mean for s in each]) for name, each in scores.items()
-    }
-    drawn = {
-        name: np.mean([resampled_map(truth, s, counts) for s in each], axis=0)
-        for name, each in scores.items()
-    }
+    values, drawn = {}, {}
+    for name, each in scores.items():
+        values[name] = np.array([mean_average_precision(truth, s).mean for s in each])
+        drawn[name] = np.mean([resampled_map(truth, s, counts) for s in each], axis=0)
     return Comparison(values, drawn)

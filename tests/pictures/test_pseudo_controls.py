@@ -12,7 +12,7 @@ from helpers.learn.networks import AlexNet
 from helpers.learn.train import Recipe, fit
 from helpers.measures import stats
 from helpers.pictures import pseudo
-from helpers.pictures.similarity import Experiment
+from helpers.pictures.retrieval import Experiment
 
 CPU = torch.device("cpu")
 
