@@ -131,7 +131,7 @@ def fit_bpr(
             if row["validation"] > highest:
                 highest, worse = row["validation"], 0
                 best = Factors(X[:, :d].copy(), Y[:, :d].copy(), history, epoch), bias.copy()
-            if worse == patience:
+            if worse and worse == patience:
                 break
     check_finite(X, Y, f"fit_bpr, epoch {len(history)}, eta {eta}")
     last = Factors(np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(Y[:, :d]), history, len(history))

@@ -177,7 +177,7 @@ def fit(
             worse += 1
             if row["validation"] > highest:
                 highest, worse, best = row["validation"], 0, copy.deepcopy(model.state_dict())
-            if worse == patience:
+            if worse and worse >= patience:
                 break
         if best is not None:
             model.load_state_dict(best)
