@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from helpers.crowd.filtering import to_csr
-from helpers.crowd.negatives_kernels import GOLDEN, _mix, alias_table
+from helpers.crowd.negatives import GOLDEN, _mix, alias_table
 from helpers.errors import BadInput
 
 FAST = {"reassoc", "contract", "nsz"}

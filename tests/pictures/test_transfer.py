@@ -14,8 +14,7 @@ from helpers.learn.pretrained import Pretrained
 from helpers.learn.train import Recipe, fit
 from helpers.measures import stats
 from helpers.pictures import transfer
-from helpers.pictures.probes import LOGISTIC, Probe, probe
-from helpers.pictures.repetitions import Split, splits
+from helpers.pictures.probes import LOGISTIC, Probe, Split, probe, splits
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from helpers.crowd.negatives_kernels import _mix, alias_table
+from helpers.crowd.negatives import _mix, alias_table
 from helpers.errors import BadInput
 from helpers.words import embeddings
 from helpers.words.bags import Bags
