@@ -30,8 +30,8 @@ def notebook_problems(file: Path) -> list[str]:
     notebook = notebooks.read(file)
     cells, code = notebook.cells, notebooks.code_cells(notebook)
     found = any_notebook(file)
-    if not 20 <= len(cells) <= 45:
-        found.append(f"{len(cells)} cells, expected 20 to 45")
+    if not 20 <= len(cells) <= 60:
+        found.append(f"{len(cells)} cells, expected 20 to 60")
     found += card(notebook, file) + parameters(notebook, file)
     source = "\n".join(c.source for c in code)
     names = re.findall(r"""start\(\s*["'](\w+)["'],\s*globals\(\)""", source)
