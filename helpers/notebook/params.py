@@ -7,6 +7,7 @@ How values are checked: `helpers.notebook.validation`.
 
 from dataclasses import dataclass
 
+from helpers.data.collection import PARTS
 from helpers.data.emojigram.settings import Settings
 
 
@@ -72,6 +73,8 @@ RULES = {
     # 00 the data
     "dataset": one_of("emojigram", "openmoji", "movielens", meaning="which collection to load"),
     "data_dir": anything("folder of downloaded files; empty for data that come with the project"),
+    "leave_out": one_of(*PARTS, meaning="parts of the data to take away"),
+    "leave_out_unreadable": anything("whether to go on without pictures that cannot be read"),
     # the simulated network's options bring their own meanings and ranges
     **{name: Rule(**limits) for name, limits in Settings.bounds().items() if name != "seed"},
     # 01 filtering
