@@ -14,7 +14,7 @@ import papermill
 from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import sources as notebooks
-from helpers.notebook.validation import check
+from helpers.notebook.params import check
 from helpers.paths import ROOT
 from helpers.runner import report
 
