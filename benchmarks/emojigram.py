@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from benchmarks.common import compare, parser, show
-from helpers.data.drawings import catalogue, rasterise
 from helpers.data.emojigram.behaviour import draw_posts, draw_views
 from helpers.data.emojigram.people import draw_people
 from helpers.data.emojigram.render import draw_poses, render_to_file
 from helpers.data.emojigram.settings import STYLES, Settings
+from helpers.data.openmoji import catalogue, rasterise
 
 
 def pillow(drawings: list[Image.Image], poses, size: int) -> np.ndarray:

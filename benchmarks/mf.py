@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks import crowds
 from benchmarks.common import compare, parser, show
-from helpers.crowd import entries as grouped
 from helpers.crowd import factorize
 from helpers.measures.metrics import rmse
 
@@ -72,7 +71,7 @@ def cornac_factors(model, dataset, n_users, n_items):
 
 
 def ours(data, n_users, n_items, threads, epochs):
-    made = factorize.epochs(grouped.group(*data, n_users, n_items), D, LAMBDA, 0.2, 0.5, 0, threads)
+    made = factorize.epochs(factorize.group(*data, n_users, n_items), D, LAMBDA, 0.2, 0.5, 0, threads)
     for _ in range(epochs):
         _, X, Y = next(made)
     return factorize.Factors(X, Y)

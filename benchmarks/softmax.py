@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.common import parser
-from helpers.learn.softmax import SampledOutput
+from helpers.learn.losses import SampledOutput
 
 TARGET = 15
 

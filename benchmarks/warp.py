@@ -11,7 +11,6 @@ import numpy as np
 
 from benchmarks.common import compare, parser, show
 from helpers.people import warp
-from helpers.people.warp_kernels import candidate
 from helpers.words.bags import Bags
 
 SEED = 7
@@ -24,7 +23,7 @@ def by_loop(phi, V, positive, row, true):
         mine = set(true[1][true[0][row[b]] : true[0][row[b] + 1]].tolist())
         threshold, draws, attempt = phi[b] @ V[positive[b]] - np.float32(warp.MARGIN), 0, 0
         while draws < warp.MOST_DRAWS:
-            y = candidate(SEED, b, attempt, len(V))
+            y = warp.candidate(SEED, b, attempt, len(V))
             attempt += 1
             if y in mine:
                 continue
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     best = np.argpartition(-(phi @ V.T), K * options.margin_percent // 100, axis=1)
     V_of_positive = V[best[:, K * options.margin_percent // 100]]
     phi += 0.5 * (V[positive] - V_of_positive)
-    drawn = np.array([[candidate(SEED, b, a, K) for a in range(warp.MOST_DRAWS)] for b in range(B)])
+    drawn = np.array([[warp.candidate(SEED, b, a, K) for a in range(warp.MOST_DRAWS)] for b in range(B)])
     given = phi, V, positive, row, true
     runs = {
         "ours": lambda: warp.violators(*given, seed=SEED).negative,

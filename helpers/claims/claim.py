@@ -37,26 +37,25 @@ class Claim:
     data: str | None = None
 
     def __post_init__(self):
+        def refuse(what: str):
+            raise BadInput(f"claim {self.id}: {what}")
+
         if not re.fullmatch(r"[FVBJD]\d{1,2}[a-z]?", self.id):
-            raise BadInput(f"claim {self.id!r}: the id is a row of the checklist such as F4 or F4b")
+            refuse("the id is a row of the checklist such as F4 or F4b")
         for name in ("statement", "paper"):
             if not str(getattr(self, name)).strip():
-                raise BadInput(f"claim {self.id}: {name} is empty")
+                refuse(f"{name} is empty")
         for name in ("cited", "ours", "spread", "note", "data"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                raise BadInput(
-                    f"claim {self.id}: {name} is {value!r}, expected a text; write f'{{value:.3f}}'"
-                )
+                refuse(f"{name} is {value!r}, expected a text; write f'{{value:.3f}}'")
         if self.verdict not in VERDICTS:
-            raise BadInput(f"claim {self.id}: verdict {self.verdict!r}; choose one of {', '.join(VERDICTS)}")
+            refuse(f"verdict {self.verdict!r}; choose one of {', '.join(VERDICTS)}")
         if self.verdict in VERDICTS[:3] and not self.ours:
-            raise BadInput(f"claim {self.id}: the verdict {self.verdict!r} needs our number in `ours`")
+            refuse(f"the verdict {self.verdict!r} needs our number in `ours`")
         # what holds among simulated people reproduces nothing about real ones
         if self.simulated and self.verdict == "reproduced":
-            raise BadInput(
-                f"claim {self.id}: {self.data} is simulated, so the verdict is at most 'direction only'"
-            )
+            refuse(f"{self.data} is simulated, so the verdict is at most 'direction only'")
 
     @property
     def simulated(self) -> bool:

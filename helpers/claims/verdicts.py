@@ -6,7 +6,7 @@ simulated data, and where most test images show an item that was trained on, it 
 it *does not hold*; that includes "no difference seen".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,14 +49,9 @@ def listed(values: Mapping[str, float], names: Iterable[str], digits: int = 3) -
     return ", ".join(f"{name} {values[name]:.{digits}f}" for name in names)
 
 
-def verdict(
-    comparison: Comparison, pair: tuple[float, float] | None, simulated: bool, seen: float = 0.0
-) -> str:
-    """The rule of this module.
-
-    Args:
-        pair: the paper's a and b.
-        seen: share of the test images that show an item of the training images.
+def verdict(comparison: Comparison, pair: Sequence[float] | None, simulated: bool, seen: float = 0.0) -> str:
+    """The rule of this module; `pair` holds the paper's a and b, `seen` is the share of the test images that
+    show an item of the training images.
     """
     if not comparison.interval.low > 0:
         return "does not hold"
@@ -69,11 +64,8 @@ def verdict(
 def judge(
     cited: Cited, comparison: Comparison | None, collection: Collection, why: str = "", seen: float = 0.0
 ) -> Claim:
-    """The claim with its verdict; without a comparison it is not testable.
-
-    Args:
-        why: a sentence on what the verdict rests on.
-        seen: see `verdict`; a share above a half is told in the note.
+    """The claim with its verdict and `why`, a sentence on what that rests on; a share `seen` above a half is
+    told in the note. Without a comparison the claim is not testable.
     """
     about = {"id": cited.id, "statement": cited.statement, "paper": cited.where, "cited": cited.text}
     if comparison is None:

@@ -11,8 +11,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from helpers.crowd.entries import visiting_plan
-from helpers.crowd.factorize import Factors, padded, parts_of
+from helpers.crowd.factorize import Factors, check_finite, initial, padded, parts_of, visiting_plan
 from helpers.errors import BadInput
 from helpers.measures.ranking import Scorer, dot_scorer
 
@@ -80,24 +79,14 @@ def bpr_kernel(width: int):
 
 
 def fit_bpr(
-    train: tuple[np.ndarray, np.ndarray],
-    n_items: int,
-    d: int = 64,
-    lam: float = 0.01,
-    eta: float = 0.1,
-    decay: float = 0.05,
-    max_epochs: int = 50,
-    seed: int = 0,
-    validate: Callable[[Scorer], float] | None = None,
-    every: int = 5,
-    patience: int = 4,
-    threads: int = 1,
-) -> tuple[Factors, np.ndarray]:
+    train: tuple[np.ndarray, np.ndarray], n_items: int, d: int = 64, lam: float = 0.01, eta: float = 0.1,
+    decay: float = 0.05, max_epochs: int = 50, seed: int = 0,
+    validate: Callable[[Scorer], float] | None = None, every: int = 5, patience: int = 4, threads: int = 1,
+) -> tuple[Factors, np.ndarray]:  # fmt: skip
     """BPR-MF with item biases.
 
     Args:
         train: (indptr int64[N+1], indices int32[n]), the positives of each user.
-        n_items: M.
         lam: λ of the regularisation, per visited positive.
         eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
         seed: decides initial factors, visiting order and negatives.
@@ -118,14 +107,10 @@ def fit_bpr(
     indptr, item = train
     if len(item) == 0 or item.max() >= n_items or item.min() < 0:
         raise BadInput(f"fit_bpr: needs positives with items from 0 to {n_items - 1}")
-    rng = np.random.default_rng(seed)
-    n_users, width = len(indptr) - 1, padded(d)
-    X, Y = np.zeros((n_users, width), np.float32), np.zeros((n_items, width), np.float32)
-    # noise of 0.1 / √d: a larger start costs twice the epochs
-    X[:, :d] = rng.normal(0, 0.1 / np.sqrt(d), (n_users, d))
-    Y[:, :d] = rng.normal(0, 0.1 / np.sqrt(d), (n_items, d))
-    bias = np.zeros(n_items, np.float32)
-    kernel, history, best, highest, worse = bpr_kernel(width), [], None, -np.inf, 0
+    rng, width = np.random.default_rng(seed), padded(d)
+    X, Y = (initial(n, d, 0.0, rng) for n in (len(indptr) - 1, n_items))
+    bias, kernel = np.zeros(n_items, np.float32), bpr_kernel(width)
+    history, best, highest, worse = [], None, -np.inf, 0
     with ThreadPoolExecutor(threads) as pool:
         for epoch in range(1, max_epochs + 1):
             users, start = visiting_plan(indptr, seed, epoch)
@@ -137,23 +122,17 @@ def fit_bpr(
 
             list(pool.map(run, parts_of(indptr, users, threads)))
             row = {"epoch": epoch}
-            if validate is not None and (epoch % every == 0 or epoch == max_epochs):
-                _check(X, Y, epoch, eta)
-                row["validation"] = validate(dot_scorer(X[:, :d], Y[:, :d], bias))
             history.append(row)
-            if "validation" in row:
-                if row["validation"] > highest:
-                    highest, worse = row["validation"], 0
-                    best = (Factors(X[:, :d].copy(), Y[:, :d].copy(), history, epoch), bias.copy())
-                else:
-                    worse += 1
-                    if worse == patience:
-                        break
-    _check(X, Y, len(history), eta)
+            if validate is None or (epoch % every and epoch != max_epochs):
+                continue
+            check_finite(X, Y, f"fit_bpr, epoch {epoch}, eta {eta}")
+            row["validation"] = validate(dot_scorer(X[:, :d], Y[:, :d], bias))
+            worse += 1
+            if row["validation"] > highest:
+                highest, worse = row["validation"], 0
+                best = Factors(X[:, :d].copy(), Y[:, :d].copy(), history, epoch), bias.copy()
+            if worse and worse == patience:
+                break
+    check_finite(X, Y, f"fit_bpr, epoch {len(history)}, eta {eta}")
     last = Factors(np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(Y[:, :d]), history, len(history))
     return best or (last, bias)
-
-
-def _check(X, Y, epoch, eta):
-    if not (np.isfinite(X).all() and np.isfinite(Y).all()):
-        raise BadInput(f"fit_bpr: the factors diverged by epoch {epoch} (eta {eta}); halve eta")

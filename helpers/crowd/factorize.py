@@ -1,41 +1,107 @@
 """Matrix factorisation of view entries: equation 3 of Fang et al. (2015), by SGD, serial or lock-free.
 
-Entries are grouped by user: a user's factor x_j stays in the processor's nearest memory while all of that
-user's entries are visited, so only item factors y_i travel. In the lock-free variant every user belongs to
-one thread, hence only item factors can be overwritten by another thread.
+The non-missing entries of V are grouped by user: a user's factor x_j stays in the processor's nearest memory
+while all of that user's entries are visited, so only item factors y_i travel. In the lock-free variant every
+user belongs to one thread, hence only item factors can be overwritten by another thread.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
-from helpers.crowd.entries import Entries, visiting_plan
-from helpers.crowd.prefetching import prefetch_row
 from helpers.errors import BadInput
 from helpers.measures.metrics import rmse
+from helpers.measures.ranking import grouped
 
 AHEAD = 4  # entries between asking for an item factor and needing it
+LINES = 2  # 64-byte lines asked for; the processor's own prefetcher follows from there
+
+
+class Entries(NamedTuple):
+    """Non-missing entries of V grouped by user; `group` makes them."""
+
+    indptr: np.ndarray  # int64[N+1]; user j has the entries indptr[j] to indptr[j+1]
+    item: np.ndarray  # int32[n]
+    value: np.ndarray  # float32[n], 1 for a positive, 0 for a sampled negative
+    n_items: int
+
+    @property
+    def user(self) -> np.ndarray:
+        """int32[n]: the user of each entry."""
+        return np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
+
+
+def group(user: np.ndarray, item: np.ndarray, value: np.ndarray, n_users: int, n_items: int) -> Entries:
+    """Group entries by user; within a user they keep their order, so shuffle them before (`fit` expects it).
+
+    Raises BadInput for different lengths, or a user or item outside its range.
+    """
+    if not len(user) == len(item) == len(value):
+        raise BadInput(f"entries: {len(user)} users, {len(item)} items, {len(value)} values; give one each")
+    for name, ids, size in [("user", user, n_users), ("item", item, n_items)]:
+        if len(ids) and not (ids.min() >= 0 and ids.max() < size):
+            raise BadInput(f"entries: {name} {ids.min()} to {ids.max()}; expected 0 to {size - 1}")
+    indptr, order = grouped(np.ascontiguousarray(user, np.int32), np.arange(len(user)), n_users)
+    return Entries(indptr, np.asarray(item, np.int32)[order], np.asarray(value, np.float32)[order], n_items)
+
+
+def visiting_plan(indptr: np.ndarray, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """The order in which an epoch visits the entries, decided by (seed, epoch).
+
+    Returns:
+        users int64[N]: the order of the users, a random permutation.
+        start int64[N]: the entry that user j begins with; from there on in order, going round at the end.
+    """
+    rng, counts = np.random.default_rng([seed, epoch]), np.diff(indptr)
+    return rng.permutation(len(counts)), (rng.random(len(counts)) * counts).astype(np.int64)
+
+
+def visited_entries(indptr: np.ndarray, users: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """int64[n]: the plan spelt out as positions of entries. What the compiled kernel visits, for checking."""
+    counts = np.diff(indptr)
+    rounds = [(np.arange(counts[j]) + start[j]) % counts[j] + indptr[j] for j in users if counts[j]]
+    return np.concatenate(rounds) if rounds else np.empty(0, np.int64)
+
+
+@intrinsic
+def prefetch_row(typing_context, array, row):
+    """prefetch_row(array, int64 row): ask for the first lines of array[row], which is to be written soon.
+
+    numba lacks this hint. It changes no value, and a row outside the array does no harm.
+    """
+
+    def generate(context, builder, signature, arguments):
+        number, pointer, small = ir.IntType(64), ir.IntType(8).as_pointer(), ir.IntType(32)
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        stride = cgutils.unpack_tuple(builder, view.strides)[0]
+        address = builder.add(builder.ptrtoint(view.data, number), builder.mul(stride, arguments[1]))
+        kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        for_writing, keep_near, data = (ir.Constant(small, value) for value in (1, 3, 1))
+        for line in range(LINES):
+            here = builder.inttoptr(builder.add(address, ir.Constant(number, 64 * line)), pointer)
+            builder.call(prefetch, [here, for_writing, keep_near, data])
+        return context.get_dummy_value()
+
+    return types.void(array, row), generate
 
 
 @dataclass
 class Factors:
-    """What a factorisation found.
+    """What a factorisation found; `history` has one dict an epoch, see `fit`."""
 
-    Attributes:
-        X: float32[N, d], row j is the user factor x_j.
-        Y: float32[M, d], row i is the item factor y_i.
-        history: one dict an epoch: "epoch", "eta", and "rmse" where there are validation entries.
-        best_epoch: the epoch that X and Y are from.
-    """
-
-    X: np.ndarray
-    Y: np.ndarray
+    X: np.ndarray  # float32[N, d], row j is the user factor x_j
+    Y: np.ndarray  # float32[M, d], row i is the item factor y_i
     history: list[dict] = field(default_factory=list)
-    best_epoch: int = 0
+    best_epoch: int = 0  # the epoch that X and Y are from
 
     def predict(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         """float32[n]: V̂_ij = y_iᵀ x_j for the pairs."""
@@ -143,26 +209,26 @@ def epochs(
             epoch += 1
 
 
+def check_finite(X: np.ndarray, Y: np.ndarray, where: str) -> None:
+    """Raises BadInput where a factor is infinite or NaN."""
+    if not (np.isfinite(X).all() and np.isfinite(Y).all()):
+        raise BadInput(f"{where}: the factors diverged; halve eta")
+
+
 def fit(
-    entries: Entries,
-    d: int = 100,
-    lam: float = 0.01,
-    eta: float = 0.1,
-    decay: float = 0.1,
-    max_epochs: int = 60,
-    seed: int = 0,
-    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    patience: int = 10,
-    threads: int = 1,
-) -> Factors:
+    entries: Entries, d: int = 100, lam: float = 0.01, eta: float = 0.1, decay: float = 0.1,
+    max_epochs: int = 60, seed: int = 0, validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    patience: int = 10, threads: int = 1,
+) -> Factors:  # fmt: skip
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
+
+    The history has "epoch", "eta", and "rmse" where there are validation entries.
 
     Args:
         entries: from `group`, shuffled before.
         d: size of the factors.
         lam: λ, the weight of the regularisation, counted once for every entry.
         eta: step size of the first epoch; epoch e has eta / (1 + decay · e).
-        max_epochs: passes over the entries at most.
         seed: decides initial factors and visiting order.
         validation: (user, item, value) of held-out entries: then training stops when their RMSE has not
             improved for `patience` epochs, and the factors of the best epoch are returned. Be patient: until
@@ -177,11 +243,9 @@ def fit(
     """
     if len(entries.item) == 0:
         raise BadInput("fit: there are no entries to factorise")
-    best, history = Factors(np.empty(0), np.empty(0)), []
-    lowest = np.inf
+    best, history, lowest = Factors(np.empty(0), np.empty(0)), [], np.inf
     for epoch, (step, X, Y) in enumerate(epochs(entries, d, lam, eta, decay, seed, threads), 1):
-        if not (np.isfinite(X).all() and np.isfinite(Y).all()):
-            raise BadInput(f"fit: the factors diverged in epoch {epoch} (eta {eta}, lam {lam}); halve eta")
+        check_finite(X, Y, f"fit, epoch {epoch}, eta {eta}, lam {lam}")
         row = {"epoch": epoch, "eta": step}
         if validation is None:
             best.X, best.Y, best.best_epoch = X, Y, epoch

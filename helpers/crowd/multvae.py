@@ -22,7 +22,6 @@ class MultVAE(nn.Module):
     """The network. A user is a list of items; nothing of size users × items is ever an input.
 
     Args:
-        n_items: M.
         f: width of the hidden layers, hence of the item vectors Q.
         latent: numbers that describe a user.
         dropout: share of a user's items hidden from the encoder while training.
@@ -39,10 +38,10 @@ class MultVAE(nn.Module):
         self.hidden = nn.Linear(latent, f)
         self.decoder = nn.Linear(f, n_items)
         self.dropout = dropout
-        for weight in (self.items.weight, self.moments.weight, self.hidden.weight, self.decoder.weight):
-            nn.init.xavier_normal_(weight)
-        for bias in (self.moments.bias, self.hidden.bias, self.decoder.bias):
-            nn.init.zeros_(bias)
+        nn.init.xavier_normal_(self.items.weight)
+        for layer in (self.moments, self.hidden, self.decoder):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
         self.decoder.bias.requires_grad_(with_bias)
 
     @property
@@ -56,9 +55,8 @@ class MultVAE(nn.Module):
         The input of a user with n items is 1/√n at each of them: the 0/1 row divided by its length.
         """
         counts = offsets.diff()
-        weight = (
-            counts.clamp(min=1).to(torch.float32).rsqrt().repeat_interleave(counts, output_size=len(items))
-        )
+        of_user = counts.clamp(min=1).to(torch.float32).rsqrt()
+        weight = of_user.repeat_interleave(counts, output_size=len(items))
         weight = F.dropout(weight, self.dropout, self.training)
         h = torch.tanh(self.items(items, offsets, per_sample_weights=weight) + self.items_bias)
         mean, log_variance = self.moments(h).chunk(2, dim=1)
@@ -78,16 +76,13 @@ class MultVAE(nn.Module):
         The sum over a user's items is gathered: h·Σ Q_i + Σ b_i needs only the rows of those items, and
         the dense matrix of logits is used once, inside logsumexp.
 
-        Args:
-            items, offsets: the users of the batch (see `encode`).
-            beta: weight of the KL term.
-            noise: float32[B, latent], standard normal.
+        items and offsets as for `encode`; the noise is standard normal, float32[B, latent].
         """
         mean, log_variance = self.encode(items, offsets)
         h = self.decode(mean + noise * torch.exp(0.5 * log_variance))
-        of_items = F.embedding_bag(items, self.Q, offsets, mode="sum", include_last_offset=True)
-        biases = F.embedding_bag(
-            items, self.decoder.bias[:, None], offsets, mode="sum", include_last_offset=True
+        of_items, biases = (
+            F.embedding_bag(items, rows, offsets, mode="sum", include_last_offset=True)
+            for rows in (self.Q, self.decoder.bias[:, None])
         )
         gathered = (h * of_items).sum(dim=1) + biases[:, 0]
         likelihood = gathered - offsets.diff() * torch.logsumexp(self.decoder(h), dim=1)
@@ -127,30 +122,18 @@ def scorer(model: MultVAE, train: tuple[np.ndarray, np.ndarray], device: torch.d
 
 
 def fit(
-    train: tuple[np.ndarray, np.ndarray],
-    n_items: int,
-    device: torch.device,
-    f: int = 64,
-    latent: int = 64,
-    dropout: float = 0.5,
-    with_bias: bool = True,
-    beta: float = 0.2,
-    learning_rate: float = 1e-3,
-    batch: int = 500,
-    max_epochs: int = 100,
-    seed: int = 0,
-    validate: Callable[[Scorer], float] | None = None,
-    every: int = 5,
-    patience: int = 2,
-) -> tuple[MultVAE, list[dict]]:
+    train: tuple[np.ndarray, np.ndarray], n_items: int, device: torch.device, beta: float = 0.2,
+    learning_rate: float = 1e-3, batch: int = 500, max_epochs: int = 100, seed: int = 0,
+    validate: Callable[[Scorer], float] | None = None, every: int = 5, patience: int = 2, **network,
+) -> tuple[MultVAE, list[dict]]:  # fmt: skip
     """Train a Mult-VAE with fused Adam; β rises in a straight line from 0 to `beta` over half of the steps.
 
     Args:
         train: (indptr int64[N+1], indices int32[n]), the items of each user; users without any are skipped.
-        n_items: M.
         device: where to train; the same seed gives the same result on one machine's CPU.
         validate: Scorer -> a number to be maximised (AUC on held-out positives), asked every `every` epochs.
             Training stops when it has not risen `patience` times, and the best weights are returned.
+        network: f, latent, dropout and with_bias of `MultVAE`.
 
     Returns:
         (model on `device`, history); history has "epoch", "loss" and, when asked, "validation".
@@ -167,7 +150,7 @@ def fit(
     draws = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = MultVAE(n_items, f, latent, dropout, with_bias).to(device)
+        model = MultVAE(n_items, **network).to(device)
         users, known = Users(train, device), torch.as_tensor(np.flatnonzero(np.diff(indptr)))
         score = scorer(model, train, device)
         optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
@@ -176,7 +159,7 @@ def fit(
         for epoch in range(1, max_epochs + 1):
             losses = []
             for some in known[torch.randperm(len(known), generator=draws)].split(batch):
-                noise = torch.randn(len(some), latent, generator=draws).to(device)
+                noise = torch.randn(len(some), model.hidden.in_features, generator=draws).to(device)
                 loss = model.loss(*users.batch(some.to(device)), beta * min(1.0, 2 * steps / total), noise)
                 optimiser.zero_grad()
                 loss.backward()
@@ -186,17 +169,16 @@ def fit(
             row = {"epoch": epoch, "loss": float(torch.stack(losses).mean())}
             history.append(row)
             if not np.isfinite(row["loss"]):
-                raise BadInput(
-                    f"multvae.fit: the loss is {row['loss']} in epoch {epoch}; lower learning_rate"
-                )
-            if validate is not None and (epoch % every == 0 or epoch == max_epochs):
-                row["validation"] = validate(score)
-                if row["validation"] > highest:
-                    highest, worse, best = row["validation"], 0, copy.deepcopy(model.state_dict())
-                else:
-                    worse += 1
-                    if worse >= patience:
-                        break
+                found = f"the loss is {row['loss']} in epoch {epoch}"
+                raise BadInput(f"multvae.fit: {found}; lower learning_rate")
+            if validate is None or (epoch % every and epoch != max_epochs):
+                continue
+            row["validation"] = validate(score)
+            worse += 1
+            if row["validation"] > highest:
+                highest, worse, best = row["validation"], 0, copy.deepcopy(model.state_dict())
+            if worse and worse >= patience:
+                break
         if best is not None:
             model.load_state_dict(best)
     return model.eval(), history

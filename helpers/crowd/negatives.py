@@ -5,24 +5,26 @@ the balanced hashtag distribution is Denton et al. (2015), section 4.
 """
 
 import numpy as np
+from numba import njit, prange
+from scipy.stats import entropy
 
-from helpers.crowd import negatives_kernels
 from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
 
-WEIGHTS = ("uniform", "log", "log1p", "linear")
+WEIGHTS = {
+    "uniform": np.ones_like,
+    "log": lambda p: np.log(np.maximum(p, 1)),
+    "log1p": np.log1p,
+    "linear": lambda p: p,
+}
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+LOW = np.uint64(0xFFFFFFFF)
+HALF = np.uint64(32)
+BLOCKS = 64  # users are dealt out in so many pieces, for the threads to share
 
 
 def popularity(item: np.ndarray, n_items: int) -> np.ndarray:
-    """p_i of Fang et al. (2015), eq. 1: the number of users who viewed item i.
-
-    Args:
-        item: integers (n,), the items of the distinct pairs of V.
-        n_items: number of items.
-
-    Returns:
-        int64 (n_items,).
-    """
+    """p_i of Fang et al. (2015), eq. 1: how many users viewed item i, from the distinct pairs' items (n,)."""
     return np.bincount(item, minlength=n_items)
 
 
@@ -36,22 +38,141 @@ def weights(p: np.ndarray, kind: str = "log") -> np.ndarray:
     Args:
         p: integers (n_items,), popularity.
         kind: "log" (log p_i, 0 where p_i is 0: the paper), "log1p" (log(1 + p_i)), "linear" (eq. 2 as
-            printed), "uniform" (every item alike, for comparison).
+            printed), "uniform" (every item alike, for comparison); BadInput for any other.
 
     Returns:
         float64 (n_items,), not negative.
-
-    Raises:
-        BadInput: an unknown kind.
     """
     if kind not in WEIGHTS:
         raise BadInput(f"negatives: weights {kind!r} are unknown; choose one of {', '.join(WEIGHTS)}")
-    p = np.asarray(p, np.float64)
-    if kind == "uniform":
-        return np.ones(len(p))
-    if kind == "log":
-        return np.log(np.maximum(p, 1))
-    return np.log1p(p) if kind == "log1p" else p
+    return WEIGHTS[kind](np.asarray(p, np.float64))
+
+
+@njit(cache=True, inline="always")
+def _mix(x):
+    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): a 64-bit hash."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(cache=True)
+def alias_table(w):
+    """Vose's alias method: a cell and a coin give an item with probability w / sum(w).
+
+    Returns uint64 (M,): in the upper half the coin's threshold in units of 2^-32, in the lower half the
+    item that is taken when the coin fails.
+    """
+    m = len(w)
+    scaled = w * (m / w.sum())
+    table = np.empty(m, np.uint64)
+    small, large = np.empty(m, np.int64), np.empty(m, np.int64)
+    n_small, n_large = 0, 0
+    for i in range(m):
+        if scaled[i] < 1.0:
+            small[n_small] = i
+            n_small += 1
+        else:
+            large[n_large] = i
+            n_large += 1
+    while n_small and n_large:
+        n_small -= 1
+        s, l = small[n_small], large[n_large - 1]
+        table[s] = (np.uint64(scaled[s] * 4294967296.0) << HALF) | np.uint64(l)
+        scaled[l] -= 1.0 - scaled[s]
+        if scaled[l] < 1.0:
+            n_large -= 1
+            small[n_small] = l
+            n_small += 1
+    # what is left has probability 1 up to rounding: an alias to itself makes the coin irrelevant. An item
+    # of weight 0 could only be left by rounding, and gets the heaviest item instead
+    heaviest = np.argmax(w)
+    for k in range(n_small):
+        s = small[k]
+        table[s] = np.uint64(s if w[s] > 0.0 else heaviest)
+    for k in range(n_large):
+        table[large[k]] = np.uint64(large[k])
+    return table
+
+
+@njit(cache=True)
+def _exact(w, taken, k, state, out):
+    """Fill `out[:k]` from the items that are not `taken`, by exponential races (Efraimidis, Spirakis 2006).
+
+    The k smallest of E_i / w_i with E_i exponential have the distribution of k draws one after the other
+    without replacement. The cost does not depend on how little weight is left.
+    """
+    items = np.empty(len(w), np.int32)
+    times = np.empty(len(w), np.float64)
+    n = 0
+    for i in range(len(w)):
+        if w[i] > 0.0 and not (taken[i >> 6] >> np.uint64(i & 63)) & np.uint64(1):
+            state += GOLDEN
+            # 53 random bits, moved into (0, 1]
+            uniform = (np.float64(_mix(state) >> np.uint64(11)) + 1.0) * 2.0**-53
+            items[n], times[n] = i, -np.log(uniform) / w[i]
+            n += 1
+    out[:k] = items[np.argsort(times[:n])[:k]]
+
+
+@njit(cache=True)
+def _one_user(seen, w, table, state, taken, out):
+    """Fill `out` with distinct items that are not in `seen`. `taken` is a cleared bitmap, left cleared."""
+    m, k = np.uint64(len(w)), len(out)
+    for i in seen:
+        taken[i >> 6] |= np.uint64(1) << np.uint64(i & 63)
+    got = 0
+    # Draw from all items and reject what is taken. If that fails so often that one pass over all items
+    # would have been cheaper, draw the rest exactly. A draw does not know how many failed before it, so
+    # the moment of changing over may depend on the failures without touching the distribution.
+    for _ in range(4 * k + len(w)):
+        if got == k:
+            break
+        state += GOLDEN
+        r = _mix(state)
+        cell = (r >> HALF) * m >> HALF
+        entry = table[cell]
+        i = cell if (r & LOW) < (entry >> HALF) else entry & LOW
+        word, bit = i >> np.uint64(6), np.uint64(1) << (i & np.uint64(63))
+        if not taken[word] & bit:
+            taken[word] |= bit
+            out[got] = i
+            got += 1
+    if got < k:
+        _exact(w, taken, k - got, state, out[got:])
+    if len(taken) < len(seen) + got:
+        taken[:] = 0
+    else:
+        for i in seen:
+            taken[i >> 6] = 0
+        for i in out[:got]:
+            taken[i >> 6] = 0
+
+
+@njit(cache=True, parallel=True)
+def _sample(indptr, indices, w, n, seed):
+    n_users, m = len(indptr) - 1, len(w)
+    weightless = w == 0.0
+    available = m - weightless.sum()
+    drawn = np.zeros(n_users + 1, np.int64)
+    for u in prange(n_users):
+        left = available - (indptr[u + 1] - indptr[u])
+        if available < m:
+            for i in indices[indptr[u] : indptr[u + 1]]:
+                left += weightless[i]
+        drawn[u + 1] = min(n[u], left)
+    for u in range(n_users):
+        drawn[u + 1] += drawn[u]
+    negatives = np.empty(drawn[n_users], np.int32)
+    table = alias_table(w)
+    key = _mix(seed + GOLDEN)
+    for block in prange(BLOCKS):
+        taken = np.zeros(m // 64 + 1, np.uint64)
+        for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
+            out = negatives[drawn[u] : drawn[u + 1]]
+            state = _mix(key ^ _mix(np.uint64(u) + GOLDEN))
+            _one_user(indices[indptr[u] : indptr[u + 1]], w, table, state, taken, out)
+    return drawn, negatives
 
 
 def sample_negatives(
@@ -69,13 +190,11 @@ def sample_negatives(
         indptr, indices: CSR of V by user, int64 (N + 1,) and integers (nnz,); no pair twice.
         w: float (M,), not negative; see `weights`.
         n: integers (N,), or one integer for all: how many negatives per user.
-        seed: decides every draw.
 
     Returns:
         indptr int64 (N + 1,), indices int32: the negatives of user j, in the order they were drawn.
 
-    Raises:
-        BadInput: shapes or values that do not fit.
+    Raises BadInput for values that do not fit, as does `by_ratio`.
     """
     n_users = len(indptr) - 1
     w = np.ascontiguousarray(w, np.float64)
@@ -86,9 +205,8 @@ def sample_negatives(
         raise BadInput(f"negatives: items run to {indices.max()}, but there are weights for {len(w)}")
     if len(n) and n.min() < 0:
         raise BadInput("negatives: the number of negatives of a user is below zero")
-    return negatives_kernels.sample(
-        np.ascontiguousarray(indptr, np.int64), np.ascontiguousarray(indices, np.int32), w, n, np.uint64(seed)
-    )
+    rows = np.ascontiguousarray(indptr, np.int64), np.ascontiguousarray(indices, np.int32)
+    return _sample(*rows, w, n, np.uint64(seed))
 
 
 def by_ratio(
@@ -98,16 +216,11 @@ def by_ratio(
 
     Args:
         user, item: integers (n,), distinct pairs of V, dense ids from 0.
-        n_items: number of items.
         ratio: negatives for each positive; n_j is rounded to the nearest integer.
         kind: see `weights`.
-        seed: decides every draw.
 
     Returns:
         user int32, item int32: the negatives, grouped by user in ascending order.
-
-    Raises:
-        BadInput: as `sample_negatives`.
     """
     if len(user) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
@@ -128,15 +241,11 @@ def sample_rows(
     natural sampling: an image uniformly, then one of its words.
 
     Args:
-        indptr, indices: CSR, integers (rows + 1,) and (nnz,), as `filtering.to_csr` gives.
+        indptr, indices: as `filtering.to_csr` gives; BadInput if every row is empty.
         size: number of draws, with replacement.
-        rng: random generator.
 
     Returns:
         row int32 (size,), entry int32 (size,).
-
-    Raises:
-        BadInput: every row is empty.
     """
     filled = np.flatnonzero(np.diff(indptr))
     if len(filled) == 0:
@@ -154,14 +263,8 @@ def keep_probability(counts: np.ndarray, cap: float) -> np.ndarray:
     stay as they are.
 
     Args:
-        counts: integers (tags,), f(tag).
-        cap: expected number of occurrences of a frequent tag, above 0.
-
-    Returns:
-        float64 (tags,), 1 for a tag that does not occur.
-
-    Raises:
-        BadInput: cap not above 0.
+        counts: integers (tags,), f(tag); 0 gives 1.
+        cap: expected number of occurrences of a frequent tag; BadInput if it is not above 0.
     """
     if not cap > 0:
         raise BadInput(f"balanced sampling: cap {cap}; expected a number above 0")
@@ -169,15 +272,9 @@ def keep_probability(counts: np.ndarray, cap: float) -> np.ndarray:
 
 
 def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray:
-    """Mask of the occurrences that stay when frequent tags are down-sampled; see `keep_probability`.
+    """Which occurrences stay when frequent tags are down-sampled (`keep_probability`), each decided alone.
 
-    Args:
-        tag: integer codes (n,) from 0, one per occurrence.
-        cap: expected number of occurrences of a frequent tag.
-        rng: random generator; each occurrence is decided on its own.
-
-    Returns:
-        bool (n,).
+    bool (n,), from the tag's integer code (n,) from 0 of each occurrence.
     """
     keep = keep_probability(np.bincount(tag), cap) if len(tag) else np.empty(0)
     return rng.random(len(tag)) < keep[tag]
@@ -186,14 +283,10 @@ def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray
 def effective_number(counts: np.ndarray) -> float:
     """exp(entropy) of a distribution: how many equally frequent classes would be as spread out.
 
-    Args:
-        counts: not negative (K,); K if all are equal, 1 if one class has everything.
-
-    Raises:
-        BadInput: no positive count.
+    K if all of K are equal, 1 if one class has everything. Raises BadInput for no positive count, or a
+    negative one.
     """
     counts = np.asarray(counts, np.float64)
     if len(counts) == 0 or counts.min() < 0 or counts.sum() == 0:
         raise BadInput("effective number: expected non-negative counts, at least one of them positive")
-    share = counts[counts > 0] / counts.sum()
-    return float(np.exp(-np.sum(share * np.log(share))))
+    return float(np.exp(entropy(counts)))

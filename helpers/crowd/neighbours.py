@@ -1,5 +1,7 @@
 """Who is near whom: exact cosine neighbours, and what the near ones have in common."""
 
+from math import comb
+
 import faiss
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -9,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from helpers.errors import BadInput
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1 (float32); a row of zeros stays zero and is near nothing."""
-    vectors = np.ascontiguousarray(vectors, np.float32)
+def unit(vectors: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """Rows scaled to length 1, in this precision; a row of zeros stays zero and is near nothing."""
+    vectors = np.ascontiguousarray(vectors, dtype)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(norms > 0, norms, 1)
 
@@ -20,14 +22,12 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndarray, 
     """The k rows of `base` with the largest cosine to each query, exactly, best first.
 
     Args:
-        queries: float (Q, d).
-        base: float (M, d).
+        queries, base: float (Q, d) and (M, d).
 
     Returns:
         rows of `base` int64 (Q, k), cosines float32 (Q, k).
 
-    Raises:
-        BadInput: k is larger than M, the widths differ, or a value is not finite.
+    Raises BadInput where k is larger than M, the widths differ, or a value is not finite.
     """
     if queries.shape[1] != base.shape[1]:
         raise BadInput(f"nearest: queries have {queries.shape[1]} dimensions, the base has {base.shape[1]}")
@@ -51,10 +51,9 @@ def nearest_others(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Which neighbours share a label with the query: bool (Q, k).
+    """Which neighbours, rows of the base int (Q, k), share a label with the query: bool (Q, k).
 
     Args:
-        neighbours: rows of the base, int (Q, k).
         queries, base: bool (Q, L) and (M, L), from `data.collection.label_matrix`.
     """
     found = np.empty(neighbours.shape, bool)
@@ -109,7 +108,8 @@ def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, flo
         some = columns[:, [k for k in range(len(names)) if chosen >> k & 1]]
         predicted = LogisticRegression(C=1e3).fit(some, near).predict_proba(some)[:, 1]
         gain[chosen] = 1 - log_loss(near, predicted) / nothing
-    weight = _shapley_weights(len(names))
+    # in which share of the orders of n factors a given set of s others comes just before the factor
+    weight = [1 / (len(names) * comb(len(names) - 1, s)) for s in range(len(names))]
     shares = {
         name: sum(
             weight[chosen.bit_count()] * (gain[chosen | 1 << k] - gain[chosen])
@@ -119,11 +119,3 @@ def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, flo
         for k, name in enumerate(names)
     }
     return shares | {"together": gain[2 ** len(names) - 1]}
-
-
-def _shapley_weights(n: int) -> list[float]:
-    """In which share of the orders of n factors a given set of s others comes just before the factor."""
-    weights = [1 / n]
-    for s in range(1, n):
-        weights.append(weights[-1] * s / (n - s))
-    return weights

@@ -22,52 +22,36 @@ from helpers.files import replacing
 TIME = "datetime64[ns]"
 
 
+def _schema(**columns) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=True, ordered=True)
+
+
 def _ids(**options) -> pa.Column:
     return pa.Column("int32", pa.Check.ge(0), **options)
 
 
+def _known(kind, *checks: pa.Check) -> pa.Column:
+    return pa.Column(kind, list(checks), nullable=True)
+
+
 SCHEMAS = {
     # owner is -1 where the dataset names no owner; path names the picture inside its source
-    "items": pa.DataFrameSchema(
-        {
-            "item": _ids(unique=True),
-            "owner": pa.Column("int32", pa.Check.ge(-1)),
-            "uploaded_at": pa.Column(TIME, nullable=True),
-            "path": pa.Column(str),
-            "title": pa.Column(str, nullable=True),
-            "original_id": pa.Column(str, unique=True),
-        },
-        strict=True,
-        ordered=True,
+    "items": _schema(
+        item=_ids(unique=True), owner=pa.Column("int32", pa.Check.ge(-1)), uploaded_at=_known(TIME),
+        path=pa.Column(str), title=_known(str), original_id=pa.Column(str, unique=True),
     ),
-    "users": pa.DataFrameSchema(
-        {
-            "user": _ids(unique=True),
-            "age": pa.Column("float32", pa.Check.in_range(0, 130), nullable=True),
-            "gender": pa.Column(str, pa.Check.isin(["female", "male"]), nullable=True),
-            "country": pa.Column(str, nullable=True),
-            "lat": pa.Column("float32", pa.Check.in_range(-90, 90), nullable=True),
-            "lon": pa.Column("float32", pa.Check.in_range(-180, 180), nullable=True),
-            "original_id": pa.Column(str, unique=True),
-        },
-        strict=True,
-        ordered=True,
+    "users": _schema(
+        user=_ids(unique=True), age=_known("float32", pa.Check.in_range(0, 130)),
+        gender=_known(str, pa.Check.isin(["female", "male"])), country=_known(str),
+        lat=_known("float32", pa.Check.in_range(-90, 90)),
+        lon=_known("float32", pa.Check.in_range(-180, 180)),
+        original_id=pa.Column(str, unique=True),
     ),
-    "views": pa.DataFrameSchema(
-        {"user": _ids(), "item": _ids(), "at": pa.Column(TIME, nullable=True)}, strict=True, ordered=True
-    ),
-    "tags": pa.DataFrameSchema(
-        {"user": _ids(), "item": _ids(), "tag": pa.Column("category"), "at": pa.Column(TIME, nullable=True)},
-        strict=True,
-        ordered=True,
-    ),
+    "views": _schema(user=_ids(), item=_ids(), at=_known(TIME)),
+    "tags": _schema(user=_ids(), item=_ids(), tag=pa.Column("category"), at=_known(TIME)),
     # kind tells label sets of one dataset apart: content, group and style of emojigram, genre of movielens
-    "labels": pa.DataFrameSchema(
-        {"item": _ids(), "kind": pa.Column("category"), "label": pa.Column("category")},
-        strict=True,
-        ordered=True,
-    ),
-}
+    "labels": _schema(item=_ids(), kind=pa.Column("category"), label=pa.Column("category")),
+}  # fmt: skip
 TABLES = tuple(SCHEMAS)
 
 
@@ -120,6 +104,12 @@ def empty_table(name: str) -> pd.DataFrame:
     # parquet keeps a column without rows as categorical only if its categories are text
     texts = {"category": pd.CategoricalDtype(pd.Index([], dtype="str"))}
     return pd.DataFrame({c: pd.Series(dtype=texts.get(kind, kind)) for c, kind in kinds.items()})
+
+
+def full_table(name: str, columns: Mapping) -> pd.DataFrame:
+    """A table of the schema; columns that are not given are unknown throughout."""
+    empty = empty_table(name)
+    return pd.DataFrame(columns).reindex(columns=empty.columns).astype(empty.dtypes)
 
 
 @dataclass(frozen=True)
@@ -244,8 +234,7 @@ class Collection:
     def read(cls, folder: Path) -> "Collection":
         """The collection that `save` wrote.
 
-        Raises:
-            BadInput: the folder holds no collection, or the images that it refers to are gone.
+        Raises BadInput: the folder holds no collection, or the images that it refers to are gone.
         """
         folder = Path(folder)
         file = folder / "collection.json"
@@ -273,8 +262,7 @@ class Collection:
 def check_table(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """Check one table against its schema.
 
-    Raises:
-        BadInput: naming the dataset, the table, the first bad row and what was expected.
+    Raises BadInput: naming the dataset, the table, the first bad row and what was expected.
     """
     try:
         return SCHEMAS[name].validate(frame, lazy=False)

@@ -1,25 +1,16 @@
 """The files of a MovieLens release, in any layout that GroupLens has published."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from helpers.data.archives import Source
-from helpers.data.delimited import Format, read
+from helpers.data.delimited import Format, Source, read
 from helpers.errors import BadInput
 
-HEADINGS = {
-    "user": ("userId", "user_id"),
-    "movie": ("movieId", "movie_id"),
-    "rating": ("rating",),
-    "tag": ("tag",),
-    "at": ("timestamp",),
-    "title": ("title",),
-    "genres": ("genres",),
-}
+# column -> the headings that stand for it, where a file has a header
+HEADINGS = {"user": ("userId", "user_id"), "movie": ("movieId", "movie_id"), "at": ("timestamp",)}
 RATING = {"user": "id", "movie": "id", "rating": "rating", "at": "time"}
 TAG = {"user": "id", "movie": "id", "tag": "text", "at": "time"}
 MOVIE = {"movie": "id", "title": "text", "genres": "text"}
@@ -39,11 +30,10 @@ NO_GENRES = "(no genres listed)"
 
 
 def _csv(columns: dict[str, str]) -> Format:
-    return Format(",", columns, {c: HEADINGS[c] for c in columns}, quoted=True)
+    return Format(",", columns, {c: HEADINGS.get(c, (c,)) for c in columns}, quoted=True)
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Which files tell a layout, and how each is written: (name, format), or None if it has no such file."""
 
     signature: tuple[str, ...]
@@ -105,24 +95,20 @@ class Release(NamedTuple):
 
 def layout_of(source: Source) -> str | None:
     """The layout that the files of a folder or .zip have, by what is there; None if it is no release."""
-    for name, layout in LAYOUTS.items():
-        if any(file in source for file in layout.signature):
-            return name
-    return None
+    return next((n for n, layout in LAYOUTS.items() if any(f in source for f in layout.signature)), None)
 
 
 def find(data_dir: Path) -> list[Source]:
     """The release at a place, or all releases in the folders directly below it.
 
-    Raises:
-        BadInput: there is none.
+    Raises BadInput: there is none.
     """
     place = Path(data_dir).expanduser()
     sources = [Source(place)]
     if layout_of(sources[0]) is None and place.is_dir():
         folders = [Source(folder) for folder in sorted(place.iterdir()) if folder.is_dir()]
         # beside releases there may be other data, which have a movies.csv of their own
-        sources = [s for s in folders if {"ratings.csv", "tags.csv"} & s.names or layout_of(s) != "csv"]
+        sources = [s for s in folders if layout_of(s) != "csv" or "ratings.csv" in s or "tags.csv" in s]
     sources = [source for source in sources if layout_of(source) is not None]
     if not sources:
         raise BadInput(
@@ -135,8 +121,7 @@ def find(data_dir: Path) -> list[Source]:
 def read_release(source: Source) -> Release:
     """All tables of one release, checked.
 
-    Raises:
-        BadInput: a file is missing, empty or has a bad line, or names a movie or a user that is not listed.
+    Raises BadInput: a file is missing, empty or has a bad line, or names a movie or user that is not listed.
     """
     name = layout_of(source)
     layout = LAYOUTS[name]

@@ -166,11 +166,7 @@ class FileImages:
 
 
 def open_images(reference: dict, folder: Path) -> ImageStore:
-    """Open a store from what its `save(folder)` gave.
-
-    Raises:
-        BadInput: pictures are gone.
-    """
+    """Open a store from what its `save(folder)` gave. Raises BadInput: pictures are gone."""
     if reference["kind"] == "array":
         return ArrayImages(folder / reference["file"])
     if reference["kind"] != "files":
@@ -199,8 +195,7 @@ def present(folder: Path, names: Sequence[str]) -> np.ndarray:
 def tar_members(source: Path) -> list[tarfile.TarInfo]:
     """The files inside an uncompressed tar file.
 
-    Raises:
-        BadInput: there is no such file, or it is no uncompressed tar file.
+    Raises BadInput: there is no such file, or it is no uncompressed tar file.
     """
     if not source.is_file():
         raise BadInput(f"{source}: expected a folder or a tar file of pictures")
@@ -222,16 +217,14 @@ def _reason(name: str, error: Exception) -> str:
 
 
 def refusal(source: Path, unreadable: dict[str, str], otherwise: str = "") -> str:
-    """The sentence on pictures that cannot be read, each with its reason."""
-    some = [f"{name} ({reason})" for name, reason in list(unreadable.items())[:NAMED]]
-    if len(unreadable) == 1:
+    """The sentence on pictures that cannot be read, the first of them with their reasons."""
+    n = len(unreadable)
+    if n == 1:
         name, reason = next(iter(unreadable.items()))
         return f"{source}: {name} is not a readable picture ({reason}); replace or remove it{otherwise}"
-    more = ", …" if len(unreadable) > NAMED else ""
-    return (
-        f"{source}: {len(unreadable)} pictures are not readable: {', '.join(some)}{more}; replace or remove"
-        f" them{otherwise}"
-    )
+    some = ", ".join([f"{name} ({reason})" for name, reason in unreadable.items()][:NAMED])
+    more = ", …" if n > NAMED else ""
+    return f"{source}: {n} pictures are not readable: {some}{more}; replace or remove them{otherwise}"
 
 
 def keep_array(target: Path, array: np.ndarray) -> None:

@@ -5,18 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.data.collection import Collection, empty_table
+from helpers.data import images as pictures
+from helpers.data.collection import Collection, empty_table, full_table
 from helpers.data.grouplens import Release, find, read_release
-from helpers.data.images import (
-    NAMED,
-    ArrayImages,
-    FileImages,
-    ImageStore,
-    decoded,
-    keep_array,
-    numbered_pictures,
-    refusal,
-)
+from helpers.data.images import ArrayImages, FileImages, ImageStore, numbered_pictures
 from helpers.errors import BadInput
 from helpers.files import given_path
 from helpers.paths import cache
@@ -65,7 +57,12 @@ def load(
         BadInput: no release or no posters there, posters that cannot be read, all named at once, or a file
             with a bad line, named with its line.
     """
-    data_dir = _given(data_dir)
+    if not str(data_dir):
+        raise BadInput(
+            "data_dir is empty; give the folder or .zip of a MovieLens release, for example"
+            " https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
+        )
+    data_dir = given_path("data_dir", data_dir)
     sources = find(data_dir)
     releases = [read_release(source) for source in sources]
     if len(releases) > 1 and "100k" in {r.layout for r in releases}:
@@ -88,41 +85,26 @@ def load(
             )
         paths = [names[movie] for movie in movies["movie"]]
         if not on_the_fly:
-            images, unreadable = decoded(place, paths, size, leave_out_unreadable, cache_folder)
+            images, unreadable = pictures.decoded(place, paths, size, leave_out_unreadable, cache_folder)
         elif leave_out_unreadable:
             for _, reasons in FileImages(place, paths, size).read_all():
                 unreadable |= reasons
         if len(unreadable) == len(paths):
-            raise BadInput(refusal(place, unreadable))
+            raise BadInput(pictures.refusal(place, unreadable))
         movies = movies[[path not in unreadable for path in paths]]
         paths = [path for path in paths if path not in unreadable]
         if on_the_fly:
             images = FileImages(place, paths, size)
     ids = movies["movie"].to_numpy()
     people, views, tags = _crowd(releases, ids)
-    items = pd.DataFrame(
-        {
-            "item": np.arange(len(ids), dtype=np.int32),
-            "owner": np.full(len(ids), -1, np.int32),
-            "uploaded_at": np.full(len(ids), np.datetime64("NaT"), "datetime64[ns]"),
-            "path": pd.Series(paths, dtype="str"),
-            "title": movies["title"].to_numpy(),
-            "original_id": pd.Series(ids.astype(str), dtype="str"),
-        }
-    )
+    items = full_table("items", {
+        "item": np.arange(len(ids)), "owner": -1, "path": paths, "title": movies["title"].to_numpy(),
+        "original_id": ids.astype(str),
+    })  # fmt: skip
     return Collection(
         "movielens", False, items=items, users=people, views=views, tags=tags, labels=_labels(releases, ids),
         images=images, missing=_missing(releases, views, tags, without_posters, list(unreadable)),
     )  # fmt: skip
-
-
-def _given(data_dir: Path | str) -> Path:
-    if not str(data_dir):
-        raise BadInput(
-            "data_dir is empty; give the folder or .zip of a MovieLens release, for example"
-            " https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
-        )
-    return given_path("data_dir", data_dir)
 
 
 def _posters(posters: Path | str | None, places: list[Path]) -> Path:
@@ -146,7 +128,7 @@ def _posters(posters: Path | str | None, places: list[Path]) -> Path:
 def _grey(n: int, size: int, cache_folder: Path | None) -> ArrayImages:
     target = Path(cache_folder or cache() / "pictures") / f"grey-{n}-{size}.npy"
     if not target.is_file():
-        keep_array(target, np.full((n, size, size, 3), GREY, np.uint8))
+        pictures.keep_array(target, np.full((n, size, size, 3), GREY, np.uint8))
     return ArrayImages(target)
 
 
@@ -170,12 +152,7 @@ def _crowd(releases: list[Release], ids: np.ndarray) -> tuple[pd.DataFrame, pd.D
         people.append(described)
         base += len(users)
     everyone = pd.concat(people, ignore_index=True)
-    everyone["user"] = np.arange(len(everyone), dtype=np.int32)
-    columns = list(empty_table("users").columns)
-    everyone = everyone.reindex(columns=columns).astype(
-        {"gender": "str", "country": "str", "original_id": "str"}
-        | dict.fromkeys(["age", "lat", "lon"], np.float32)
-    )
+    everyone = full_table("users", everyone.assign(user=np.arange(len(everyone))))
     joined = pd.concat([t.astype({"tag": "str"}) for t in tags], ignore_index=True).astype(
         {"tag": "category"}
     )
@@ -209,13 +186,7 @@ def _labels(releases: list[Release], ids: np.ndarray) -> pd.DataFrame:
     return labels.astype({"kind": "category", "label": "category"})
 
 
-def _missing(
-    releases: list[Release],
-    views: pd.DataFrame,
-    tags: pd.DataFrame,
-    without_posters: bool,
-    unreadable: list[str],
-) -> dict[str, str]:
+def _missing(releases: list[Release], views, tags, without_posters: bool, unreadable: list[str]) -> dict:
     reasons = {
         "owners": "has no owners: nobody uploads a movie",
         "uploads": "records no upload times",
@@ -232,6 +203,6 @@ def _missing(
     if without_posters:
         reasons["images"] = "was loaded without posters: every picture is a grey square"
     if unreadable:
-        some = ", ".join(unreadable[:NAMED]) + (", …" if len(unreadable) > NAMED else "")
+        some = ", ".join(unreadable[: pictures.NAMED]) + (", …" if len(unreadable) > pictures.NAMED else "")
         reasons["unreadable"] = f"was loaded without {len(unreadable)} movies of unreadable posters: {some}"
     return reasons

@@ -9,6 +9,7 @@ import gzip
 import io
 import math
 import re
+import string
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import emoji
 import pandas as pd
 from gensim.test.utils import datapath
 
+from helpers.data.delimited import text_lines
 from helpers.errors import BadInput
 from helpers.paths import data
 
@@ -32,7 +34,7 @@ SOURCES = {
 INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
 LARGEST = 64 * 2**20  # bytes of a dictionary's file, so that a small archive cannot fill the memory
-DIGITS = {c: k for k, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
+DIGITS = {c: k for k, c in enumerate(string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/")}
 
 
 def word_pairs(name: str, folder: Path | None = None) -> pd.DataFrame | None:
@@ -60,18 +62,17 @@ def word_pairs(name: str, folder: Path | None = None) -> pd.DataFrame | None:
 def read_pairs(file: Path) -> pd.DataFrame:
     """One pair a line, "word word number", separated by tabs or spaces; lines with '#' are comments."""
     rows = []
-    for number, line in _lines(file):
-        if not line.strip() or line.startswith("#"):
+    for number, line in text_lines(file):
+        if line.startswith("#"):
             continue
-        parts = line.split()
         try:
-            first, second, score = parts[0], parts[1], float(parts[2])
-            if len(parts) != 3 or not math.isfinite(score):
+            first, second, score = line.split()
+            if not math.isfinite(score := float(score)):
                 raise ValueError
-        except (ValueError, IndexError):
+        except ValueError:
             raise BadInput(
-                f"{file}, line {number}: {line.strip()[:60]!r}, expected two words and a number; correct or"
-                " remove the line"
+                f"{file}, line {number}: {line[:60]!r}, expected two words and a number; correct or remove"
+                " the line"
             ) from None
         rows.append((first.lower(), second.lower(), score))
     if not rows:
@@ -90,17 +91,17 @@ def analogies(file: Path | None = None) -> pd.DataFrame:
     """
     file = Path(datapath("questions-words.txt")) if file is None else file
     rows, section = [], None
-    for number, line in _lines(file):
+    for number, line in text_lines(file):
+        words = line.lower().split()
         if line.startswith(":"):
             section = line[1:].strip()
-        elif line.strip():
-            words = line.lower().split()
-            if len(words) != 4 or section is None:
-                raise BadInput(
-                    f"{file}, line {number}: {line.strip()[:60]!r}, expected four words below a line"
-                    " `: section`; correct or remove the line"
-                )
+        elif len(words) == 4 and section is not None:
             rows.append((section, *words))
+        else:
+            raise BadInput(
+                f"{file}, line {number}: {line[:60]!r}, expected four words below a line `: section`; correct"
+                " or remove the line"
+            )
     if not rows:
         raise BadInput(f"{file}: the file holds no questions; download it again")
     frame = pd.DataFrame(rows, columns=["section", "a", "b", "c", "d"])
@@ -192,10 +193,7 @@ def dictd_entries(index: bytes, text: bytes, where: Path) -> Iterator[tuple[str,
 
 
 def _number(text: str) -> int:
-    value = 0
-    for digit in text:
-        value = 64 * value + DIGITS[digit]
-    return value
+    return sum(DIGITS[digit] * 64**place for place, digit in enumerate(reversed(text)))
 
 
 def gunzipped(content: bytes, where: Path) -> bytes:
@@ -248,11 +246,3 @@ def _tar_members(file: Path, body: bytes, names: tuple[str, ...]) -> dict[str, b
 def _first(folder: Path | None, names: tuple[str, ...]) -> Path | None:
     folder = data() / "wordsim" if folder is None else Path(folder)
     return next((f for name in names for f in sorted(folder.glob(name)) if f.is_file()), None)
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: not utf-8 text ({error.reason} at byte {error.start})") from None
-    return enumerate(text.splitlines(), start=1)

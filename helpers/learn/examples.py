@@ -1,36 +1,120 @@
-"""What a network is trained on: pictures of a store, or rows of a tensor, batch by batch."""
+"""What networks read, batch by batch: pictures of a store, cropped and normalised, or rows of a tensor."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.errors import BadInput
-from helpers.learn.images import normalise, random_crops, random_flips
+
+# mean and standard deviation of ImageNet's pixels per channel, the customary units for any picture
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in channels-last memory, zero mean and unit variance."""
+    width = images.shape[2]
+    mean = torch.tensor(MEAN, device=images.device) * 255
+    scale = 1 / (torch.tensor(STD, device=images.device) * 255)
+    # whole rows of pixels at once: a loop over the three channels alone takes ten times as long
+    rows = images.flatten(2).float().sub_(mean.repeat(width)).mul_(scale.repeat(width))
+    # the permuted view of H, W, 3 memory is channels-last already: nothing is copied twice
+    return rows.view(images.shape).permute(0, 3, 1, 2)
+
+
+def random_crops(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A random square of each picture, as Fang et al. 2015, section 4.1 (224 of 256 pixels).
+
+    Args:
+        images: (B, 3, H, H) of any dtype, to (B, 3, side, side).
+        generator: of the CPU; equal seeds give equal crops on any device.
+    """
+    batch, _, height, _ = images.shape
+    if side == height:
+        return images
+    row, column = torch.randint(0, height - side + 1, (2, batch), generator=generator).to(images.device)
+    # a view of all squares of all pictures, (B, rows, columns, side, side, 3), of which one each is copied
+    squares = images.permute(0, 2, 3, 1).unfold(1, side, 1).unfold(2, side, 1).permute(0, 1, 2, 4, 5, 3)
+    return squares[torch.arange(batch, device=images.device), row, column].permute(0, 3, 1, 2)
+
+
+def centre_crop(images: Tensor, side: int) -> Tensor:
+    """The middle square of each picture: (B, 3, H, H) to (B, 3, side, side)."""
+    edge = (images.shape[-1] - side) // 2
+    return images[..., edge : edge + side, edge : edge + side]
+
+
+def random_flips(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each picture left to right with probability one half."""
+    flipped = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    return torch.where(flipped[:, None, None, None], images.flip(-1), images)
+
+
+def each_batch(
+    compute: Callable[[Tensor], Tensor], store, rows: np.ndarray, device: torch.device, batch: int
+) -> list[np.ndarray]:
+    """What `compute` returns for each batch of pictures, uint8 (B, H, H, 3) on the device, as float32 arrays.
+
+    On a CPU each core has a batch of its own. Threads that share a batch wait for each other at every layer,
+    up to ten times as long when another program is busy; and the result would depend on their number.
+    """
+
+    @torch.inference_mode()
+    def one(start: int) -> np.ndarray:
+        images = torch.from_numpy(store[rows[start : start + batch]]).to(device)
+        return compute(images).float().cpu().numpy()
+
+    starts = range(0, len(rows), batch)
+    if torch.device(device).type != "cpu":
+        return [one(start) for start in starts]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return list(pool.map(one, starts))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def extract(
+    features, store, rows: np.ndarray, side: int, device: torch.device, batch: int = 64
+) -> np.ndarray:
+    """Features of pictures: float32 (len(rows), n) on the CPU.
+
+    Args:
+        features: a function from float images (B, 3, side, side) to (B, n), for example `network.features`.
+        store: an image store; `store[rows]` is uint8 (B, H, H, 3).
+        rows: int (n,), which pictures.
+        side: pictures are cropped to this square in the middle.
+
+    Raises:
+        BadInput: the network is in training mode, so it would drop units at random.
+    """
+    network = getattr(features, "__self__", features)
+    if isinstance(network, nn.Module) and network.training:
+        raise BadInput(f"{type(network).__name__} is in training mode; call its eval() before features")
+    seen = each_batch(
+        lambda images: features(centre_crop(normalise(images), side)), store, rows, device, batch
+    )
+    return np.concatenate(seen)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Training examples whose inputs are pictures of a store; the next batch is read while one is computed.
+    """Training examples that are pictures of a store; the next batch is read while one is computed."""
 
-    Attributes:
-        store: `store[rows]` is uint8 (B, H, H, 3); an array on disk or files that are decoded.
-        rows: int (n,), which pictures of the store.
-        targets: tensor of length n: classes, vectors, rows of weights.
-        side: random crops of this size while training.
-        flips: mirror half of the pictures.
-        workers: threads that decode.
-    """
-
-    store: object
-    rows: np.ndarray
-    targets: Tensor
-    side: int
-    flips: bool = True
-    workers: int = 1
+    store: object  # `store[rows]` is uint8 (B, H, H, 3); an array on disk or files that are decoded
+    rows: np.ndarray  # int (n,), which pictures of the store
+    targets: Tensor  # of length n: classes, vectors, rows of weights
+    side: int  # random crops of this size while training
+    flips: bool = True  # mirror half of the pictures
+    workers: int = 1  # threads that decode
 
     def __post_init__(self):
         if len(self.rows) != len(self.targets):
@@ -44,18 +128,16 @@ class Pictures:
     def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented float images (B, 3, side, side) and their targets, on the device."""
         with ThreadPoolExecutor(self.workers) as pool:
-            waiting = []
-            for position in range(len(order) + self.workers):
-                if position < len(order):
-                    waiting.append(pool.submit(self._read, order[position]))
-                if position >= self.workers:
-                    images = waiting.pop(0).result().to(device, non_blocking=True)
-                    # cut and mirrored as bytes, a quarter of what the network's numbers take
-                    images = random_crops(images.permute(0, 3, 1, 2), self.side, generator)
-                    if self.flips:
-                        images = random_flips(images, generator)
-                    images = normalise(images.permute(0, 2, 3, 1))
-                    yield images, self.targets[order[position - self.workers]].to(device)
+            reading = [pool.submit(self._read, chosen) for chosen in order[: self.workers]]
+            for chosen, ahead in zip_longest(order, order[self.workers :]):
+                if ahead is not None:
+                    reading.append(pool.submit(self._read, ahead))
+                images = reading.pop(0).result().to(device, non_blocking=True)
+                # cut and mirrored as bytes, a quarter of what the network's numbers take
+                images = random_crops(images.permute(0, 3, 1, 2), self.side, generator)
+                if self.flips:
+                    images = random_flips(images, generator)
+                yield normalise(images.permute(0, 2, 3, 1)), self.targets[chosen].to(device)
 
     def _read(self, chosen: np.ndarray) -> Tensor:
         # in order of the rows, so that a memory map is read forwards

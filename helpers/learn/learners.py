@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
-from helpers.learn.examples import Pictures, Vectors
-from helpers.learn.googlenet import GoogLeNet
-from helpers.learn.images import extract
+from helpers.learn.examples import Pictures, Vectors, extract
 from helpers.learn.losses import Loss, with_auxiliary
-from helpers.learn.networks import Adapter, AlexNet, ResNet
+from helpers.learn.networks import Adapter, AlexNet, GoogLeNet, ResNet
 from helpers.learn.train import Recipe, fit, hash_seed
 
 FROZEN = "frozen"
@@ -21,24 +19,15 @@ FROM_SCRATCH = {"alexnet": AlexNet, "googlenet": GoogLeNet, "resnet": ResNet}
 
 @dataclass(frozen=True)
 class Learner:
-    """What all networks of a comparison have in common. A `kind` is "frozen" or a key of `FROM_SCRATCH`.
+    """What all networks of a comparison have in common. A `kind` is "frozen" or a key of `FROM_SCRATCH`."""
 
-    Attributes:
-        store: the pictures of all items.
-        frozen: float32 (M, n), standardised features of all items, for the kind "frozen".
-        units, dropout: of the learned layer (`networks.Adapter`); dropout is everybody's.
-        crop, width: of the networks that are trained from scratch.
-        seed: decides first weights, order and draws, together with the number s of the repetition.
-        device: where training happens.
-    """
-
-    store: object
-    frozen: Tensor
-    units: int
-    dropout: float
-    crop: int
+    store: object  # the pictures of all items
+    frozen: Tensor  # float32 (M, n), standardised features of all items, for the kind "frozen"
+    units: int  # of the learned layer (`networks.Adapter`)
+    dropout: float  # everybody's
+    crop: int  # of the networks that are trained from scratch, as the width
     width: float
-    seed: int
+    seed: int  # decides first weights, order and draws, together with the number s of the repetition
     device: torch.device
 
     def network(self, kind: str, outputs: int, s: int = 0) -> nn.Module:
@@ -69,7 +58,5 @@ class Learner:
         self, net: nn.Module, given, loss: Loss, recipe: Recipe, error: Callable[[], float], s: int = 0
     ) -> list[dict]:
         """Train in place; the pass with the lowest `error` on validation items is kept. See `train.fit`."""
-        return fit(
-            net, given, with_auxiliary(loss), recipe, device=self.device, seed=self.seed + s,
-            validate=lambda _: error(), log=lambda line: None,
-        )  # fmt: skip
+        how = {"device": self.device, "seed": self.seed + s, "validate": lambda _: error(), "log": None}
+        return fit(net, given, with_auxiliary(loss), recipe, **how)

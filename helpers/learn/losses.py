@@ -1,8 +1,10 @@
-"""Losses for pictures with several tags. Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`.
+"""Losses for pictures with several tags, and softmax over very many classes.
 
-Each returns the mean over the batch, which `helpers.learn.train.fit` makes small.
+Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss returns the mean over the batch,
+which `helpers.learn.train.fit` makes small.
 """
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -18,12 +20,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
     """Multi-class logistic loss, summed over all positives of a picture: −Σ_k y_k log softmax(outputs)_k.
 
-    Args:
-        outputs: float (B, K).
-        targets: (B, K), 0 or 1; or weights, for example each row divided by its sum, which is what
-            `one_drawn` is on average.
-
-    Source: Joulin et al. 2016, section 3, second loss.
+    Targets (B, K) are 0 or 1; or weights, for example each row divided by its sum, which is what `one_drawn`
+    is on average. Source: Joulin et al. 2016, section 3, second loss.
     """
     return -(targets * F.log_softmax(outputs, 1)).sum(1).mean()
 
@@ -31,10 +29,7 @@ def multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
 def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
     """MCLL: multi-class logistic loss of one tag per picture, drawn uniformly from its tags.
 
-    Args:
-        outputs: float (B, K), h_iᵀ f_j for all tags i.
-        tags: int64 (B,), the tag drawn for each picture (`bags.Drawn`).
-
+    Outputs are h_iᵀ f_j for all tags i; tags, int64 (B,), come from `bags.Drawn`.
     Source: Veit et al. 2018, equation 1.
     """
     return F.cross_entropy(outputs, tags)
@@ -49,14 +44,11 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     for a network that knows nothing, whatever K and N are.
 
     Args:
-        counts: int (K,), N_k, the number of training pictures with class k.
+        counts: int (K,), N_k, the number of training pictures with class k; BadInput outside 0..N.
         n: N, the number of training pictures.
 
     Returns:
         (outputs float (B, K), targets 0 or 1 (B, K)) -> mean loss.
-
-    Raises:
-        BadInput: a count is outside 0..N.
 
     Source: Joulin et al. 2016, section 3, first loss.
     """
@@ -75,12 +67,9 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
 
 
 def negative_cosine(outputs: Tensor, targets: Tensor) -> Tensor:
-    """NCSL: minus the cosine between a picture's vector and the sum of its tags' vectors.
+    """NCSL: minus the cosine between a picture's vector f_j and the sum h̄_j of its tags' vectors.
 
-    Args:
-        outputs: float (B, D), f_j.
-        targets: float (B, D), h̄_j; a picture whose sum is zero (no tag of its has a vector) adds 0.
-
+    A picture whose sum is zero (no tag of its has a vector) adds 0.
     Source: Veit et al. 2018, equation 2 (after Chollet 2016).
     """
     return -F.cosine_similarity(outputs, targets, 1, 1e-8).mean()
@@ -102,16 +91,159 @@ def with_auxiliary(loss: Loss, weight: float = 0.3) -> Loss:
 
 
 def in_batch(scores: Tensor, targets: Tensor) -> Tensor:
-    """Softmax loss over the classes that occur in the batch only.
+    """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K.
 
-    The sum in the denominator runs over the distinct classes among `targets` instead of all K.
-
-    Args:
-        scores: float (B, K).
-        targets: int64 (B,), one class per picture.
-
-    Source: Joulin et al. 2016, section 3, "Large dictionary". `softmax` never computes the scores
-    that this function drops; here they are computed and dropped, to compare.
+    Source: Joulin et al. 2016, section 3, "Large dictionary". `SampledOutput` never computes the scores
+    (B, K) that this function drops; here they are computed and dropped, to compare.
     """
     classes, place = torch.unique(targets, return_inverse=True)
     return F.cross_entropy(scores[:, classes], place)
+
+
+class SampledOutput:
+    """The output layer W^T e + b of a network with very many classes, trained on a few of them at a time.
+
+    Joulin et al. 2016, section 3, "Large dictionary": "we only update the weights that correspond to classes
+    present in a training batch". Nothing else is read or written.
+
+    `step` computes the softmax loss over the classes of the batch and `samples` others, drawn uniformly and
+    shared by the whole batch, and moves only the rows of W that took part, by AdaGrad: a row that takes part
+    rarely keeps a large step. Sampled scores are raised by −log of the chance to be drawn, so that the sum
+    over the sample estimates the sum over all classes (Bengio and Senécal 2003).
+
+    Args:
+        K, d: classes and size of the embedding e.
+        samples: classes drawn besides those of the batch, at most K (BadInput otherwise); 0 is Joulin et
+            al.'s choice, without correction.
+        lr: step size of AdaGrad.
+        seed: decides W and every draw.
+    """
+
+    def __init__(self, K: int, d: int, samples: int, lr: float = 0.1, seed: int = 0, device="cpu"):
+        if not 0 <= samples <= K:
+            raise BadInput(f"SampledOutput: {samples} samples of {K} classes; give 0 to {K}")
+        self.K, self.samples, self.lr = K, samples, lr
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.weight = torch.randn(K, d, generator=self.generator, device=device) * 0.01
+        self.bias = torch.zeros(K, device=device)
+        self._squares = torch.full((K,), 1e-8, device=device), torch.full((K,), 1e-8, device=device)
+
+    def classes(self, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The classes that take part: ids int64 (C,) in ascending order, places of the targets int64 (B,),
+        and the correction float (C,) that is added to the scores."""
+        own = torch.unique(targets)
+        if not self.samples:
+            return own, torch.searchsorted(own, targets), torch.zeros(len(own), device=own.device)
+        drawn = torch.randint(self.K, (self.samples,), generator=self.generator, device=targets.device)
+        ids = torch.unique(torch.cat([own, drawn]))
+        chance = max(self.K - len(own), 1) / max(len(ids) - len(own), 1)
+        correction = torch.full((len(ids),), np.log(chance), device=targets.device)
+        place = torch.searchsorted(ids, targets)
+        correction[place] = 0.0  # classes of the batch always take part
+        return ids, place, correction
+
+    def step(self, e: Tensor, targets: Tensor) -> Tensor:
+        """One gradient step of the rows that take part; also fills `e.grad` where e needs a gradient.
+
+        Args:
+            e: float (B, d), the network's embeddings of the batch.
+            targets: int64 (B,), a class each.
+
+        Returns:
+            The mean loss, before the step.
+        """
+        ids, place, correction = self.classes(targets)
+        weight, bias = self.weight[ids].requires_grad_(), self.bias[ids].requires_grad_()
+        loss = F.cross_entropy(torch.addmm(bias + correction, e, weight.T), place)
+        loss.backward()
+        with torch.no_grad():
+            gradients = weight.grad, bias.grad[:, None]
+            tables = self.weight, self.bias[:, None]
+            for values, squares, gradient in zip(tables, self._squares, gradients, strict=True):
+                # one step size a row: half the memory traffic of one a number, and as accurate
+                total = squares[ids] + gradient.square().mean(1)
+                squares[ids] = total
+                values[ids] -= gradient * (self.lr * total.rsqrt())[:, None]
+        return loss.detach()
+
+    @torch.no_grad()
+    def scores(self, e: Tensor) -> Tensor:
+        """Scores of all classes, float (B, K)."""
+        return torch.addmm(self.bias, e, self.weight.T)
+
+
+def log_sum_over_samples(
+    scores: np.ndarray, size: int, rng: np.random.Generator, draws: int = 200
+) -> np.ndarray:
+    """log Σ_{c in C} s_c for random sets C of `size` classes, with s_c = exp(score): float64 (draws,).
+
+    The sets are drawn without replacement from all classes, with scores (K,) for one picture.
+    """
+    scores = np.asarray(scores, np.float64)
+    if not 1 <= size <= len(scores):
+        raise BadInput(f"sample of {size} classes of {len(scores)}; give 1 to {len(scores)}")
+    sets = rng.random((draws, len(scores))).argpartition(size - 1, axis=1)[:, :size]
+    return log_sum(scores[sets])
+
+
+def log_sum(scores: np.ndarray) -> np.ndarray:
+    """log Σ exp(scores) over the last axis, without overflow."""
+    top = scores.max(axis=-1, keepdims=True)
+    return np.log(np.exp(scores - top).sum(axis=-1)) + top[..., 0]
+
+
+def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[float, float, float]:
+    """The bounds of Joulin et al. 2016, section 3, for one picture: lower, expected, upper.
+
+    upper = log Z ≥ E[log Σ_C s_c] ≥ P(mean of s over C ≥ Z / K) · (log(|C| / K) + log Z) = lower.
+
+    Both hold for any way to draw sets of |C| classes. The lower one needs s_k ≥ 1 for all k: a constant is
+    added to all scores, and so to the three results, which changes no softmax, so that the smallest is 0.
+
+    Args:
+        approximate: float (draws,), log Σ_C exp(score) of each set drawn, without that constant.
+        size: |C|.
+        scores: float (K,), all scores of the picture.
+    """
+    scores = np.asarray(scores, np.float64)
+    constant = -scores.min()
+    upper = float(log_sum(scores) + constant)
+    approximate = np.asarray(approximate, np.float64) + constant
+    threshold = np.log(size / len(scores)) + upper
+    lower = float((approximate >= threshold).mean() * threshold)
+    return lower, float(approximate.mean()), upper
+
+
+def seconds_per_step(
+    K: int, d: int = 128, batch: int = 128, samples: int = 4096, steps: int = 3, seed: int = 0
+) -> dict[str, float]:
+    """Seconds of a step of the output layer, by name: all K classes, those of the batch, or a shared sample.
+
+    Forward and backward pass and the update of the weights, on this machine and the current threads; the
+    first step is not counted.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    e = torch.randn(batch, d, generator=generator, requires_grad=True)
+    targets = torch.randint(K, (batch,), generator=generator)
+    dense = torch.nn.Linear(d, K)
+    optimiser = torch.optim.Adagrad(dense.parameters(), lr=0.1)
+
+    def full(e: Tensor, targets: Tensor) -> None:
+        optimiser.zero_grad()
+        F.cross_entropy(dense(e), targets).backward()
+        optimiser.step()
+
+    layers = {
+        "all classes": lambda: full,
+        "classes of the batch": lambda: SampledOutput(K, d, 0).step,
+        "shared sample": lambda: SampledOutput(K, d, min(samples, K // 2)).step,
+    }
+    found = {}
+    for name, make in layers.items():
+        step = make()
+        step(e, targets)
+        before = time.perf_counter()
+        for _ in range(steps):
+            step(e, targets)
+        found[name] = (time.perf_counter() - before) / steps
+    return found

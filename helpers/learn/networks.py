@@ -7,6 +7,15 @@ from torch import Tensor, nn
 
 from helpers.errors import BadInput
 
+# channels of GoogLeNet's inception modules: 1 x 1; 3 x 3 reduced, 3 x 3; 5 x 5 reduced, 5 x 5; pooled
+INCEPTIONS = (
+    (64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64), (192, 96, 208, 16, 48, 64),
+    (160, 112, 224, 24, 64, 64), (128, 128, 256, 24, 64, 64), (112, 144, 288, 32, 64, 64),
+    (256, 160, 320, 32, 128, 128), (256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128),
+)  # fmt: skip
+POOLED = (2, 7)  # the modules before which the cells are pooled
+AUXILIARY = (2, 5)  # the modules that an auxiliary classifier reads
+
 
 class AlexNet(nn.Module):
     """Five convolutional and two fully connected layers.
@@ -14,22 +23,18 @@ class AlexNet(nn.Module):
     Krizhevsky et al. 2012; Fang et al. 2015, section 2.2. At 224 pixels the first convolution has the
     original 11 x 11 kernel with stride 4, and three poolings with overlapping windows (3 x 3, stride 2)
     leave 6 x 6 cells. Smaller pictures get a smaller first kernel, fewer strides and no third pooling, which
-    leaves 5 to 15 cells a side; `width` scales the number of channels.
+    leaves 5 to 15 cells a side.
 
     Args:
         outputs: K, the number of classes (or of the values to regress).
-        side: side of the square input in pixels, at least 24.
-        width: 1.0 is the original: 96, 256, 384, 384, 256 channels and 4096 units in FC6 and FC7.
+        side: side of the square input in pixels, at least 24 (BadInput otherwise: the poolings need them).
+        width: scales 96, 256, 384, 384, 256 channels and 4096 units in FC6 and FC7, the original's.
         dropout: share of units dropped before FC6 and FC7 while training.
-
-    Raises:
-        BadInput: `side` is too small for the poolings.
     """
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.5):
         super().__init__()
-        if side < 24:
-            raise BadInput(f"AlexNet: side = {side} pixels; at least 24 are needed for the poolings")
+        _check_side("AlexNet", side)
         c1, c2, c3, c5, units = (max(8, round(n * width)) for n in (96, 256, 384, 256, 4096))
         if side >= 128:
             first = nn.Conv2d(3, c1, 11, stride=4, padding=2)
@@ -51,8 +56,7 @@ class AlexNet(nn.Module):
         self.fc7 = nn.Linear(units, units)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(units, outputs)
-        self.apply(_he_initialised)
-        nn.init.normal_(self.head.weight, std=0.01)  # the first loss is then log K, not a multiple of it
+        _initialise(self, nn.Conv2d, nn.Linear)
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         """FC6 and FC7 after their ReLU, each (B, units), for float images (B, 3, side, side)."""
@@ -67,6 +71,80 @@ class AlexNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The output layer: float (B, outputs)."""
         return self.head(self.features(images))
+
+
+class GoogLeNet(nn.Module):
+    """Nine inception modules, two auxiliary classifiers while training, average pooling, one output layer.
+
+    Szegedy et al. 2015; used by Joulin et al. 2016, section 3. Strides are the original's; below 48 pixels
+    the first pooling is skipped, or the last modules would see a single cell. Batch normalisation after each
+    convolution is ours: without it so deep a network does not start to learn from a few thousand pictures.
+
+    Args:
+        outputs, side: as for `AlexNet`.
+        width: 1.0 is the original: 1024 features before the output layer.
+        dropout: share of units dropped before the output layer while training (the original: 0.4).
+    """
+
+    def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.4):
+        super().__init__()
+        _check_side("GoogLeNet", side)
+
+        def scaled(channels: int) -> int:
+            return max(4, round(channels * width))
+
+        self.stem = nn.Sequential(
+            _convolution(3, scaled(64), 7, stride=2),
+            nn.MaxPool2d(3, 2, 1) if side >= 48 else nn.Identity(),
+            _convolution(scaled(64), scaled(64), 1),
+            _convolution(scaled(64), scaled(192), 3),
+            nn.MaxPool2d(3, 2, 1),
+        )
+        channels, self.inceptions, self.auxiliary = scaled(192), nn.ModuleList(), nn.ModuleDict()
+        for number, sizes in enumerate(INCEPTIONS):
+            sizes = [scaled(size) for size in sizes]
+            self.inceptions.append(Inception(channels, *sizes))
+            channels = sizes[0] + sizes[2] + sizes[4] + sizes[5]
+            if number in AUXILIARY:
+                self.auxiliary[str(number)] = _auxiliary(channels, scaled(128), scaled(1024), outputs)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.drop = nn.Dropout(dropout)
+        self.head = nn.Linear(channels, outputs)
+        _initialise(self, nn.Conv2d)
+
+    def _run(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        x, others = self.stem(images), []
+        for number, module in enumerate(self.inceptions):
+            x = module(self.pool(x) if number in POOLED else x)
+            if self.training and number in AUXILIARY:
+                others.append(self.auxiliary[str(number)](x))
+        return x.mean((2, 3)), others
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the output layer reads: float (B, 1024 x width) for float images (B, 3, side, side)."""
+        return self._run(images)[0]
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Outputs (B, K); while training, them and two auxiliary ones, as `losses.with_auxiliary` takes."""
+        pooled, others = self._run(images)
+        outputs = self.head(self.drop(pooled))
+        return (outputs, *others) if self.training else outputs
+
+
+class Inception(nn.Module):
+    """Four branches side by side; their channels are concatenated."""
+
+    def __init__(self, inputs: int, one: int, three_in: int, three: int, five_in: int, five: int, pool: int):
+        super().__init__()
+        self.branches = nn.ModuleList([
+            _convolution(inputs, one, 1),
+            nn.Sequential(_convolution(inputs, three_in, 1), _convolution(three_in, three, 3)),
+            nn.Sequential(_convolution(inputs, five_in, 1), _convolution(five_in, five, 5)),
+            nn.Sequential(nn.MaxPool2d(3, 1, 1), _convolution(inputs, pool, 1)),
+        ])  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.branches], 1)
 
 
 class Adapter(nn.Module):
@@ -84,8 +162,7 @@ class Adapter(nn.Module):
         self.learned = nn.Linear(inputs, units)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(units, outputs)
-        self.apply(_he_initialised)
-        nn.init.normal_(self.head.weight, std=0.01)  # as in AlexNet
+        _initialise(self, nn.Linear)
 
     def features(self, x: Tensor) -> Tensor:
         """The learned layer after its ReLU: float (B, units) for float (B, inputs)."""
@@ -102,11 +179,8 @@ class ResNet(nn.Module):
     Args:
         outputs, side, dropout: as for `AlexNet`. Below 64 pixels the first convolution keeps the resolution
             and the first pooling is left out.
-        width: only 1.0; a narrower residual network is `depth` 18.
+        width: only 1.0 (BadInput otherwise); a narrower residual network is `depth` 18.
         depth: 18, 34, 50 (the paper's), 101 or 152.
-
-    Raises:
-        BadInput: another width.
     """
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.0, depth: int = 50):
@@ -115,27 +189,47 @@ class ResNet(nn.Module):
             raise BadInput(f"ResNet: width = {width:g}; give 1.0, it exists at its full width only")
         import torchvision  # here, because its import takes a second and few networks need it
 
-        trunk = torchvision.models.get_model(f"resnet{depth}", weights=None)
+        self.trunk = torchvision.models.get_model(f"resnet{depth}", weights=None)
         if side < 64:
-            trunk.conv1, trunk.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-        size = trunk.fc.in_features
-        trunk.fc = nn.Identity()
-        self.trunk, self.drop, self.head = trunk, nn.Dropout(dropout), nn.Linear(size, outputs)
+            self.trunk.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+            self.trunk.maxpool = nn.Identity()
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(self.trunk.fc.in_features, outputs)
+        self.trunk.fc = nn.Identity()
 
     def features(self, images: Tensor) -> Tensor:
         """The averaged last cells: float (B, 2048), or (B, 512) for depths 18 and 34."""
         return self.trunk(images)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The output layer: float (B, outputs)."""
-        return self.head(self.drop(self.features(images)))
+    forward = Adapter.forward  # the output layer, after dropout
 
 
-def _he_initialised(module: nn.Module) -> None:
+def _check_side(name: str, side: int) -> None:
+    if side < 24:
+        raise BadInput(f"{name}: side = {side} pixels; at least 24 are needed for the poolings")
+
+
+def _initialise(network: nn.Module, *kinds: type[nn.Module]) -> None:
     """He et al. 2015: the original's fixed standard deviation of 0.01 does not train at other widths."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, kinds):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    nn.init.normal_(network.head.weight, std=0.01)  # the first loss is then log K, not a multiple of it
+    nn.init.zeros_(network.head.bias)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size (up to its stride), batch normalisation, ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def _auxiliary(channels: int, reduced: int, units: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(4), _convolution(channels, reduced, 1), nn.Flatten(),
+        nn.Linear(16 * reduced, units), nn.ReLU(inplace=True), nn.Dropout(0.7), nn.Linear(units, outputs),
+    )  # fmt: skip
 
 
 def parameters(network: nn.Module) -> int:
@@ -144,17 +238,8 @@ def parameters(network: nn.Module) -> int:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy weights into a network.
-
-    Raises:
-        BadInput: names or shapes differ; the first difference is named.
-    """
-    own = network.state_dict()
-    for name in [*own, *weights]:
-        if name not in weights or name not in own:
-            raise BadInput(f"weights: {name} is {'absent' if name in own else 'not part of this network'}")
-        if own[name].shape != weights[name].shape:
-            raise BadInput(
-                f"weights: {name} is {tuple(weights[name].shape)}, expected {tuple(own[name].shape)}"
-            )
-    network.load_state_dict(weights)
+    """Copy weights into a network; BadInput where names or shapes differ, with the first difference."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadInput(f"weights: {str(error).splitlines()[1].strip()}") from None

@@ -1,4 +1,10 @@
-"""The one training loop that every network of this project uses."""
+"""The one training loop that every network of this project uses, on one device or on many.
+
+Joulin et al. 2016, section 4, train on several GPUs by elastic averaging SGD, which lets the networks of the
+processes drift apart and pulls them together. Here they stay one network: PyTorch's DistributedDataParallel
+averages the gradients of each step, so many processes compute what one would, up to rounding (and up to
+crops, flips and dropout, which each process draws for itself). `helpers.runner.distributed` is the command.
+"""
 
 import copy
 import dataclasses
@@ -12,47 +18,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
 from helpers.files import replacing
 from helpers.learn.examples import Pictures, Vectors
-from helpers.learn.parallel import World
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. Every value that a notebook overrides says why.
 
-    Attributes:
-        epochs: passes over the training examples, at most.
-        batch: examples in a gradient step.
-        lr: learning rate at its highest.
-        momentum, weight_decay: of SGD with Nesterov momentum, or of AdamW (momentum is its first beta).
-        optimiser: "sgd" or "adamw"; the fused kernels are used.
-        schedule: "cosine" to zero, "plateau" (Joulin et al. 2016, section 4: halved when the validation
-            error rises after an epoch, each value kept for at least `least_epochs`), or "constant".
-        warmup: epochs during which the learning rate grows from zero.
-        least_epochs: see "plateau".
-        patience: stop after so many epochs without a new best validation error; None trains to the end.
-        validate_every: epochs from one validation to the next.
-        precision: "auto" (bf16 on a GPU that computes in it, else float32), "float32", "bf16" or "fp16".
-        compile: use torch.compile; it gains nothing on the CPU and costs up to a minute to warm up.
+    The schedule "plateau" is that of Joulin et al. 2016, section 4: the learning rate is halved when the
+    validation error rises after an epoch, and each value is kept for at least `least_epochs`.
     """
 
-    epochs: int
-    batch: int = 64
-    lr: float = 0.01
-    momentum: float = 0.9
+    epochs: int  # passes over the training examples, at most
+    batch: int = 64  # examples in a gradient step
+    lr: float = 0.01  # learning rate at its highest
+    momentum: float = 0.9  # of SGD with Nesterov momentum, or AdamW's first beta
     weight_decay: float = 5e-4
-    optimiser: str = "sgd"
-    schedule: str = "cosine"
-    warmup: float = 0.5
+    optimiser: str = "sgd"  # or "adamw"; the fused kernels are used
+    schedule: str = "cosine"  # to zero; or "plateau", or "constant"
+    warmup: float = 0.5  # epochs during which the learning rate grows from zero
     least_epochs: int = 10
-    patience: int | None = None
-    validate_every: int = 1
-    precision: str = "auto"
-    compile: bool = False
+    patience: int | None = None  # stop after so many epochs without a new best validation error; None: never
+    validate_every: int = 1  # epochs from one validation to the next
+    precision: str = "auto"  # bf16 on a GPU that computes in it, else float32; or "float32", "bf16", "fp16"
+    compile: bool = False  # torch.compile gains nothing on the CPU and costs up to a minute to warm up
 
     def __post_init__(self):
         allowed = {
@@ -68,6 +62,22 @@ class Recipe:
                 raise BadInput(f"{name} is {getattr(self, name)}, expected more than 0")
 
 
+def processes() -> tuple[int, int]:
+    """This process' rank among those that train together, the first one's being 0, and how many there are."""
+    together = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+
+
+def share(batch: np.ndarray, rank: int, size: int) -> tuple[np.ndarray, float]:
+    """The rows of a batch that one of `size` processes computes, and the weight of their mean loss.
+
+    Averaged over the processes, weight · mean loss is the mean loss of the whole batch. A process for
+    which the last batch has no row left computes one that weighs nothing, because all must take part.
+    """
+    mine = batch[rank::size]
+    return (mine, len(mine) * size / len(batch)) if len(mine) else (batch[:1], 0.0)
+
+
 def fit(
     network: nn.Module,
     examples: Pictures | Vectors,
@@ -80,42 +90,40 @@ def fit(
     after_step: Callable[[], None] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] | None = print,
 ) -> list[dict]:
-    """Train in place.
+    """Train in place. `processes` share every batch of `recipe.batch` under torchrun.
 
     Every random number of an epoch follows from (seed, epoch). So a run that was stopped and resumed at an
-    epoch's end gives the same weights as one that was not. Under torchrun, with a process group initialised,
-    `recipe.batch` is the size of the batch that all processes share (`helpers.learn.parallel`).
+    epoch's end gives the same weights as one that was not.
 
     Args:
         network: maps a batch of inputs to outputs. It ends on `device` with the weights of the best epoch
             on validation, or of the last one where there is no `validate`.
         loss: (outputs, targets) -> mean loss of the batch.
-        validate: called after each epoch with the network in evaluation mode; a validation error, lower is
-            better. It never sees test data.
+        validate: the network in evaluation mode -> a validation error, lower is better; never sees test data.
         after_step: called after each gradient step, for example to put weights back into a norm ball.
         checkpoint: file written after each epoch.
-        resume: continue from `checkpoint`. Nothing is ever loaded unasked.
+        resume: continue from `checkpoint` (BadInput if it is another run's). Nothing is ever loaded unasked.
         log: called with one line an epoch.
 
     Returns:
         One dict per epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
-
-    Raises:
-        BadInput: the loss is no longer finite, or the checkpoint belongs to another run.
+        BadInput where the loss is no longer finite.
     """
     device = torch.device(device)
     network.to(device, memory_format=torch.channels_last)
-    state = _State(network, recipe, identity(network, recipe, seed, len(examples)))
+    state = _State(network, recipe, seed, len(examples))
     if resume:
         state.read(checkpoint, device)
     kind = precision(recipe.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
-    world = World.current()
-    step = world.wrap(torch.compile(network) if recipe.compile else network)
+    rank, size = processes()
+    step = torch.compile(network) if recipe.compile else network
+    if size > 1:  # averages gradients over the processes; all start from the first one's weights
+        step = nn.parallel.DistributedDataParallel(step)
     steps = math.ceil(len(examples) / recipe.batch)
-    own = [world.rank] if world.size > 1 else []  # each process crops, mirrors and drops on its own
+    own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
     while state.epoch < recipe.epochs and not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
         order = np.random.default_rng([seed, state.epoch]).permutation(len(examples))
@@ -123,7 +131,8 @@ def fit(
         network.train()
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(hash_seed(seed, state.epoch, "dropout", *own))
-            shares = [world.share(order[k : k + recipe.batch]) for k in range(0, len(order), recipe.batch)]
+            starts = range(0, len(order), recipe.batch)
+            shares = [share(order[k : k + recipe.batch], rank, size) for k in starts]
             parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / steps)
@@ -136,7 +145,9 @@ def fit(
                 if after_step is not None:
                     after_step()
                 total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
-        mean = world.sum(total).item() / len(examples) / world.size
+        if size > 1:
+            dist.all_reduce(total)
+        mean = total.item() / len(examples) / size
         if not math.isfinite(mean):
             raise BadInput(
                 f"the loss is {mean} after epoch {state.epoch + 1}; try a smaller lr than {recipe.lr:g}"
@@ -145,43 +156,43 @@ def fit(
         network.eval()
         due = validate is not None and (state.epoch + 1) % recipe.validate_every == 0
         state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
-        if checkpoint is not None and world.first:
+        if checkpoint is not None and rank == 0:
             state.write(checkpoint)
-        if world.first:
-            log(describe(state.history[-1], recipe.epochs))
+        if log is not None and rank == 0:
+            log(state.line())
     if state.best_weights is not None:
         network.load_state_dict(state.best_weights)
     network.eval()
     return state.history
 
 
-# what changes from epoch to epoch besides weights and optimiser
-KEPT = ("epoch", "scale", "since_change", "history", "best", "best_epoch", "best_weights")
-
-
 class _State:
     """What a run is made of besides the network's code: everything that a checkpoint must hold."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, identity: str):
-        self.network, self.recipe, self.identity = network, recipe, identity
+    # what changes from epoch to epoch besides weights and optimiser
+    kept = ("epoch", "scale", "since_change", "history", "best", "best_epoch", "best_weights")
+
+    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int):
+        self.network, self.recipe = network, recipe
+        # a digest of what decides the weights, so that a run resumes only its own checkpoint
+        shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
+        text = json.dumps([shapes, dataclasses.asdict(recipe), seed, examples])
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
         self.epoch, self.scale, self.since_change = 0, 1.0, 0
         self.history: list[dict] = []
         self.best, self.best_epoch, self.best_weights = math.inf, -1, None
-        decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
         # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
+        weights = [p for p in network.parameters() if p.requires_grad]
         groups = [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
+        options = {"lr": recipe.lr, "fused": True}
         if recipe.optimiser == "sgd":
-            self.optimiser = torch.optim.SGD(
-                groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
-            )
+            options |= {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
+            self.optimiser = torch.optim.SGD(groups, **options)
         else:
-            self.optimiser = torch.optim.AdamW(
-                groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=True
-            )
+            self.optimiser = torch.optim.AdamW(groups, betas=(recipe.momentum, 0.999), **options)
 
     @property
     def finished(self) -> bool:
@@ -202,29 +213,30 @@ class _State:
 
     def end_epoch(self, loss: float, validation: float | None, seconds: float, examples: int) -> None:
         known = [row["validation"] for row in self.history if row["validation"] is not None]
-        previous = known[-1] if known else None
-        self.history.append(
-            {
-                "epoch": self.epoch + 1,
-                "lr": self.optimiser.param_groups[0]["lr"],
-                "loss": loss,
-                "validation": validation,
-                "seconds": seconds,
-                "per_second": examples / seconds,
-            }
-        )
+        lr = self.optimiser.param_groups[0]["lr"]
+        row = {"epoch": self.epoch + 1, "lr": lr, "loss": loss, "validation": validation}
+        self.history.append(row | {"seconds": seconds, "per_second": examples / seconds})
         self.since_change += 1
         if validation is not None:
             if validation < self.best:
                 self.best, self.best_epoch = validation, self.epoch
                 self.best_weights = copy.deepcopy(self.network.state_dict())
-            rose = previous is not None and validation > previous
+            rose = known and validation > known[-1]
             if self.recipe.schedule == "plateau" and rose and self.since_change >= self.recipe.least_epochs:
                 self.scale, self.since_change = self.scale / 2, 0
         self.epoch += 1
 
+    def line(self) -> str:
+        """The last epoch in one line."""
+        row = self.history[-1]
+        validation = "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
+        return (
+            f"epoch {row['epoch']:3d}/{self.recipe.epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}"
+            f"{validation}  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
+        )
+
     def write(self, file: Path) -> None:
-        content = {name: getattr(self, name) for name in ("identity", *KEPT)}
+        content = {name: getattr(self, name) for name in ("identity", *self.kept)}
         content |= {"weights": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
         with replacing(file) as new:
             torch.save(content, new)
@@ -239,15 +251,8 @@ class _State:
             )
         self.network.load_state_dict(content["weights"])
         self.optimiser.load_state_dict(content["optimiser"])
-        for name in KEPT:
+        for name in self.kept:
             setattr(self, name, content[name])
-
-
-def identity(network: nn.Module, recipe: Recipe, seed: int, examples: int) -> str:
-    """A digest of what decides the weights, so that a run resumes only its own checkpoint."""
-    shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
-    text = json.dumps([shapes, dataclasses.asdict(recipe), seed, examples])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_seed(*key) -> int:
@@ -264,12 +269,3 @@ def precision(wanted: str, device: torch.device) -> torch.dtype:
         gains = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if gains else torch.float32
     return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
-
-
-def describe(row: dict, epochs: int) -> str:
-    """One line for one epoch."""
-    validation = "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
-    return (
-        f"epoch {row['epoch']:3d}/{epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}{validation}"
-        f"  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
-    )

@@ -4,36 +4,29 @@ A measure that averages over users, queries or classes returns a `Score`, so tha
 counted and the parts are there for a bootstrap (`stats`). Recommenders: `ranking`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from helpers.errors import BadInput
+from helpers.measures.stats import Interval, interval, paired_test
+
+LEVEL = 0.01  # of the paired test: Bibas et al. 2022, Table 5
 
 
 class Score(NamedTuple):
-    """A mean over users, queries or classes.
+    """A mean over users, queries or classes."""
 
-    Attributes:
-        mean: over the parts that are defined.
-        each: float64[n], one value a part.
-        which: int64[n], the user, query or class that each value belongs to.
-        left_out: how many users, queries or classes have no value.
-    """
-
-    mean: float
-    each: np.ndarray
-    which: np.ndarray
-    left_out: int
+    mean: float  # over the parts that are defined
+    each: np.ndarray  # float64[n], one value a part
+    which: np.ndarray  # int64[n], the user, query or class that each value belongs to
+    left_out: int  # how many users, queries or classes have no value
 
 
 def mean_of_known(values: np.ndarray, what: str) -> Score:
-    """Means over the values that are not NaN (kernels write NaN where a value is undefined).
-
-    Raises:
-        BadInput: no value is defined; `what` names the measure.
-    """
+    """Over the values that are not NaN, which means undefined. Raises BadInput, naming `what`, if all are."""
     known = np.flatnonzero(~np.isnan(values))
     if len(known) == 0:
         raise BadInput(f"{what}: no value is defined; at least one positive and one other entry are needed")
@@ -49,8 +42,7 @@ def check_scores(scores: np.ndarray, what: str) -> None:
 
 def rmse(value: np.ndarray, predicted: np.ndarray) -> float:
     """Root-mean-square error of predictions, both float[n] (Fang et al. 2015, section 4.1)."""
-    difference = np.asarray(value, np.float64) - np.asarray(predicted, np.float64)
-    return float(np.sqrt(np.mean(difference**2)))
+    return float(np.sqrt(np.mean(np.subtract(value, predicted, dtype=np.float64) ** 2)))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -75,8 +67,7 @@ def _top_k(scores, k, top):
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """int32[Q, k]: the k best classes of each row of scores float[Q, C]; of equals the lower index first.
 
-    Raises:
-        BadInput: a score is NaN, or k is not in 1..C.
+    Raises BadInput where a score is NaN or k is not in 1..C.
     """
     scores = np.ascontiguousarray(scores)
     check_scores(scores, "top_k")
@@ -109,14 +100,10 @@ def hits(top: np.ndarray, truth) -> np.ndarray:
 
 
 def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
-    """accuracy@k, precision@k and recall@k over queries.
+    """accuracy@k, precision@k and recall@k over queries, from scores float[Q, C]; truth as for `hits`.
 
     accuracy@k is the share of queries with at least one true class in the top k; precision@k is hits / k;
     recall@k is hits / number of true classes. Queries without a true class are left out and counted.
-
-    Args:
-        scores: float[Q, C].
-        truth: (indptr int64[Q+1], indices int[·]), the true classes of each query, without repeats.
 
     Source: Veit et al. 2018, Table 2; Denton et al. 2015, Table 3; Joulin et al. 2016, Table 1.
     """
@@ -130,23 +117,22 @@ def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
     }
 
 
+def _share_of_hits(top: np.ndarray, truth, among: np.ndarray, n_classes: int, what: str) -> Score:
+    found, all_of = (np.bincount(c, minlength=n_classes) for c in (top[hits(top, truth)], among))
+    return mean_of_known(np.where(all_of > 0, found / np.maximum(all_of, 1), np.nan), what)
+
+
 def recall_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
     """For each class, the share of its queries that have it in the top k; the mean is the macro recall@k.
 
     Classes that are true for no query are left out. Arguments as for `hits`. Source: Denton et al., Fig. 6.
     """
-    found = np.bincount(top[hits(top, truth)], minlength=n_classes)
-    true = np.bincount(truth[1], minlength=n_classes)
-    return mean_of_known(np.where(true > 0, found / np.maximum(true, 1), np.nan), "recall_per_class")
+    return _share_of_hits(top, truth, truth[1], n_classes, "recall_per_class")
 
 
 def precision_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
     """For each class, the share of its suggestions that are right; classes never suggested are left out."""
-    found = np.bincount(top[hits(top, truth)], minlength=n_classes)
-    suggested = np.bincount(top.ravel(), minlength=n_classes)
-    return mean_of_known(
-        np.where(suggested > 0, found / np.maximum(suggested, 1), np.nan), "precision_per_class"
-    )
+    return _share_of_hits(top, truth, top.ravel(), n_classes, "precision_per_class")
 
 
 @numba.njit(nogil=True, cache=True)
@@ -177,9 +163,8 @@ def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what:
     scores = np.ascontiguousarray(np.asarray(scores).T)
     check_scores(scores, what)
     if truth.shape != scores.shape:
-        raise BadInput(
-            f"{what}: truth is {truth.T.shape} and scores {scores.T.shape}; they must be alike [n, C]"
-        )
+        shapes = f"truth is {truth.T.shape} and scores {scores.T.shape}"
+        raise BadInput(f"{what}: {shapes}; they must be alike [n, C]")
     result = np.empty((len(counts), len(truth)))
     _average_precision(truth, scores, np.argsort(scores, axis=1), counts, result)
     return result
@@ -189,33 +174,77 @@ def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
     """mAP: the mean over classes of average precision Σ (R_n − R_{n−1}) P_n over distinct thresholds.
 
     Equal scores enter together, as in scikit-learn, so the result does not depend on the order of the items.
+    Classes without positives are left out and counted.
 
     Args:
         truth: bool[n, C], whether item n has class C.
         scores: float[n, C].
-
-    Returns:
-        Score over classes; classes without positives are left out and counted.
 
     Raises:
         BadInput: a score is NaN, the shapes differ, or no class has a positive.
 
     Source: Bibas et al. 2022, section 4.1.4.
     """
-    once = np.ones((1, len(scores)), np.int64)
-    return mean_of_known(
-        _precisions(truth, scores, once, "mean_average_precision")[0], "mean_average_precision"
-    )
+    what = "mean_average_precision"
+    return mean_of_known(_precisions(truth, scores, np.ones((1, len(scores)), np.int64), what)[0], what)
 
 
 def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """float64[R]: mAP of R bootstrap samples of the items, from one sorting.
-
-    Args:
-        truth, scores: as for `mean_average_precision`.
-        counts: int64[R, n], how often each item is in each sample (`stats.resamples`).
+    """float64[R]: `mean_average_precision` of R bootstrap samples of the items, from one sorting.
 
     A class that a sample holds no positive of is left out of that sample's mean.
+
+    Args:
+        counts: int64[R, n], how often each item is in each sample (`stats.resamples`).
     """
     values = _precisions(truth, scores, counts, "resampled_map")
     return np.array([mean_of_known(row, "resampled_map").mean for row in values])
+
+
+class Gain(NamedTuple):
+    """By how much one method is ahead of another."""
+
+    over_items: Interval  # mean difference of mAP and its bootstrap interval over test items, 95 %
+    relative: float  # the mean difference as a share of the other's mAP
+    p: float  # two-sided, of the paired t-test over seeds
+    sign: int  # +1 or −1 where p < 0.01 and the interval leaves out 0 on the same side; else 0
+
+    @property
+    def percent(self) -> str:
+        """As in Table 5: "+2.6 %*", with a star where the sign is sure."""
+        return f"{100 * self.relative:+.1f} %" + "*" * abs(self.sign)
+
+
+class Comparison(NamedTuple):
+    """mAP of several methods."""
+
+    values: dict[str, np.ndarray]  # method -> float64[S], mAP of each seed
+    drawn: dict[str, np.ndarray]  # -> float64[R], mean over seeds in each bootstrap sample, the same for all
+
+    def level(self, method: str) -> Interval:
+        """Mean mAP over seeds, with its interval over items."""
+        return interval(float(self.values[method].mean()), self.drawn[method])
+
+    def gain(self, method: str, over: str) -> Gain:
+        """How far `method` is ahead of `over`."""
+        test = paired_test(self.values[method], self.values[over])
+        found = interval(test.difference, self.drawn[method] - self.drawn[over])
+        sure = test.p < LEVEL and (found.low > 0 if test.difference > 0 else found.high < 0)
+        sign = int(np.sign(test.difference)) if sure else 0
+        return Gain(found, test.difference / float(self.values[over].mean()), test.p, sign)
+
+
+def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], counts: np.ndarray) -> Comparison:
+    """Compare methods on the same test items by mAP: over seeds, and over items (`resampled_map`).
+
+    Args:
+        scores: method -> one array float[n, C] per seed; BadInput if methods differ in their number of seeds.
+    """
+    if len({len(each) for each in scores.values()}) != 1:
+        found = ", ".join(f"{name}: {len(each)}" for name, each in scores.items())
+        raise BadInput(f"compare: every method needs the same seeds, found {found}")
+    values, drawn = {}, {}
+    for name, each in scores.items():
+        values[name] = np.array([mean_average_precision(truth, s).mean for s in each])
+        drawn[name] = np.mean([resampled_map(truth, s, counts) for s in each], axis=0)
+    return Comparison(values, drawn)

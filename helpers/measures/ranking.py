@@ -11,20 +11,31 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 """users int[B] -> scores float32[B, M] of all items, higher is better."""
 
 
-@numba.njit(cache=True)
-def grouping(user, n_users):
-    """Stable counting sort: indptr int64[N+1] and order int64[n], so that user[order] ascends."""
+@numba.njit(cache=True, parallel=True)
+def grouped(user, item, n_users):
+    """indptr int64[N+1] and the items by user, ascending in each row: a counting sort, then each row alone.
+
+    The items np.arange(n) become the stable order of the entries by user.
+    """
     indptr = np.zeros(n_users + 1, np.int64)
     for u in user:
         indptr[u + 1] += 1
     for u in range(n_users):
         indptr[u + 1] += indptr[u]
-    free = indptr[:-1].copy()
-    order = np.empty(len(user), np.int64)
-    for t in range(len(user)):
-        order[free[user[t]]] = t
-        free[user[t]] += 1
-    return indptr, order
+    place = indptr[:-1].copy()
+    indices = np.empty_like(item)
+    for k in range(len(user)):
+        u = user[k]
+        indices[place[u]] = item[k]
+        place[u] += 1
+    for u in numba.prange(n_users):
+        row = indices[indptr[u] : indptr[u + 1]]
+        ascending = True
+        for k in range(1, len(row)):
+            ascending &= row[k - 1] <= row[k]
+        if not ascending:
+            row.sort()
+    return indptr, indices
 
 
 @numba.njit(cache=True)
@@ -59,13 +70,9 @@ def personalised_ranking(user: np.ndarray, positive: np.ndarray, score: np.ndarr
     positives and q negatives gives (p − 1) / 2 / (p + q − 1), which is not 0 (`best_ranking`).
 
     Args:
-        user: int[n], user of each held-out entry, 0..n_users-1.
+        user: int[n], user of each held-out entry, 0..n_users-1; those without both kinds are left out.
         positive: bool[n], whether the entry is a positive.
         score: float[n], the prediction for the entry.
-        n_users: N.
-
-    Returns:
-        Score over users; users without both kinds of entries are left out and counted.
 
     Raises:
         BadInput: a score is NaN, or no user has both kinds.
@@ -74,10 +81,9 @@ def personalised_ranking(user: np.ndarray, positive: np.ndarray, score: np.ndarr
     """
     score = np.asarray(score, np.float64)
     check_scores(score, "personalised_ranking")
-    indptr, order = grouping(np.ascontiguousarray(user, np.int32), n_users)
-    return mean_of_known(
-        _percentile_ranks(indptr, order, np.asarray(positive, bool), score), "personalised_ranking"
-    )
+    by_user = grouped(np.ascontiguousarray(user, np.int32), np.arange(len(user)), n_users)
+    ranks = _percentile_ranks(*by_user, np.asarray(positive, bool), score)
+    return mean_of_known(ranks, "personalised_ranking")
 
 
 def best_ranking(user: np.ndarray, positive: np.ndarray, n_users: int) -> Score:
@@ -117,7 +123,8 @@ def recommender_auc(
 ) -> Score:
     """AUC of a recommender: how often a held-out positive outranks an item that the user never touched.
 
-    Exact: every held-out item of a user against every item that is in neither list, ties counted half.
+    Exact: every held-out item of a user against every item that is in neither list, ties counted half. Users
+    without a held-out item, or who touched everything, are left out.
 
     Args:
         scorer: users int[B] -> scores float[B, M].
@@ -125,9 +132,6 @@ def recommender_auc(
         held_out: the same for the held-out positives; disjoint from `train`.
         users: int[·], the users to measure; all of them by default.
         block: users scored at a time, which bounds memory to block × M scores.
-
-    Returns:
-        Score over users; those without a held-out item, or who touched everything, are left out.
 
     Raises:
         BadInput: a score is NaN, or no user has a held-out item.

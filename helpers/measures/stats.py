@@ -38,46 +38,39 @@ def resamples(n: int, rng: np.random.Generator, repeats: int = 1000) -> np.ndarr
     return rng.multinomial(n, np.full(n, 1 / n), size=repeats)
 
 
+def _checked(what: str, *groups: Sequence[float]) -> list[np.ndarray]:
+    """As float64. Raises BadInput where a group has fewer than two values, or one that is not finite."""
+    groups = [np.asarray(values, np.float64) for values in groups]
+    if min(map(len, groups)) < 2 or not all(np.isfinite(values).all() for values in groups):
+        sizes = " and ".join(str(len(values)) for values in groups)
+        raise BadInput(f"{what}: {sizes} values; at least two are needed, all of them finite")
+    return groups
+
+
+def _resampled_means(values: np.ndarray, rng: np.random.Generator, repeats: int) -> np.ndarray:
+    # 64 samples at a time keep the counts in the cache: one matrix product gives their means
+    parts = [resamples(len(values), rng, min(64, repeats - done)) @ values for done in range(0, repeats, 64)]
+    return np.concatenate(parts) / len(values)
+
+
 def bootstrap(
     values: np.ndarray, rng: np.random.Generator, repeats: int = 1000, level: float = 0.95
 ) -> Interval:
-    """Percentile bootstrap interval of a mean over units (users, items, queries).
+    """Percentile bootstrap interval of a mean over units (users, items, queries): float[n], one value a unit.
 
-    For a paired comparison pass the units' differences: an interval without 0 is a difference.
-
-    Args:
-        values: float[n], one value a unit.
-        level: the share of bootstrap means inside the interval.
-
-    Raises:
-        BadInput: fewer than two values, or a NaN among them.
+    For a paired comparison pass the units' differences: an interval without 0 is a difference. This and the
+    other intervals raise BadInput for fewer than two values, or one that is not finite.
     """
-    values = np.asarray(values, np.float64)
-    if len(values) < 2 or np.isnan(values).any():
-        raise BadInput(f"bootstrap: {len(values)} values; at least two are needed and none may be NaN")
-    # 64 samples at a time keep the counts in the cache: one matrix product gives their means
-    means = [
-        resamples(len(values), rng, min(64, repeats - done)) @ values / len(values)
-        for done in range(0, repeats, 64)
-    ]
-    return interval(float(values.mean()), np.concatenate(means), level)
+    (values,) = _checked("bootstrap", values)
+    return interval(float(values.mean()), _resampled_means(values, rng, repeats), level)
 
 
 def bootstrap_between(
     a: np.ndarray, b: np.ndarray, rng: np.random.Generator, repeats: int = 1000, level: float = 0.95
 ) -> Interval:
-    """Percentile bootstrap interval of mean(a) − mean(b) for two groups of different units, not paired.
-
-    Args:
-        a, b: float (n,) and (m,), resampled independently.
-
-    Raises:
-        BadInput: a group has fewer than two values, or a NaN.
-    """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if min(len(a), len(b)) < 2 or np.isnan(a).any() or np.isnan(b).any():
-        raise BadInput(f"bootstrap: {len(a)} and {len(b)} values; two of each are needed and none may be NaN")
-    first, second = (resamples(len(v), rng, repeats) @ v / len(v) for v in (a, b))
+    """Percentile bootstrap interval of mean(a) − mean(b) for two groups of units, each resampled alone."""
+    a, b = _checked("bootstrap", a, b)
+    first, second = (_resampled_means(values, rng, repeats) for values in (a, b))
     return interval(float(a.mean() - b.mean()), first - second, level)
 
 
@@ -90,25 +83,14 @@ def interval(value: float, resampled: np.ndarray, level: float = 0.95) -> Interv
 def corrected_interval(
     differences: Sequence[float], n_train: int, n_test: int, level: float = 0.95
 ) -> Interval:
-    """Interval of a mean difference over random splits into training and test.
+    """Interval of a mean difference over R random splits into n_train and n_test items, one value a split.
 
     Splits of the same items overlap, so their values are not independent and the plain variance of the mean,
     s² / R, is far too small: it becomes s² · (1 / R + n_test / n_train), with R − 1 degrees of freedom.
 
-    Args:
-        differences: float[R], one difference a split.
-        n_train, n_test: items of each split.
-
-    Raises:
-        BadInput: fewer than two splits.
-
     Source: Nadeau and Bengio 2003, section 3 (the corrected resampled t-test).
     """
-    values = np.asarray(differences, np.float64)
-    if len(values) < 2 or not np.isfinite(values).all():
-        raise BadInput(
-            f"corrected_interval: {len(values)} splits; at least two finite differences are needed"
-        )
+    (values,) = _checked("interval over splits or seeds", differences)
     scale = np.sqrt(values.var(ddof=1) * (1 / len(values) + n_test / n_train))
     half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * scale)
     mean = float(values.mean())
@@ -116,35 +98,22 @@ def corrected_interval(
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Student's interval of a mean over few independent values, for example over seeds.
-
-    Raises:
-        BadInput: fewer than two values.
-    """
-    values = np.asarray(values, np.float64)
-    if len(values) < 2 or not np.isfinite(values).all():
-        raise BadInput(f"mean_interval: {len(values)} values; at least two finite ones are needed")
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
-    return Interval(mean, mean - half, mean + half)
+    """Student's interval of a mean over few independent values, for example over seeds."""
+    return corrected_interval(values, 1, 0, level)
 
 
 def paired_test(a: Sequence[float], b: Sequence[float]) -> Paired:
-    """Two-sided paired t-test of two methods over the same seeds (or folds).
+    """Two-sided paired t-test of two methods over the same seeds or folds (Bibas et al. 2022, section 4.1.4).
 
     Where all differences are the same, the variance is 0 and t is undefined: p is then 1 for no
     difference and 0 for a constant one, with t of 0 or ±inf.
 
-    Raises:
-        BadInput: fewer than two pairs, or different lengths.
-
-    Source: Bibas et al. 2022, section 4.1.4.
+    Raises BadInput for fewer than two pairs, or different lengths.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
-        raise BadInput(
-            f"paired_test: {a.shape} against {b.shape} values; give the same two or more seeds for both"
-        )
+        shapes = f"{a.shape} against {b.shape} values"
+        raise BadInput(f"paired_test: {shapes}; give the same two or more seeds for both")
     difference = a - b
     mean = float(difference.mean())
     if np.ptp(difference) == 0:

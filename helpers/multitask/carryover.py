@@ -18,21 +18,13 @@ METHODS = ("image-only", "sequential", "contrastive", "uniform", "interaction", 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is chosen on validation.
-
-    Attributes:
-        lr: learning rate.
-        dropout: of the shared layer.
-        alpha: weight of the second task.
-        quantile: Ω is this quantile of the confidence ω.
-        tau: margin of the triplet loss.
-    """
+    """What is chosen on validation."""
 
     lr: float
-    dropout: float
-    alpha: float
-    quantile: float
-    tau: float
+    dropout: float  # of the shared layer
+    alpha: float  # weight of the second task
+    quantile: float  # Ω is this quantile of the confidence ω
+    tau: float  # margin of the triplet loss
 
 
 def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, list[float]]) -> list[Setting]:
@@ -41,38 +33,28 @@ def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, lis
     Every method tries the same list and reads from it what concerns it. Learning rate and dropout concern
     all, so their pairs repeat only when all have been tried: Image-only wastes no try.
     """
-    pairs = [(a, b) for a in grids["lr"] for b in grids["dropout"]]
-    rounds = [pairs[k] for _ in range(-(-trials // len(pairs))) for k in rng.permutation(len(pairs))]
-    columns = dict(zip(("lr", "dropout"), zip(*rounds, strict=True), strict=True))
-    for name in sorted(grids.keys() - columns.keys()):
-        grid = grids[name]
-        rounds = [rng.permutation(grid) for _ in range(-(-trials // len(grid)))]
-        columns[name] = np.concatenate(rounds)[:trials]
+
+    def rounds(grid: np.ndarray) -> np.ndarray:
+        """The rows of a grid in random order, and again, until there is one for each trial."""
+        return np.concatenate([rng.permutation(grid) for _ in range(-(-trials // len(grid)))])[:trials]
+
+    lr, dropout = rounds(np.array([(a, b) for a in grids["lr"] for b in grids["dropout"]])).T
+    columns = {"lr": lr, "dropout": dropout}
+    columns |= {name: rounds(np.array(grids[name])) for name in sorted(grids.keys() - columns.keys())}
     return [Setting(**{name: float(column[t]) for name, column in columns.items()}) for t in range(trials)]
 
 
 @dataclass(frozen=True)
 class Study:
-    """One data set and everything that the methods share.
+    """One data set and everything that the methods share."""
 
-    Attributes:
-        examples: targets (from `Targets.packed`) -> `Vectors` or `Pictures` of the training items.
-        targets: of the training items.
-        omega: name -> confidence of each training item's CF vector, float (n,).
-        network: dropout -> a new `TwoHeads`; drawn from torch's global generator.
-        held: the network in evaluation mode -> logits float32 (m, N) of the validation items.
-        truth: bool (m, N), their labels.
-        recipe: how to train; `lr` is replaced by a setting's.
-        device: where.
-    """
-
-    examples: Callable[[Tensor], Pictures | Vectors]
-    targets: Targets
-    omega: Mapping[str, np.ndarray]
-    network: Callable[[float], TwoHeads]
-    held: Callable[[nn.Module], np.ndarray]
-    truth: np.ndarray
-    recipe: Recipe
+    examples: Callable[[Tensor], Pictures | Vectors]  # of the training items, from `Targets.packed`
+    targets: Targets  # of the training items
+    omega: Mapping[str, np.ndarray]  # name -> confidence of each training item's CF vector, float (n,)
+    network: Callable[[float], TwoHeads]  # dropout -> a new one, drawn from torch's global generator
+    held: Callable[[nn.Module], np.ndarray]  # in evaluation mode -> logits float32 (m, N), validation items
+    truth: np.ndarray  # bool (m, N), their labels
+    recipe: Recipe  # how to train; `lr` is replaced by a setting's
     device: torch.device
 
     def validate(self, network: nn.Module) -> float:
@@ -80,14 +62,8 @@ class Study:
         return 1 - mean_average_precision(self.truth, self.held(network)).mean
 
     def learn(self, method: str, setting: Setting, seed: int) -> tuple[TwoHeads, float]:
-        """Train one method; the weights of the epoch with the best mAP on validation.
-
-        Returns:
-            network, its mAP on validation.
-
-        Raises:
-            BadInput: an unknown method.
-        """
+        """Train a method (BadInput if unknown): the network of the epoch with the best mAP on validation, and
+        that mAP."""
         if method not in METHODS:
             raise BadInput(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
         torch.manual_seed(seed)
@@ -102,13 +78,11 @@ class Study:
             examples = Triplets(examples, nearest_other(self.targets.vectors))
         if method == "sequential":
             first = objective(self.targets, 1.0, main=False)
-            fit(network, examples, first, recipe, device=self.device, seed=seed, log=quiet)
+            fit(network, examples, first, recipe, device=self.device, seed=seed, log=None)
         if method in ("image-only", "sequential") and not self.targets.labelled.all():
             examples, recipe = self._labelled(examples, recipe)
-        history = fit(
-            network, examples, loss, recipe,
-            device=self.device, seed=seed + 1, validate=self.validate, log=quiet,
-        )  # fmt: skip
+        how = {"device": self.device, "seed": seed + 1, "validate": self.validate, "log": None}
+        history = fit(network, examples, loss, recipe, **how)
         return network, 1 - min(row["validation"] for row in history if row["validation"] is not None)
 
     def _labelled(self, examples, recipe):
@@ -131,7 +105,3 @@ class Study:
         """The setting with the best mAP on validation, and the mAP of all."""
         found = [self.learn(method, setting, seed)[1] for setting in settings]
         return settings[int(np.argmax(found))], found
-
-
-def quiet(line: str) -> None:
-    """Swallow the lines of `train.fit`."""

@@ -11,32 +11,19 @@ from helpers.errors import BadInput
 from helpers.learn.examples import Vectors
 from helpers.learn.train import Recipe, fit
 
-
-def network(factors: int, labels: int, hidden: int, seed: int) -> nn.Module:
-    """Two layers with a ReLU between them: "a two-layered MLP"."""
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(factors, hidden), nn.ReLU(), nn.Dropout(0.3), nn.Linear(hidden, labels))
+Predict = Callable[[np.ndarray], np.ndarray]  # CF vectors float (m, f) -> logits float32 (m, N)
 
 
 def learn(
-    Q: np.ndarray,
-    labels: np.ndarray,
-    recipe: Recipe,
-    *,
-    hidden: int = 64,
-    seed: int = 0,
-    device: torch.device,
-    validate: Callable[[Callable[[np.ndarray], np.ndarray]], float] | None = None,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Train by binary cross-entropy per class.
+    Q: np.ndarray, labels: np.ndarray, recipe: Recipe, *, device: torch.device, hidden: int = 64,
+    seed: int = 0, validate: Callable[[Predict], float] | None = None,
+) -> Predict:  # fmt: skip
+    """Train "a two-layered MLP", with a ReLU between, by binary cross-entropy per class.
 
     Args:
         Q: float (n, f), CF vectors; they are centred and divided by their deviation in each dimension.
         labels: bool (n, N).
-        validate: (function as returned) -> an error; the weights of the epoch with the smallest are kept.
-
-    Returns:
-        CF vectors float (m, f) -> logits float32 (m, N).
+        validate: what is returned -> an error; the weights of the epoch with the smallest are kept.
 
     Raises:
         BadInput: different lengths.
@@ -46,45 +33,35 @@ def learn(
             f"cf2label: {len(Q)} CF vectors for {len(labels)} rows of labels; there must be one each"
         )
     mean, scale = Q.mean(axis=0), np.maximum(Q.std(axis=0), 1e-8)
-    made = network(Q.shape[1], labels.shape[1], hidden, seed).to(device)
+    torch.manual_seed(seed)
+    first, last = nn.Linear(Q.shape[1], hidden), nn.Linear(hidden, labels.shape[1])
+    network = nn.Sequential(first, nn.ReLU(), nn.Dropout(0.3), last).to(device)
 
     def scaled(vectors: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(((vectors - mean) / scale).astype(np.float32))
 
+    @torch.inference_mode()
     def predict(vectors: np.ndarray) -> np.ndarray:
-        made.eval()
-        with torch.inference_mode():
-            return made(scaled(vectors).to(device)).float().cpu().numpy()
+        return network.eval()(scaled(vectors).to(device)).float().cpu().numpy()
 
     watch = None if validate is None else lambda _: validate(predict)
     examples = Vectors(scaled(Q), torch.from_numpy(labels.astype(np.float32)))
     loss = F.binary_cross_entropy_with_logits
-    fit(made, examples, loss, recipe, device=device, seed=seed, validate=watch, log=lambda line: None)
+    fit(network, examples, loss, recipe, device=device, seed=seed, validate=watch, log=None)
     return predict
 
 
 def out_of_fold(
-    Q: np.ndarray,
-    labels: np.ndarray,
-    recipe: Recipe,
-    rng: np.random.Generator,
-    *,
-    folds: int = 5,
-    hidden: int = 64,
-    seed: int = 0,
-    device: torch.device,
+    Q: np.ndarray, labels: np.ndarray, recipe: Recipe, rng: np.random.Generator, folds: int = 5, **options
 ) -> np.ndarray:
-    """Logits of each item from a CF2Label that was not trained on it: float32 (n, N).
+    """Logits of each item from a CF2Label (with `options` of `learn`) that was not trained on it: (n, N).
 
     A network's loss on what it was trained with tells how well it memorised, not how much the vector knows.
     """
     fold = rng.permutation(len(Q)) % folds
     found = np.empty(labels.shape, np.float32)
     for k in range(folds):
-        inside, outside = fold != k, fold == k
-        found[outside] = learn(Q[inside], labels[inside], recipe, hidden=hidden, seed=seed, device=device)(
-            Q[outside]
-        )
+        found[fold == k] = learn(Q[fold != k], labels[fold != k], recipe, **options)(Q[fold == k])
     return found
 
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.errors import BadInput
-from helpers.learn.examples import Pictures, Vectors
+from helpers.learn.examples import MEAN, STD, Pictures, Vectors
+from helpers.learn.pretrained import load, resized
 
 LIMIT = 5.0  # beyond this exponent, exp is continued by its tangent: exp(5) is 148
 
@@ -32,14 +33,9 @@ class TwoHeads(nn.Module):
     """
 
     def __init__(
-        self,
-        inputs: int,
-        labels: int,
-        factors: int,
-        hidden: int = 256,
-        dropout: float = 0.5,
+        self, inputs: int, labels: int, factors: int, hidden: int = 256, dropout: float = 0.5,
         backbone: nn.Module | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.backbone = nn.Identity() if backbone is None else backbone
         self.layer = nn.Linear(inputs, hidden)
@@ -60,15 +56,59 @@ class TwoHeads(nn.Module):
         return torch.cat([self.to_labels(h), self.to_vector(h)], 1)
 
 
+class Backbone(nn.Module):
+    """A pretrained network with all weights trainable; pictures as `examples.normalise` gives them.
+
+    Args:
+        name, layer: a network and one of its layers, see `helpers.learn.pretrained.load` (BadInput as there).
+        resolution: pictures are scaled to this side.
+    """
+
+    def __init__(self, name: str, layer: str, resolution: int):
+        super().__init__()
+        made = load(name)
+        self.columns, self.resolution = made.columns(layer), resolution
+        self.network = made.network.requires_grad_(True)
+        units = {"mean": made.mean, "std": made.std}
+        units |= {"usual_mean": np.multiply(255, MEAN), "usual_std": np.multiply(255, STD)}
+        for key, values in units.items():
+            values = torch.tensor(values, dtype=torch.float32)
+            self.register_buffer(key, values[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features of a layer: float images (B, 3, H, H) to float (B, width of the layer)."""
+        images = resized(images * self.usual_std + self.usual_mean, self.resolution)  # pixels of 0..255
+        return self.network((images - self.mean) / self.std)[:, self.columns]
+
+
+def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.ndarray) -> TwoHeads:
+    """A network that was trained on frozen features, on top of a trainable backbone; both give the same.
+
+    A head that knows nothing yet would shake the pretrained weights in its first steps.
+
+    Args:
+        network: its inputs were (features − mean) / scale; it is left as it is.
+        backbone: gives those features.
+        mean, scale: float (width,); they go into the weights of the first layer. BadInput for other widths.
+    """
+    inputs, hidden = network.layer.in_features, network.layer.out_features
+    if not len(mean) == len(scale) == inputs:
+        raise BadInput(
+            f"thawed: the network reads {inputs} features, mean and scale have {len(mean)} and {len(scale)}"
+        )
+    labels, factors = network.to_labels.out_features, network.to_vector.out_features
+    made = TwoHeads(inputs, labels, factors, hidden, network.drop.p, backbone)
+    made.load_state_dict(network.state_dict(), strict=False)  # the backbone is not in it
+    with torch.no_grad():
+        made.layer.weight /= made.layer.weight.new_tensor(scale)
+        made.layer.bias -= made.layer.weight @ made.layer.weight.new_tensor(mean)
+    return made.eval()
+
+
 def class_weights(labels: np.ndarray) -> np.ndarray:
     """1/η_n with mean 1 over the classes that occur; a class without an example gets 0: float32 (N,).
 
-    Args:
-        labels: bool (n, N), the labelled training items only.
-
-    Raises:
-        BadInput: no item has a label.
-
+    Labels are bool (n, N), of the labelled training items only; BadInput where none has a label.
     Source: Bibas et al. 2022, section 3.4.
     """
     count = np.asarray(labels).sum(axis=0)
@@ -79,23 +119,22 @@ def class_weights(labels: np.ndarray) -> np.ndarray:
 
 
 def balanced_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Class-balanced binary cross-entropy of each item: float (B,).
+    """Class-balanced binary cross-entropy of each item: float (B,), for logits and labels (B, N).
 
     −Σ_n [w_n y_n log ŷ_n + (1 − y_n) log(1 − ŷ_n)]: equation 1 with the minus sign that its print lacks, the
-    weight on the positive term, where the print has it.
-
-    Args:
-        logits, labels: float (B, N).
-        weights: float (N,), from `class_weights`.
+    weight (from `class_weights`) on the positive term, where the print has it.
     """
     return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights, reduction="none").sum(1)
 
 
 def distance(guess: Tensor, vector: Tensor) -> Tensor:
     """L1 + L2, the Manhattan plus the Euclidean distance, of each row: float (B,)."""
-    difference = guess - vector
+    return (guess - vector).abs().sum(1) + _euclidean(guess, vector)
+
+
+def _euclidean(a: Tensor, b: Tensor) -> Tensor:
     # the tiny number keeps the gradient of the root finite where both are equal
-    return difference.abs().sum(1) + (difference.square().sum(1) + 1e-12).sqrt()
+    return ((a - b).square().sum(1) + 1e-12).sqrt()
 
 
 def tame_exp(x: Tensor, limit: float = LIMIT) -> Tensor:
@@ -106,14 +145,6 @@ def tame_exp(x: Tensor, limit: float = LIMIT) -> Tensor:
     return torch.where(x < limit, x.clamp(max=limit).exp(), np.exp(limit) * (1 + x - limit))
 
 
-def reconstruction(guess: Tensor, vector: Tensor, unit: float) -> Tensor:
-    """exp((L1 + L2) / unit) of each row: float (B,); see `tame_exp` and `Targets.unit`.
-
-    Source: Bibas et al. 2022, section 3.4, ℓ_CF_R.
-    """
-    return tame_exp(distance(guess, vector) / unit)
-
-
 def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
     """min(ω, Ω) with Ω the given quantile of ω, divided by its mean, so that α means the same for every ω."""
     bounded = np.minimum(omega, np.quantile(omega, quantile))
@@ -122,25 +153,15 @@ def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the training items should give, packed so that `train.fit` can deal it out in batches.
+    """What the training items should give, packed so that `train.fit` can deal it out in batches."""
 
-    Attributes:
-        labels: bool (n, N).
-        vectors: float32 (n, f), CF vectors, centred and divided by one number (their overall deviation).
-        labelled: bool (n,), whose labels may be used.
-    """
-
-    labels: np.ndarray
-    vectors: np.ndarray
-    labelled: np.ndarray
+    labels: np.ndarray  # bool (n, N)
+    vectors: np.ndarray  # float32 (n, f), CF vectors, centred and divided by their overall deviation
+    labelled: np.ndarray  # bool (n,), whose labels may be used
 
     @classmethod
     def of(cls, labels: np.ndarray, Q: np.ndarray, labelled: np.ndarray | None = None) -> "Targets":
-        """From raw CF vectors float (n, f).
-
-        Raises:
-            BadInput: different lengths, or vectors that are all the same or not finite.
-        """
+        """From raw CF vectors float (n, f), one an item, finite and not all the same (else BadInput)."""
         centred = np.asarray(Q, np.float64) - np.mean(Q, axis=0)
         if len(Q) != len(labels) or not np.isfinite(centred).all() or not centred.any():
             raise BadInput(
@@ -161,19 +182,20 @@ class Targets:
 
     def packed(self, omega: np.ndarray | None = None) -> Tensor:
         """float32 (n, N + 2 + f): labels, whether they are known, min(ω, Ω), CF vector."""
-        ones = np.ones(len(self.labels), np.float32)
-        columns = [self.labels, self.labelled, ones if omega is None else omega, self.vectors]
-        return torch.from_numpy(np.column_stack(columns).astype(np.float32))
+        omega = np.ones(len(self.labels)) if omega is None else omega
+        columns = np.column_stack([self.labels, self.labelled, omega, self.vectors])
+        return torch.from_numpy(columns.astype(np.float32))
 
 
 def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Tensor, Tensor], Tensor]:
     """Equation 3 as a loss for `train.fit`: ℓ_MAIN + α · min(ω, Ω) · exp(L1 + L2), mean of the batch.
 
+    The labels' mean is over the batch's labelled items, the vectors' over all of the batch. The second term
+    is ℓ_CF_R of section 3.4, with `tame_exp`, and distances in units of `Targets.unit`.
+
     Args:
         alpha: 0 leaves the second task out: Image-only.
         main: False leaves the labels out: the first phase of Sequential.
-
-    The labels' mean is over the batch's labelled items, the vectors' over all of the batch.
     """
     N, unit, weights = targets.labels.shape[1], targets.unit, targets.weights
 
@@ -184,7 +206,8 @@ def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Te
             each = balanced_bce(outputs[:, :N], labels, weights.to(outputs.device))
             total = (each * known[:, 0]).sum() / known.sum().clamp(min=1)
         if alpha:
-            total = total + alpha * (omega[:, 0] * reconstruction(outputs[:, N:], vectors, unit)).mean()
+            each = tame_exp(distance(outputs[:, N:], vectors) / unit)
+            total = total + alpha * (omega[:, 0] * each).mean()
         return total
 
     return loss
@@ -192,11 +215,7 @@ def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Te
 
 def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, tau: float) -> Tensor:
     """max{L2(a, p) − L2(a, n) + τ, 0} of each row: float (B,). Source: section 4.3.1."""
-
-    def far(a: Tensor, b: Tensor) -> Tensor:
-        return ((a - b).square().sum(1) + 1e-12).sqrt()
-
-    return (far(anchor, positive) - far(anchor, negative) + tau).clamp(min=0)
+    return (_euclidean(anchor, positive) - _euclidean(anchor, negative) + tau).clamp(min=0)
 
 
 def contrastive(targets: Targets, alpha: float, tau: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -216,7 +235,7 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
     found = np.empty(len(vectors), np.int64)
     for start in range(0, len(vectors), 1024):
         block = cdist(vectors[start : start + 1024], vectors)
-        block[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
+        np.fill_diagonal(block[:, start:], np.inf)
         found[start : start + len(block)] = block.argmin(axis=1)
     return found
 
@@ -225,16 +244,12 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
 class Triplets:
     """Each item once as an anchor, with the item of the nearest CF vector and a random other one.
 
-    Attributes:
-        examples: `Vectors` or `Pictures`.
-        nearest: int64 (n,), from `nearest_other`.
-
     A batch of B anchors has the inputs of the anchors, the positives and the negatives, 3 B in all, and the
     targets of the B anchors.
     """
 
     examples: Pictures | Vectors
-    nearest: np.ndarray
+    nearest: np.ndarray  # int64 (n,), from `nearest_other`
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -72,6 +72,13 @@ def processor() -> str:
     return named[1] if named else platform.processor() or platform.machine()
 
 
+def device(used) -> dict:
+    """What was computed on: card, driver and CUDA, or the processor. `used` is a torch device, or "cpu"."""
+    from helpers.learn import devices
+
+    return {"kind": "cpu"} if str(used) == "cpu" else devices.describe(used)
+
+
 def linear_algebra() -> list[dict]:
     """The BLAS and OpenMP libraries that are loaded: name, version, architecture, threads; without paths."""
     kept = ("internal_api", "version", "architecture", "num_threads")

@@ -50,6 +50,7 @@ def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "platform": provenance.machine(),
+        "device": provenance.device(run.used_device),
         "processor": provenance.processor(),
         "threads": provenance.threads(),
         "linear_algebra": provenance.linear_algebra(),

@@ -21,8 +21,8 @@ import numpy as np
 
 from helpers.errors import BadInput, NotTestable
 from helpers.notebook import artefacts, parts
+from helpers.notebook.params import check, refuse_unknown
 from helpers.notebook.sources import assigned_names
-from helpers.notebook.validation import check, refuse_unknown
 from helpers.paths import notebook_outputs, number_of
 
 PLANTED = {  # part -> table of Collection.truth
@@ -58,6 +58,7 @@ class Run:
     missing: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     found_missing: dict[str, str] = field(default_factory=dict)  # by this notebook, for later ones
+    used_device: object = "cpu"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
 
@@ -76,20 +77,10 @@ class Run:
     @property
     def device(self):
         """The torch device of the parameter `device` (else cpu); "auto" is cuda where there is one."""
-        import torch
+        from helpers.learn import devices  # torch takes a second, and not every notebook needs it
 
-        wanted = self.parameters.get("device", "cpu")
-        if wanted == "auto":
-            wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(wanted)
-            torch.empty(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(
-                f"device is {wanted!r}, which is not usable here ({reason}); try auto or cpu"
-            ) from None
-        return device
+        self.used_device = devices.resolve(self.parameters.get("device", "cpu"))
+        return self.used_device
 
     def has(self, needed: str) -> bool:
         """Whether the data have a part: "views", or "hashtags or words" where one is enough."""

@@ -12,11 +12,11 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from helpers.errors import BadInput
 from helpers.files import replacing
-from helpers.notebook.validation import TYPES
+from helpers.notebook.params import TYPES
 from helpers.paths import number_of
 
 # these decide what is accepted and what is reported, never a number
-NEUTRAL = {f"helpers.notebook.{name}" for name in ("params", "validation", "sources", "provenance")}
+NEUTRAL = {f"helpers.notebook.{name}" for name in ("params", "sources", "provenance")}
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

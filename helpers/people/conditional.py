@@ -11,6 +11,7 @@ from helpers.errors import BadInput
 from helpers.learn.examples import Vectors
 from helpers.learn.train import Recipe, fit
 from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
+from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
 
@@ -120,16 +121,15 @@ def learn(
     validate: Callable[[UserConditional], float] | None = None, margin: float = MARGIN,
     most: int = MOST_DRAWS,
 ) -> list[dict]:  # fmt: skip
-    """Train with WARP in place; the history of `helpers.learn.train.fit`.
-
-    An epoch visits each (post, true tag) once; after every step the rows of V and P go back into their balls.
+    """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
+    tag) once; after every step the rows of V and P go back into their balls.
 
     Args:
         image, user: int (n,), rows of x and of u for each post.
         tags: (indptr int64 (n + 1,), indices int32), the true tags of each post, each ascending.
         validate: model -> a number to be minimised on posts of validation users.
     """
-    row = np.repeat(np.arange(len(image)), np.diff(tags[0]))
+    row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")
     pairs = torch.from_numpy(np.stack([image[row], user[row]], 1).astype(np.int64))

@@ -12,7 +12,7 @@ DESCRIPTOR = 1 + 1 + COUNTRIES + 3
 
 def top_countries(country: pd.Series, n: int = COUNTRIES) -> list[str]:
     """The `n` countries with most users, most frequent first; ties go by the alphabet."""
-    counts = country.dropna().value_counts()
+    counts = country.value_counts()
     return sorted(counts.index, key=lambda name: (-counts[name], name))[:n]
 
 
@@ -25,7 +25,7 @@ def unit_vectors(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
 def descriptors(
     users: pd.DataFrame, countries: Sequence[str], ages: tuple[float, float] = (0.0, 100.0)
 ) -> np.ndarray:
-    """The user descriptor of 10 (Denton et al. 2015, section 4).
+    """The user descriptor of 10 (Denton et al. 2015, section 4): float32 (n, 10).
 
     One dimension for age, scaled to [0, 1]; one for gender, −1 female, 1 male, 0 unknown; five for the
     country, one-hot; three for the place, Cartesian coordinates of its latitude and longitude on the unit
@@ -34,14 +34,8 @@ def descriptors(
 
     Args:
         users: age in years, gender "female" or "male", country, lat and lon in degrees; null where unknown.
-        countries: at most five; order of the one-hot part.
-        ages: the ages that become 0 and 1; ages outside are clipped.
-
-    Returns:
-        float32 (n, 10).
-
-    Raises:
-        ValueError: more than five countries, or an empty range of ages.
+        countries: at most five (else `ValueError`); order of the one-hot part.
+        ages: the ages that become 0 and 1, not the same (else `ValueError`); ages outside are clipped.
     """
     if len(countries) > COUNTRIES:
         raise ValueError(f"{len(countries)} countries given; the descriptor has room for {COUNTRIES}")
@@ -49,15 +43,12 @@ def descriptors(
     if not low < high:
         raise ValueError(f"ages are {ages}; expected the lower one first")
     out = np.zeros((len(users), DESCRIPTOR), np.float32)
-    age = np.clip((users["age"].to_numpy(float, na_value=np.nan) - low) / (high - low), 0, 1)
-    out[:, 0] = np.nan_to_num(age, nan=0.5)
+    age, lat, lon = (users[name].to_numpy(float, na_value=np.nan) for name in ("age", "lat", "lon"))
+    out[:, 0] = np.nan_to_num(np.clip((age - low) / (high - low), 0, 1), nan=0.5)
     out[:, 1] = users["gender"].map(GENDER).astype(float).fillna(0.0)
     for place, country in enumerate(countries):
         out[:, 2 + place] = (users["country"] == country).fillna(False)
-    xyz = unit_vectors(
-        users["lat"].to_numpy(float, na_value=np.nan), users["lon"].to_numpy(float, na_value=np.nan)
-    )
-    out[:, 2 + COUNTRIES :] = np.nan_to_num((xyz + 1) / 2, nan=0.5)
+    out[:, 2 + COUNTRIES :] = np.nan_to_num((unit_vectors(lat, lon) + 1) / 2, nan=0.5)
     return out
 
 
@@ -68,15 +59,12 @@ def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.
     their posts make up the share `test` of all posts.
 
     Args:
-        posts: int (N,), images of each user.
-        test: share of the images that is for testing, between 0 and 1.
+        posts: int (N,), images of each user; fewer than two users with posts raise `ValueError`.
+        test: share of the images that is for testing, between 0 and 1 (else `ValueError`).
         rng: decides the order.
 
     Returns:
         bool (N,), True for test users; at least one user with posts is on either side.
-
-    Raises:
-        ValueError: fewer than two users have posts, or the share is not between 0 and 1.
     """
     posts = np.asarray(posts)
     active = np.flatnonzero(posts > 0)

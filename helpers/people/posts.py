@@ -9,9 +9,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
 from helpers.measures.stats import Interval, interval, resamples
+from helpers.words.bags import Bags
 
 UNKNOWN = -1  # a user who was not there in training
 
@@ -31,33 +31,27 @@ class Posts:
     tags: tuple[np.ndarray, np.ndarray]
 
     def __post_init__(self):
-        indptr = self.tags[0]
-        if not len(self.image) == len(self.user) == len(indptr) - 1:
-            raise BadInput(
-                f"posts: {len(self.image)} images, {len(self.user)} users, {len(indptr) - 1} tag sets;"
-                " there must be one each"
-            )
-        if (np.diff(indptr) < 1).any():
-            raise BadInput(f"posts: post {int(np.argmin(np.diff(indptr)))} has no hashtag; leave it out")
+        images, users, size = len(self.image), len(self.user), np.diff(self.tags[0])
+        if not images == users == len(size):
+            counts = f"{images} images, {users} users, {len(size)} tag sets"
+            raise BadInput(f"posts: {counts}; there must be one each")
+        if (size < 1).any():
+            raise BadInput(f"posts: post {int(np.argmin(size))} has no hashtag; leave it out")
 
     def __len__(self) -> int:
         return len(self.image)
 
     def take(self, rows: np.ndarray) -> "Posts":
         """Some of the posts, in the order of `rows` int (·)."""
-        indptr, indices = self.tags
-        size = np.diff(indptr)[rows]
-        ends = np.cumsum(size)
-        places = np.arange(size.sum()) + np.repeat(indptr[rows] - ends + size, size)
-        return Posts(self.image[rows], self.user[rows], (np.concatenate([[0], ends]), indices[places]))
+        return Posts(self.image[rows], self.user[rows], Bags(*self.tags).rows(rows))
 
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice.
 
         The second one is the target of `helpers.learn.train`: the loss needs to know who is who.
         """
-        indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in self.tags)
-        image, user = (torch.from_numpy(np.asarray(x, np.int64)) for x in (self.image, self.user))
+        arrays = (self.image, self.user, *self.tags)
+        image, user, indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in arrays)
         for rows in order:
             rows = torch.from_numpy(rows)
             size = indptr[rows + 1] - indptr[rows]
@@ -68,8 +62,8 @@ class Posts:
 
     def keys(self, n_tags: int, n_users: int) -> np.ndarray:
         """The observed triplets T as sorted int64 numbers, (image · U + user) · K + tag."""
-        pair = np.repeat(self.image.astype(np.int64) * n_users + self.user, np.diff(self.tags[0]))
-        return np.unique(pair * n_tags + self.tags[1])
+        pair = self.image.astype(np.int64) * n_users + self.user
+        return np.unique(pair[Bags(*self.tags).owner] * n_tags + self.tags[1])
 
 
 def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -> Posts:
@@ -80,33 +74,24 @@ def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -
         vocabulary: text (K,), the hashtags in the order of their codes.
         users: int (U,), ascending: the users whom a model knows. Others become UNKNOWN.
     """
-    code = pd.Series(np.arange(len(vocabulary)), pd.Index(vocabulary, dtype="str"))
-    of_category = code.reindex(table["tag"].cat.categories.astype("str")).fillna(-1).to_numpy(np.int64)
-    tag = of_category[table["tag"].cat.codes.to_numpy()] if len(table) else np.zeros(0, np.int64)
+    tag = table["tag"].cat.set_categories(pd.Index(vocabulary, dtype="str")).cat.codes.to_numpy(np.int64)
     item, user = (table[name].to_numpy(np.int64)[tag >= 0] for name in ("item", "user"))
     size = int(user.max(initial=0)) + 1
     pair, post = np.unique(item * size + user, return_inverse=True)
-    place = np.minimum(np.searchsorted(users, pair % size), max(len(users) - 1, 0))
-    known = users[place] == pair % size if len(users) else np.zeros(len(pair), bool)
-    tags = to_csr(post.astype(np.int32), tag[tag >= 0].astype(np.int32), len(pair))
-    return Posts(pair // size, np.where(known, place, UNKNOWN), tags)
+    known = pd.Index(users).get_indexer(pair % size)  # −1, which is UNKNOWN, for others
+    return Posts(pair // size, known, Bags.of(post, tag[tag >= 0], len(pair)))
 
 
 def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:
-    """The floors of Veit et al. 2018, Table 2: score a tag by how often it was used in training.
-
-    Args:
-        own: count the user's own posts; ties, and users without a past, go by the frequency among all.
-
-    Returns:
-        float32 (len(asked), K).
+    """The floors of Veit et al. 2018, Table 2: score a tag by how often it was used in training, float32
+    (len(asked), K). With `own` the user's posts count; ties, and users without a past, go by the frequency
+    among all.
     """
     # below 1, so that it only breaks ties
     everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)
     if not own:
         return np.broadcast_to(everybody.astype(np.float32), (len(asked), n_tags))
-    user = np.repeat(train.user, np.diff(train.tags[0]))
-    ones = np.ones(len(user), np.float32)
+    user, ones = train.user[Bags(*train.tags).owner], np.ones(len(train.tags[1]), np.float32)
     counts = sparse.csr_matrix((ones, (user, train.tags[1])), (n_users + 1, n_tags))
     mine = np.where(asked.user < 0, n_users, asked.user)  # the last row is empty
     return counts[mine].toarray() + everybody.astype(np.float32)
@@ -121,10 +106,7 @@ def over_users(
 
     Args:
         values: float (n,), one a post; for a paired comparison the differences.
-        user: int (n,).
-
-    Raises:
-        BadInput: fewer than two users.
+        user: int (n,), of at least two users, else `BadInput`.
     """
     _, code = np.unique(user, return_inverse=True)
     size = np.bincount(code)

@@ -5,28 +5,25 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
 from helpers.measures import metrics
 from helpers.people.posts import Posts
+from helpers.words.bags import Bags
 
 
-def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Every pair of a hashtag and a user that occurs in posts, and the posts in which it does.
-
-    Returns:
-        int64 (Q, 2), tag and user, in order of user and tag; and (indptr, indices), rows of the posts.
+def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, Bags]:
+    """Every pair of a hashtag and a user that occurs in posts, int64 (Q, 2), in order of user and tag; and
+    (indptr, indices), rows of the posts in which it does.
 
     Raises:
         BadInput: no post, or a post of an unknown user, for whom no image is the own one.
     """
     if len(posts) == 0 or posts.user.min() < 0:
         raise BadInput("queries: needs at least one post, and users who are known")
-    post = np.repeat(np.arange(len(posts)), np.diff(posts.tags[0]))
+    post = Bags(*posts.tags).owner
     key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
     pair, place = np.unique(key, return_inverse=True)
-    query = np.stack([pair % n_tags, pair // n_tags], axis=1)
-    return query, to_csr(place.astype(np.int32), post.astype(np.int32), len(query))
+    return np.stack([pair % n_tags, pair // n_tags], axis=1), Bags.of(place, post, len(pair))
 
 
 def own_images(
@@ -57,32 +54,25 @@ def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.nda
     Returns:
         One row a word and user: word, community, content (meant), other (the other meaning), u, tag.
     """
-    code = pd.Series(np.arange(len(vocabulary)), pd.Index(vocabulary, dtype="str"))
-    known = senses[senses["word"].isin(code.index)]
+    known = senses[senses["word"].isin(vocabulary)]
     meanings = known.groupby("word")["content"].agg(lambda c: sorted(set(c)))
     meanings = meanings[meanings.str.len() == 2]
     users = pd.DataFrame({"u": np.arange(len(community)), "community": community})
     rows = known[known["word"].isin(meanings.index)].merge(users, on="community").reset_index(drop=True)
     both = np.array([*meanings.reindex(rows["word"])], dtype=object).reshape(-1, 2)
     rows["other"] = np.where(both[:, 0] == rows["content"], both[:, 1], both[:, 0])
-    rows["tag"] = code.reindex(rows["word"]).to_numpy(np.int64)
+    rows["tag"] = pd.Index(vocabulary, dtype="str").get_indexer(rows["word"])
     return rows
 
 
 def own_meaning(scores: np.ndarray, mine: np.ndarray, either: np.ndarray, k: int = 10) -> np.ndarray:
-    """Share of the own meaning among the k best images of either meaning.
+    """Share of the own meaning among the k best images of either meaning: float (n,).
 
     Args:
         scores: float (n, M), of all images for each query.
         mine: bool (n, M), images that show the own meaning.
-        either: bool (n, M), images that may be found; at least one each, and where there are fewer than k,
-            the share is of those.
-
-    Returns:
-        float (n,).
-
-    Raises:
-        BadInput: a query for which nothing may be found.
+        either: bool (n, M), images that may be found; at least one each (else `BadInput`), and where there
+            are fewer than k, the share is of those.
     """
     if not either.any(axis=1).all():
         raise BadInput("own_meaning: there is a query without any image to find")

@@ -2,17 +2,23 @@
 
 Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron
 on their concatenation (the paper's comparison), and pairwise products only (no three-way term). All learn
-the embeddings of users and hashtags and a linear map of frozen image features; how: `triplets`.
+the embeddings of users and hashtags and a linear map of frozen image features, from triplets and the ranking
+loss with six negatives (`learn`).
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.learn.train import Recipe, fit
 from helpers.people.posts import Posts
+from helpers.words.bags import Bags
+
+MARGIN = 1.0
 
 
 class TripletModel(nn.Module):
@@ -59,20 +65,16 @@ class TripletModel(nn.Module):
     def begin(self, posts: Posts, ridge: float = 0.3) -> None:
         """Start users and images at what their hashtags say, instead of at random.
 
-        With h̄ the mean embedding of a post's tags: a user begins at the mean h̄ of their posts, shrunk to 0 as
-        if there were one more post, an image at the ridge regression of h̄ on its features. Both are cut to
-        the E and F directions that hold most of them (SVD), and `align` is told how to get back to tags.
-
-        Args:
-            posts: for training.
-            ridge: penalty, as a share of the mean variance of the features.
+        With h̄ the mean embedding of a training post's tags: a user begins at the mean h̄ of their posts,
+        shrunk to 0 as if there were one more post, an image at the ridge regression of h̄ on its features
+        (penalty `ridge`, as a share of their mean variance). Both are cut to the E and F directions that hold
+        most of them (SVD), and `align` is told how to get back to tags.
         """
         h = self.tag[:, : self.tag.shape[1] - self.held]
         E, F = self.user.shape[1], self.image.out_features
-        size = torch.from_numpy(np.diff(posts.tags[0]))
-        row = torch.repeat_interleave(torch.arange(len(posts)), size)
-        used = h[torch.from_numpy(posts.tags[1].astype(np.int64))]
-        mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, used) / size[:, None]
+        bags = Bags(*posts.tags)
+        row, tag = torch.from_numpy(bags.owner), torch.from_numpy(bags.indices.astype(np.int64))
+        mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, h[tag]) / row.bincount()[:, None]
         user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
         count = torch.bincount(user, minlength=self.n_users)[:, None]
         of_user = torch.zeros(self.n_users, h.shape[1]).index_add_(0, user, mean) / (count + 1)
@@ -112,23 +114,19 @@ class TripletModel(nn.Module):
     @torch.inference_mode()
     def tag_scores(self, image: np.ndarray, user: np.ndarray, block: int = 128) -> np.ndarray:
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
-        device, out = self.tag.device, np.empty((len(image), self.n_tags), np.float32)
-        for start in range(0, len(image), block):
-            part = slice(start, start + block)
-            i, u = (torch.tensor(np.array(x[part], np.int64), device=device) for x in (image, user))
-            out[part] = self.with_tags(self.embed_images(i), self.embed_users(u), self.tag).float().cpu()
-        return out
+        pairs = zip(*(self._rows(x).split(block) for x in (image, user)), strict=True)
+        scores = (self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs)
+        return torch.cat([part.float().cpu() for part in scores]).numpy()
 
     @torch.inference_mode()
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
         """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
-        device = self.tag.device
-        t, u, i = (torch.tensor(np.array(x, np.int64), device=device) for x in (tag, user, images))
-        f, out = self.embed_images(i), np.empty((len(tag), len(images)), np.float32)
-        for start in range(0, len(tag), 64):
-            part = slice(start, start + 64)
-            out[part] = self.with_images(self.tag[t[part]], self.embed_users(u[part]), f).float().cpu()
-        return out
+        f, pairs = self.embed_images(self._rows(images)), (self._rows(x).split(64) for x in (tag, user))
+        scores = (self.with_images(self.tag[t], self.embed_users(u), f) for t, u in zip(*pairs, strict=True))
+        return torch.cat([part.float().cpu() for part in scores]).numpy()
+
+    def _rows(self, values) -> Tensor:
+        return torch.tensor(np.array(values, np.int64), device=self.tag.device)
 
 
 def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
@@ -243,3 +241,83 @@ class UserPairs(TripletModel):
 
     def with_users(self, f: Tensor, h: Tensor, u: Tensor) -> Tensor:
         return (h * self.A(f)).sum(1)[:, None] + h @ self.B(u).T
+
+
+class RankingLoss:
+    """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
+
+    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score. Three are
+    "intermediate": it is replaced by a random one. A replacement that gives an observed triplet is no
+    negative (t⁻ ∉ T), so it is never taken.
+
+    T are the training posts. Without `hard` the three hard negatives are left out, to see what they bring.
+    """
+
+    def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard: bool = True):
+        self.known = torch.from_numpy(posts.keys(n_tags, n_users)).to(device)
+        self.n_tags, self.n_users, self.hard = n_tags, n_users, hard
+
+    def observed(self, batch: Tensor) -> Tensor:
+        """bool (3, B, B): whether the replacement of `TripletModel.forward` gives an observed triplet."""
+        image, tag, user = batch.unbind(1)
+        # what each adds to the key of a triplet (`Posts.keys`): one part leaves, another one's comes in
+        part = torch.stack([tag, image * self.n_users * self.n_tags, user * self.n_tags])
+        key = (part.sum(0) - part)[:, :, None] + part[:, None, :]
+        place = torch.searchsorted(self.known, key).clamp_max(len(self.known) - 1)
+        return self.known[place] == key
+
+    def negatives(self, scores: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
+        allowed = ~self.observed(batch)
+        hardest = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
+        draw = torch.rand(allowed.shape).to(scores.device).masked_fill(~allowed, -1).argmax(2)
+        return torch.cat([hardest, draw]), allowed.any(2).repeat(2, 1)
+
+    def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:
+        """The mean loss of a batch: scores (3, B, B) of its triplets int (B, 3)."""
+        chosen, possible = self.negatives(scores, batch)
+        if not self.hard:
+            possible = possible & (torch.arange(6, device=scores.device) >= 3)[:, None]
+        negative = scores.repeat(2, 1, 1).gather(2, chosen[:, :, None])[:, :, 0]
+        violation = torch.relu(negative - scores[0].diagonal() + MARGIN)
+        return (violation * possible).sum() / scores.shape[1]
+
+
+class OverAllTags(nn.Module):
+    """A triplet model as a softmax classifier: the user is known, the tag is the class (as eq. 1)."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Scores (B, K) of all tags for the images and users of triplets int (B, 3)."""
+        m, (image, _, user) = self.model, batch.unbind(1)
+        return m.with_tags(m.embed_images(image), m.embed_users(user), m.tag)
+
+
+def learn(
+    model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking",
+    validate: Callable[[object], float] | None = None,
+) -> list[dict]:  # fmt: skip
+    """Train a triplet model in place with `helpers.learn.train.fit`; its history.
+
+    Args:
+        loss: "ranking" (the paper), "random negatives" (without the three hard ones) or "softmax" (over all
+            tags, given image and user); another one raises `BadInput`, as does a post of a user whom the
+            model does not know.
+        validate: model -> a number to be minimised on validation posts; the best epoch's weights are kept.
+    """
+    if loss not in ("ranking", "random negatives", "softmax"):
+        raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
+    if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:
+        raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
+    if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
+        network, criterion = OverAllTags(model), lambda s, batch: nn.functional.cross_entropy(s, batch[:, 1])
+    else:
+        network = model
+        criterion = RankingLoss(posts, model.n_tags, model.n_users, device, hard=loss == "ranking")
+    return fit(
+        network, posts, criterion, recipe, device=device, seed=seed, log=lambda line: None,
+        validate=None if validate is None else lambda _: validate(model),
+    )  # fmt: skip

@@ -7,18 +7,20 @@ bad rank weigh more.
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
-from helpers.people.warp_kernels import candidate, search_kernel, tables_kernel
 
 MARGIN = 0.1  # Denton et al. 2015, section 3, after Weston et al. 2014
 MOST_DRAWS = 1000  # Denton et al. 2015, section 3
-__all__ = ["MARGIN", "MOST_DRAWS", "candidate", "fit_tables", "rank_weights", "violators", "warp_loss"]
+FAST = {"reassoc", "contract", "nsz"}
 
 
 class Violators(NamedTuple):
@@ -52,16 +54,13 @@ def violators(
     violate, the expected number of draws is n / r, so the rank is estimated as ⌊n / draws⌋.
 
     Args:
-        phi: float32 (B, d), embeddings of the examples.
-        V: float32 (K, d), embeddings of the tags.
+        phi, V: float32 (B, d) and (K, d), finite embeddings of the examples and of the tags; shapes that do
+            not fit raise `BadInput`.
         positive: int (B,), a true tag of each.
         row: int (B,), which set of true tags belongs to each.
         true: (indptr int64, indices int32), sets of true tags, each ascending.
         seed, first: example b draws `candidate(seed, first + b, 0, K)`, `candidate(seed, first + b, 1, K)`, …
         margin, most: 0.1 and 1000 in the paper.
-
-    Raises:
-        BadInput: shapes that do not fit, or a value that is not finite.
     """
     if phi.shape != (len(positive), V.shape[1]) or len(row) != len(positive):
         raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
@@ -69,7 +68,7 @@ def violators(
         raise BadInput("warp: an embedding is not finite; lower the learning rate")
     phi, V = np.ascontiguousarray(phi, np.float32), np.ascontiguousarray(V, np.float32)
     negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
-    search = search_kernel(V.shape[1])
+    search, _ = kernels(V.shape[1])
     search(phi, V, positive, row, *true, np.float32(margin), most, seed, first, negative, draws)
     others = len(V) - np.diff(true[0])[row]
     rank = np.where(negative >= 0, others // np.maximum(draws, 1), 0)
@@ -80,17 +79,14 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed:
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
 
-    The search is compiled and runs on the CPU; gradients flow through the two scores only, as in the paper.
-
-    Args:
-        phi: (B, d); V: (K, d); positive, row: int (B,); true, seed, margin, most: as for `violators`.
+    Arguments as for `violators`. The search is compiled and runs on the CPU; gradients flow through the two
+    scores only, as in the paper.
     """
+    embedded = (x.detach().float().cpu().numpy() for x in (phi, V))
     found = violators(
-        phi.detach().float().cpu().numpy(), V.detach().float().cpu().numpy(), positive.cpu().numpy(),
-        row.cpu().numpy(), true, seed, margin=margin, most=most,
-    )  # fmt: skip
-    negative = torch.from_numpy(found.negative).to(phi.device)
-    weight = torch.from_numpy(found.weight).to(phi.device)
+        *embedded, positive.cpu().numpy(), row.cpu().numpy(), true, seed, margin=margin, most=most
+    )
+    negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
     apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
     return (weight * (margin + apart)).mean()
 
@@ -105,7 +101,8 @@ def fit_tables(
     too large for a frequent tag or too small for a rare one.
 
     Args:
-        train: (indptr int64 (N + 1,), indices int32), the true tags of each row, each ascending.
+        train: (indptr int64 (N + 1,), indices int32), the true tags of each row, each ascending; none at all,
+            or one outside 0..K−1, raises `BadInput`.
         n_tags: K.
         d: latent size.
         step: step size of AdaGrad.
@@ -113,9 +110,6 @@ def fit_tables(
 
     Returns:
         X float32 (N, d), V float32 (K, d); scores are X Vᵀ.
-
-    Raises:
-        BadInput: no true tag at all, or tags outside 0..K-1.
     """
     indptr, indices = train
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= n_tags:
@@ -126,17 +120,91 @@ def fit_tables(
     X[:, :d], V[:, :d] = rng.normal(0, 0.1, (N, d)), rng.normal(0, 0.1, (n_tags, d))
     G, H = np.full_like(X, 0.01), np.full_like(V, 0.01)
     rows = np.repeat(np.arange(N), np.diff(indptr))
-    learn, weight = tables_kernel(width), rank_weights(n_tags)
+    (_, learn), weight = kernels(width), rank_weights(n_tags)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(epochs):
-            order = rng.permutation(len(rows))
-            draws = int(rng.integers(2**62))
-            parts = np.array_split(np.arange(len(rows)), threads)
+            order, draws = rng.permutation(len(rows)), int(rng.integers(2**62))
+            parts = np.array_split(order, threads)
+            firsts = np.cumsum([0] + [len(part) for part in parts])[:-1]
 
-            def run(part, order=order, draws=draws):
-                some = order[part]
+            def run(some, first, draws=draws):
                 learn(X, V, G, H, rows[some], indices[some], indptr, indices, weight, np.float32(margin),
-                      most, np.float32(step), draws, part[0] if len(part) else 0)  # fmt: skip
+                      most, np.float32(step), draws, first)  # fmt: skip
 
-            list(pool.map(run, parts))
+            list(pool.map(run, parts, firsts))
     return np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(V[:, :d])
+
+
+@numba.njit(cache=True, inline="always")
+def candidate(seed, example, draw, n):
+    """The negative, 0..n-1, that an example tries at its draw-th attempt: fixed by the arguments."""
+    key = mix(np.uint64(seed) + np.uint64(example) * np.uint64(0x9E3779B97F4A7C15))
+    key = mix(key + np.uint64(draw) * np.uint64(0xD1B54A32D192ED03))
+    return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@numba.njit(cache=True, inline="always")
+def is_true(tags, y):
+    """Whether y is in a short ascending list."""
+    for t in tags:
+        if t >= y:
+            return t == y
+    return False
+
+
+@lru_cache
+def kernels(width: int):
+    """The compiled loops for embeddings of `width` numbers: the search of `violators` for a batch, and one
+    pass of AdaGrad over examples (row of X, positive row of V), as `fit_tables` describes.
+    """
+
+    @numba.njit(nogil=True, fastmath=FAST, inline="always")
+    def find(x, V, threshold, true, most, seed, example):
+        """The first negative of an example that scores above the threshold (−1: none), and the tries."""
+        count, attempt = 0, 0
+        while count < most and len(true) < len(V):
+            y = candidate(seed, example, attempt, len(V))
+            attempt += 1
+            if is_true(true, y):
+                continue
+            count += 1
+            v, score = V[y], np.float32(0)
+            for k in range(width):
+                score += x[k] * v[k]
+            if score > threshold:
+                return y, count
+        return -1, count
+
+    @numba.njit(nogil=True, fastmath=FAST, cache=True)
+    def search(phi, V, positive, row, indptr, indices, margin, most, seed, first, negative, draws):
+        for b in range(len(positive)):
+            x, v, score = phi[b], V[positive[b]], np.float32(0)
+            for k in range(width):
+                score += x[k] * v[k]
+            true = indices[indptr[row[b]] : indptr[row[b] + 1]]
+            negative[b], draws[b] = find(x, V, score - margin, true, most, seed, first + b)
+
+    @numba.njit(nogil=True, fastmath=FAST, cache=True)
+    def learn(X, V, G, H, row, positive, indptr, indices, weight, margin, most, step, seed, first):
+        x = np.empty(width, np.float32)
+        for b in range(len(row)):
+            mine, up, score = X[row[b]], V[positive[b]], np.float32(0)
+            for k in range(width):
+                x[k] = mine[k]
+                score += x[k] * up[k]
+            true = indices[indptr[row[b]] : indptr[row[b] + 1]]
+            found, count = find(x, V, score - margin, true, most, seed, first + b)
+            if found < 0:
+                continue
+            c, down = weight[(len(V) - len(true)) // count], V[found]
+            gx, gu, gd = G[row[b]], H[positive[b]], H[found]
+            for k in range(width):
+                dx, dv = c * (down[k] - up[k]), c * x[k]
+                gx[k] += dx * dx
+                gu[k] += dv * dv
+                gd[k] += dv * dv
+                mine[k] = x[k] - step * dx / np.sqrt(gx[k])
+                up[k] += step * dv / np.sqrt(gu[k])
+                down[k] -= step * dv / np.sqrt(gd[k])
+
+    return search, learn

@@ -1,7 +1,7 @@
 """Linear probes: how well a linear classifier does on a frozen feature.
 
 Fang et al. 2015, section 4.4 (linear SVM) and Joulin et al. 2016, section 4.2 (L2-regularised logistic
-regression). What is trained and tested in a repetition: `helpers.pictures.repetitions`.
+regression). `splits` says what is trained and tested in a repetition.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,26 +16,105 @@ from helpers.data.sets.shape import ACCURACY, LabelledSet
 from helpers.errors import BadInput
 from helpers.measures import metrics
 from helpers.measures.stats import Interval, bootstrap, corrected_interval, interval, resamples
-from helpers.pictures.repetitions import Split
 
 SVM, LOGISTIC = "linear SVM", "logistic regression"
 KERNEL_LIMIT = 5000  # above so many training items the matrix of dot products costs more than it saves
 
 
-class Probe(NamedTuple):
-    """What a feature reached.
+class Split(NamedTuple):
+    """Positions in the set, int64.
 
-    Attributes:
-        values: float64 (R,), accuracy or mean average precision of each repetition.
-        strengths: float (R,), the chosen C: small is a strong penalty.
-        outcomes: for each repetition what a bootstrap needs: bool (n_test,), right or wrong, or float
-            (n_test, L), scores.
-        splits: the splits, one a repetition.
-        data: the set.
+    The strength of the penalty is chosen on `validate`, by a classifier trained on `learn`; one with that
+    strength is trained on `train`, which holds both, and meets `test` once.
     """
 
-    values: np.ndarray
-    strengths: np.ndarray
+    learn: np.ndarray
+    validate: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+
+
+def splits(
+    data: LabelledSet, rng: np.random.Generator, repeats: int = 10, test_share: float = 0.2,
+    may_test: np.ndarray | None = None,
+) -> list[Split]:  # fmt: skip
+    """The repetitions of a set, by its own rule: published, by class, or drawn.
+
+    A drawn split: half of the items that may be tested are candidates; each repetition tests a random draw of
+    them and trains on all else. The strength is chosen once, on items that are no candidates (35 % to learn,
+    15 % to validate), so no choice ever sees an item that is tested. Published: test as published; where
+    nothing is published to validate, 20 % of the training items, drawn anew in each repetition.
+
+    Args:
+        test_share: share of all items that a drawn split tests; never more than two thirds of the candidates.
+        may_test: bool (n,), items that no feature learner has seen the labels of; None for all.
+
+    Raises:
+        BadInput: too few items may be tested, or a class has too few pictures for its rule.
+    """
+    n = len(data)
+    allowed = np.ones(n, bool) if may_test is None else np.asarray(may_test, bool)
+    if data.partitions or (data.split != "").any():
+        if not allowed.all():
+            raise BadInput(f"{data.name}: its split is published, so no item can be kept from testing")
+        return _published(data, rng, repeats)
+    pool, others = np.flatnonzero(allowed), np.flatnonzero(~allowed)
+    if len(pool) < 20:
+        raise BadInput(f"{data.name}: {len(pool)} items may be tested; at least 20 are needed")
+    pool = rng.permutation(pool)
+    candidates, learn, validate = np.split(pool, [len(pool) // 2, round(0.85 * len(pool))])
+    learn = np.concatenate([learn, others])
+    if data.per_class is not None:
+        both = [_by_class(data, rng, candidates) for _ in range(repeats)]
+        # the classes' quota may leave some out of training; the choice is made inside it
+        return [Split(np.intersect1d(learn, t), np.intersect1d(validate, t), t, test) for t, test in both]
+    size = min(round(test_share * n), 2 * len(candidates) // 3)
+    tests = [np.sort(rng.permutation(candidates)[:size]) for _ in range(repeats)]
+    every = np.arange(n)
+    return [Split(learn, validate, np.setdiff1d(every, t, assume_unique=True), t) for t in tests]
+
+
+def _published(data: LabelledSet, rng: np.random.Generator, repeats: int) -> list[Split]:
+    validate = np.flatnonzero(data.split == "validation")
+    train = np.flatnonzero(np.isin(data.split, ["train", "validation"]))
+    test = np.flatnonzero(data.split == "test")
+    found = []
+    for r in range(repeats):
+        if data.partitions:
+            train, test = data.partitions[r % len(data.partitions)]
+        if len(train) < 5 or not len(test):
+            found = f"{len(train)} pictures for training and {len(test)} for testing are there"
+            raise BadInput(f"{data.name}: {found}")
+        held = validate if len(validate) else rng.permutation(train)[: max(1, len(train) // 5)]
+        found.append(Split(np.setdiff1d(train, held), np.sort(held), train, test))
+    return found
+
+
+def _by_class(data: LabelledSet, rng: np.random.Generator, candidates: np.ndarray) -> tuple:
+    """As many of each class for training and testing as the set's rule says."""
+    many, few = data.per_class
+    of_class, able = data.labels.argmax(axis=1), np.zeros(len(data), bool)
+    able[candidates] = True
+    train, test = [], []
+    for c in range(data.labels.shape[1]):
+        members = rng.permutation(np.flatnonzero(of_class == c))
+        if len(members) < many + few or able[members].sum() < few:
+            rule = f"its rule needs {many} for training and {few} for testing"
+            raise BadInput(f"{data.name}: class {data.classes[c]} has {len(members)} pictures, {rule}")
+        chosen = members[able[members]][:few]
+        test.append(chosen)
+        train.append(np.setdiff1d(members, chosen, assume_unique=True)[:many])
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
+
+
+class Probe(NamedTuple):
+    """What a feature reached in R repetitions.
+
+    A bootstrap needs `outcomes`: bool (n_test,), right or wrong, or float (n_test, L), scores, of each.
+    """
+
+    values: np.ndarray  # float64 (R,), accuracy or mean average precision
+    strengths: np.ndarray  # float (R,), the chosen C: small is a strong penalty
     outcomes: list[np.ndarray]
     splits: list[Split]
     data: LabelledSet
@@ -81,18 +160,18 @@ def scores(
         dots: X @ X.T, where it is at hand.
     """
     small = kind == SVM and len(train) <= KERNEL_LIMIT
-    if small:
-        dots = X @ X.T if dots is None else dots
+    if small and dots is None:
+        dots = X @ X.T
 
     def fit(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
+        known, given = (dots[np.ix_(rows, rows)], dots[np.ix_(test, rows)]) if small else (X[rows], X[test])
         if small:
-            model = SVC(kernel="precomputed", C=C).fit(dots[np.ix_(rows, rows)], target)
-            given = dots[np.ix_(test, rows)]
+            model = SVC(kernel="precomputed", C=C)
+        elif kind == SVM:
+            model = LinearSVC(C=C, random_state=seed)
         else:
-            new = LinearSVC(C=C, random_state=seed) if kind == SVM else LogisticRegression(
-                C=C, tol=1e-3, max_iter=1000
-            )  # fmt: skip
-            model, given = new.fit(X[rows], target), X[test]
+            model = LogisticRegression(C=C, tol=1e-3, max_iter=1000)
+        model.fit(known, target)
         if data.measure == ACCURACY:
             return np.eye(data.labels.shape[1])[model.predict(given)]
         return model.decision_function(given)
@@ -166,11 +245,7 @@ def choose(
 ) -> tuple[dict[str, Sequence[np.ndarray]], dict[str, str]]:  # fmt: skip
     """For each feature the setting (layer, resolution) that is best on validation items, each at its best C.
 
-    Args:
-        options: feature -> setting -> blocks.
-
-    Returns:
-        feature -> blocks, and feature -> name of the setting.
+    From feature -> setting -> blocks to feature -> blocks, and feature -> name of the setting.
     """
     taken = {}
     with threadpool_limits(1):
@@ -190,12 +265,9 @@ def probe(
     """All repetitions of one feature (or several, concatenated) on one set.
 
     Args:
-        blocks: float (n, d), one or more.
+        blocks: float (n, d), one or more; BadInput if one has not a row for each picture of the set.
         kind: `SVM` or `LOGISTIC`.
         grid: strengths C to choose from; of equally good ones the strongest penalty is taken.
-
-    Raises:
-        BadInput: a block has not a row for each picture of the set.
     """
     values, strengths, outcomes, before = [], [], [], None
     with threadpool_limits(1):  # matrices this small gain nothing by threads, and sums keep their order
@@ -216,13 +288,10 @@ def probe(
 
 
 def difference(a: Probe, b: Probe, rng: np.random.Generator) -> Interval:
-    """Interval of the mean of a − b over the same repetitions.
+    """Interval of the mean of a − b over the same repetitions; BadInput if their splits are not the same.
 
     Drawn test sets overlap, and so do training sets: the corrected interval allows for that. Where all
     repetitions have one published test set, its pictures are drawn with replacement instead.
-
-    Raises:
-        BadInput: the two were not measured on the same splits.
     """
     if any(not np.array_equal(s.test, t.test) for s, t in zip(a.splits, b.splits, strict=True)):
         raise BadInput("difference: the two features were tested on different items")

@@ -11,22 +11,16 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from helpers.errors import BadInput
-from helpers.learn.images import extract
+from helpers.learn.examples import extract
 from helpers.learn.networks import AlexNet
 
 
 class Clusters(NamedTuple):
-    """A partition of the items.
+    """A partition of the items."""
 
-    Attributes:
-        classes: int64 (M,), the pseudo class of each item, 0 to K − 1.
-        centres: float32 (K, d), the mean factor of each class.
-        within: sum of squared distances to the own centre, what k-means makes small.
-    """
-
-    classes: np.ndarray
-    centres: np.ndarray
-    within: float
+    classes: np.ndarray  # int64 (M,), the pseudo class of each item, 0 to K − 1
+    centres: np.ndarray  # float32 (K, d), the mean factor of each class
+    within: float  # sum of squared distances to the own centre, what k-means makes small
 
 
 def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
@@ -36,12 +30,9 @@ def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
 
     Args:
         Y: float32 (M, d), item factors.
-        K: number of pseudo classes.
+        K: number of pseudo classes; BadInput if it is not from 2 to M.
         seed: decides the first centres (k-means++).
         starts: the best of so many runs is kept.
-
-    Raises:
-        BadInput: K is not from 2 to M.
 
     Source: Fang et al. 2015, equation 4.
     """
@@ -53,14 +44,10 @@ def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
 
 
 def purity(classes: np.ndarray, labels: np.ndarray) -> float:
-    """Share of items that carry the most frequent label of their class.
+    """Share of items that carry the most frequent label of their class: classes int (M,), labels bool (M, L).
 
     Never below the share of the most frequent label of all, and 1 where each item has a class of its own: it
     is only to be read beside `chance_purity`.
-
-    Args:
-        classes: int (M,).
-        labels: bool (M, L), from `data.collection.label_matrix`.
     """
     counts = np.zeros((classes.max() + 1, labels.shape[1]), np.int64)
     np.add.at(counts, classes, labels)
@@ -75,33 +62,23 @@ def chance_purity(
 
 
 def stability(partitions: Sequence[np.ndarray]) -> np.ndarray:
-    """How much partitions agree: the adjusted Rand index of each pair, float64.
+    """How much partitions agree: the adjusted Rand index of each pair, float64 (Hubert and Arabie 1985).
 
     1 is the same partition; 0 is expected of two unrelated ones, whatever their sizes.
-
-    Source: Hubert and Arabie 1985.
     """
     return np.array([adjusted_rand_score(a, b) for a, b in combinations(partitions, 2)])
 
 
 def embed(
-    network: AlexNet,
-    store,
-    items: np.ndarray,
-    side: int,
-    device: torch.device,
+    network: AlexNet, store, items: np.ndarray, side: int, device: torch.device,
     rows: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """FC6 and FC7 of pictures, from their central crops.
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """FC6 and FC7 of pictures, from their central crops: "fc6" and "fc7", each float32 (M, units).
 
     Args:
-        store: an image store.
-        items: int (M,), which pictures of the store.
+        items: int (M,), which pictures of the image store.
         side: of the crops, in pixels.
         rows: compute only these of the M; the others stay 0, so that rows keep their numbers.
-
-    Returns:
-        "fc6" and "fc7", each float32 (M, units).
     """
     rows = np.arange(len(items)) if rows is None else rows
     network.to(device).eval()
@@ -113,11 +90,9 @@ def embed(
 
 
 def explained(Y: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the factors' variance that a linear function of the labels reaches on the same items (R²).
+    """Share of the variance of factors Y (M, d) that a linear function of the labels reaches on them (R²).
 
-    Args:
-        Y: float (M, d).
-        labels: bool (M, L), all kinds of labels side by side; L well below M, or it means nothing.
+    labels is bool (M, L), all kinds of labels side by side; L well below M, or it means nothing.
     """
     X = np.hstack([np.ones((len(Y), 1)), labels])
     rest = Y - X @ np.linalg.lstsq(X, Y, rcond=None)[0]

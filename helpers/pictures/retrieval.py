@@ -1,23 +1,28 @@
-"""The two measures of Fang et al. 2015, section 4.3: what retrieved images mean to the network."""
+"""Retrieval of images as in Fang et al. 2015, section 4.3: te queries tr, measured in two ways."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 
 from helpers.crowd.filtering import to_csr
+from helpers.crowd.neighbours import nearest
+from helpers.errors import BadInput
+from helpers.measures.stats import resamples
 
 
 def common_viewers(
     item: np.ndarray, user: np.ndarray, n_items: int, queries: np.ndarray, neighbours: np.ndarray
 ) -> np.ndarray:
-    """Measure 1: viewers that query and neighbour have in common, over the union of both.
+    """Measure 1: viewers that query and neighbour have in common, over the union of both (the Jaccard index).
 
     Args:
         item, user: int32 (n,), the distinct pairs of V.
-        queries: int (Q,), item ids.
-        neighbours: int (Q, k), item ids.
+        queries, neighbours: items, int (Q,) and (Q, k).
 
     Returns:
-        float64 (Q, k), the Jaccard index; 0 where neither has a viewer.
+        float64 (Q, k); 0 where neither has a viewer.
     """
     indptr, viewers = to_csr(item, user, n_items)
     return _jaccard(indptr, viewers, queries.astype(np.int64), neighbours.astype(np.int64))
@@ -50,17 +55,107 @@ def _jaccard(indptr, viewers, queries, neighbours):
 def viewed_by_owner(
     item: np.ndarray, user: np.ndarray, n_users: int, owners: np.ndarray, neighbours: np.ndarray
 ) -> np.ndarray:
-    """Measure 2: which retrieved neighbours the owner of the query has viewed.
+    """Measure 2: which neighbours, int (Q, k), the user who posted the query (owners, int (Q,)) has viewed.
 
-    Args:
-        item, user: int32 (n,), the distinct pairs of V.
-        owners: int (Q,), the user who posted each query.
-        neighbours: int (Q, k), item ids.
-
-    Returns:
-        bool (Q, k).
+    bool (Q, k), from the distinct pairs of V, item and user int32 (n,).
     """
     seen = np.sort(item.astype(np.int64) * n_users + user)
     wanted = neighbours.astype(np.int64) * n_users + owners[:, None]
     place = np.minimum(np.searchsorted(seen, wanted), len(seen) - 1)
     return seen[place] == wanted
+
+
+class Retrieved(NamedTuple):
+    """What the queries found. A query whose owner is unknown has owned False (`Experiment.with_owner`)."""
+
+    neighbours: np.ndarray  # int64 (Q, k), rows of the items, best first
+    common: np.ndarray  # float64 (Q, k), measure 1: common viewers over the union
+    owned: np.ndarray  # bool (Q, k), measure 2: the query's owner has viewed the neighbour
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Who viewed what. Items and users have dense codes ("rows")."""
+
+    item: np.ndarray  # int32 (n,), with `user` the distinct pairs of V
+    user: np.ndarray
+    owner: np.ndarray  # int32 (M,), the user who posted each item, −1 where unknown
+    n_users: int
+
+    def retrieve(self, features: np.ndarray, queries: np.ndarray, base: np.ndarray, k: int) -> Retrieved:
+        """Query `base` by cosine for k neighbours each, and measure what comes.
+
+        Args:
+            features: float (M, n), one row an item.
+            queries, base: int rows; BadInput if they overlap or k is larger than the base.
+        """
+        if len(np.intersect1d(queries, base)):
+            raise BadInput("retrieve: a query is in the base and would find itself")
+        return self.measure(queries, base[nearest(features[queries], features[base], k)[0]])
+
+    def measure(self, queries: np.ndarray, neighbours: np.ndarray) -> Retrieved:
+        """Both measures for given neighbours, int rows (Q, k)."""
+        common = common_viewers(self.item, self.user, len(self.owner), queries, neighbours)
+        owner = self.owner[queries]
+        owned = viewed_by_owner(self.item, self.user, self.n_users, np.maximum(owner, 0), neighbours)
+        return Retrieved(neighbours, common, owned & (owner >= 0)[:, None])
+
+    def dealt(self, queries: np.ndarray, neighbours: np.ndarray, rounds: int = 20) -> tuple:
+        """Both measures if the same lists are dealt to other queries: what a feature gets without a match.
+
+        A feature may prefer pictures with many or with few viewers, whatever the query is (hubs). Such lists
+        score above or below random pairs and have found nothing; dealt to other queries they score the same.
+
+        Args:
+            queries, neighbours: int rows (Q,), at least two, and (Q, k).
+            rounds: how often the lists are moved on, evenly over the Q − 1 possible ways.
+
+        Returns:
+            common, owned: float64 (Q, k), means over the rounds.
+        """
+        steps = np.unique(np.linspace(1, len(queries) - 1, rounds).astype(int))
+        measured = [self.measure(queries, np.roll(neighbours, step, axis=0)) for step in steps]
+        return np.mean([m.common for m in measured], axis=0), np.mean([m.owned for m in measured], axis=0)
+
+    def with_owner(self, queries: np.ndarray) -> np.ndarray:
+        """bool (Q,): which queries measure 2 is defined for."""
+        return self.owner[queries] >= 0
+
+
+def bands(
+    values: np.ndarray, rng: np.random.Generator, window: int = 1, repeats: int = 1000, level: float = 0.95
+) -> np.ndarray:
+    """A curve over ranks with a bootstrap interval at each: the units that are drawn are queries.
+
+    Args:
+        values: float or bool (Q, k), by query and rank; BadInput for fewer than two queries.
+        window: so many neighbouring ranks are averaged first; BadInput if k is no multiple.
+
+    Returns:
+        float64 (4, k / window): middle rank of each window (from 1), mean, low, high.
+    """
+    Q, k = values.shape
+    if k % window or Q < 2:
+        raise BadInput(f"bands: {Q} queries, {k} ranks, window {window}; give a divisor of k and two queries")
+    averaged = values.reshape(Q, -1, window).mean(axis=2)
+    drawn = resamples(Q, rng, repeats) @ averaged / Q
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    ranks = np.arange(k // window) * window + (window + 1) / 2
+    return np.stack([ranks, averaged.mean(axis=0), low, high])
+
+
+def pixels(store, rows: np.ndarray, side: int = 16) -> np.ndarray:
+    """The pictures themselves as features, minus the mean picture: float32 (n, side · side · 3).
+
+    Without the subtraction every cosine is near 1, because all pictures are bright. Each of side · side cells
+    is the mean of its pixels; raises BadInput where the store's size is no multiple of `side`.
+    """
+    if store.size % side:
+        raise BadInput(f"pixels: pictures of {store.size} pixels cannot be averaged to {side} cells a side")
+    cell = store.size // side
+    out = np.empty((len(rows), side * side * 3), np.float32)
+    for start in range(0, len(rows), 256):
+        images = store[rows[start : start + 256]]
+        cells = images.reshape(len(images), side, cell, side, cell, 3).mean((2, 4), dtype=np.float32)
+        out[start : start + 256] = cells.reshape(len(images), -1)
+    return out - out.mean(axis=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from helpers.errors import BadInput
 from helpers.learn import pretrained
 from helpers.learn.networks import AlexNet
 from helpers.measures.stats import Interval
-from helpers.pictures import pseudo, similarity
+from helpers.pictures import pseudo, retrieval
 from helpers.pictures.probes import Probe, difference
 
 Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
@@ -22,16 +23,11 @@ OPPONENTS = ("ImageNet", "random weights", "pixels")
 
 
 class Source(NamedTuple):
-    """Features of one notebook, and what says which items their networks were trained on.
-
-    Attributes:
-        told: "rows", which the arrays `training` of that notebook list, or the name of a bool array beside
-            the features.
-    """
+    """Features of one notebook, and what says which items their networks were trained on."""
 
     notebook: str
     features: tuple[str, ...]
-    told: str
+    told: str  # "rows" (of that notebook's arrays `training`) or the name of a bool array beside the features
 
 
 LEARNT = {
@@ -45,29 +41,22 @@ LEARNT = {
 class Learnt(NamedTuple):
     """A feature from an earlier notebook.
 
-    Attributes:
-        values: float32 (M, F), by item of the collection; 0 where there is none.
-        there: bool (M,), items that have the feature.
-        seen: bool (M,), items that its network was trained on: of their words, tags or labels it was told, of
-            their viewers it may remember; a test on them would be easier than one on new pictures.
-        source: what the network learnt from.
+    Of items that its network has seen it was told words, tags or labels, and may remember viewers: a test on
+    them would be easier than one on new pictures.
     """
 
-    values: np.ndarray
-    there: np.ndarray
-    seen: np.ndarray
-    source: str
+    values: np.ndarray  # float32 (M, F), by item of the collection; 0 where there is none
+    there: np.ndarray  # bool (M,), items that have the feature
+    seen: np.ndarray  # bool (M,), items that its network was trained on
+    source: str  # what the network learnt from
 
 
 def gather(read_arrays: Callable[[str, str], dict[str, np.ndarray]], M: int) -> dict[str, Learnt]:
-    """The features that notebooks 05, 06 and 08 left, without those that a dataset could not support.
+    """The features that notebooks 05, 06 and 08 left for M items, without those a dataset could not support.
 
     Args:
-        read_arrays: the `read_arrays` of a notebook's run: (notebook, name) -> arrays.
-        M: items of the collection.
-
-    Raises:
-        BadInput: a notebook has not run (the message names the command), or its arrays do not fit together.
+        read_arrays: of a notebook's run: (notebook, name) -> arrays. Raises BadInput, naming the command,
+            where a notebook has not run; so does this where its arrays do not fit together.
     """
     found = {}
     for source, (number, names, told_by) in LEARNT.items():
@@ -81,10 +70,9 @@ def gather(read_arrays: Callable[[str, str], dict[str, np.ndarray]], M: int) -> 
             if name not in arrays or not arrays[name].size:
                 continue
             if not len(items) == len(arrays[name]) == len(told) or (len(items) and items.max() >= M):
-                raise BadInput(
-                    f"{number}/features: {len(items)} items up to {items.max(initial=-1)}, {len(told)} flags,"
-                    f" {len(arrays[name])} rows of {name} for {M} items; run notebook {number} again"
-                )
+                flags = f"{len(items)} items up to {items.max(initial=-1)}, {len(told)} flags"
+                rows = f"{len(arrays[name])} rows of {name} for {M} items"
+                raise BadInput(f"{number}/features: {flags}, {rows}; run notebook {number} again")
             values = np.zeros((M, arrays[name].shape[1]), np.float32)
             there, seen = np.zeros((2, M), bool)
             values[items], there[items], seen[items] = arrays[name], True, told
@@ -95,8 +83,7 @@ def gather(read_arrays: Callable[[str, str], dict[str, np.ndarray]], M: int) -> 
 def completed(learnt: Learnt, new: np.ndarray) -> Learnt:
     """The feature for all items: its network saw the others for the first time when it computed `new`.
 
-    Args:
-        new: float (M, F), by item; rows of items that are there already are not read.
+    new is float (M, F), by item; rows of items that are there already are not read.
     """
     values = np.where(learnt.there[:, None], learnt.values, new).astype(np.float32)
     return learnt._replace(values=values, there=np.ones(len(values), bool))
@@ -112,13 +99,9 @@ def shared_items(learnt: Mapping[str, Learnt], names: Iterable[str], M: int) -> 
 
 
 def sets_of(
-    collection: Collection,
-    there: np.ndarray,
-    unseen: np.ndarray,
-    most: int,
-    least: int,
+    collection: Collection, there: np.ndarray, unseen: np.ndarray, most: int, least: int,
     rng: np.random.Generator,
-) -> dict[str, LabelledSet]:
+) -> dict[str, LabelledSet]:  # fmt: skip
     """The collection's own sets over at most so many items, half of them unseen where there are enough.
 
     Args:
@@ -134,68 +117,50 @@ def sets_of(
 
 @dataclass(frozen=True)
 class Opponents:
-    """What a learnt feature is compared with: a network trained on ImageNet, random weights, and pixels.
-
-    Attributes:
-        imagenet: from `pretrained.load`.
-        collection: its pictures are computed once and kept.
-        resolutions: sides in pixels that the ImageNet network may choose from.
-        untrained: an AlexNet that has learnt nothing.
-        crop: side of its input.
-    """
+    """What a learnt feature is compared with: a network trained on ImageNet, random weights, and pixels."""
 
     imagenet: pretrained.Pretrained
-    collection: Collection
-    resolutions: list[int]
-    untrained: AlexNet
-    crop: int
+    collection: Collection  # its pictures are computed once and kept
+    resolutions: list[int]  # sides in pixels that the ImageNet network may choose from
+    untrained: AlexNet  # has learnt nothing
+    crop: int  # side of its input
     device: torch.device
     _kept: dict[int, np.ndarray] = field(default_factory=dict)
 
     def options(self, data: LabelledSet, wanted: Sequence[str] = OPPONENTS) -> dict[str, Options]:
-        """Feature -> its settings, each with a row for each picture of the set.
-
-        Args:
-            wanted: some of `OPPONENTS`, in any order.
-        """
+        """Those wanted of `OPPONENTS` -> their settings, each with a row for each picture of the set."""
         store = data.images(self.collection.images.size)
+        untrained = partial(pseudo.embed, self.untrained, store, data.rows, self.crop, self.device)
         made = {
             "ImageNet": lambda: self._theirs(data, store),
-            "random weights": lambda: self._untrained(data, store),
-            "pixels": lambda: {"pixels": [similarity.pixels(store, data.rows)]},
+            "random weights": lambda: {name: [values] for name, values in untrained().items()},
+            "pixels": lambda: {"pixels": [retrieval.pixels(store, data.rows)]},
         }
         return {name: made[name]() for name in wanted}
 
-    def _untrained(self, data: LabelledSet, store) -> Options:
-        """Layers of the network that has learnt nothing."""
-        found = pseudo.embed(self.untrained, store, data.rows, self.crop, self.device)
-        return {layer: [values] for layer, values in found.items()}
-
     def _theirs(self, data: LabelledSet, store) -> Options:
         """Layers and resolutions of the ImageNet network."""
-        own = store is self.collection.images
-        theirs = {}
+
+        def computed(given, rows: np.ndarray) -> np.ndarray:
+            return pretrained.cached_features(self.imagenet, given, rows, pixels, self.device)
+
+        found = {}
         for pixels in self.resolutions:
-            if not own:
-                given = data.images(pixels)
-                values = pretrained.cached_features(self.imagenet, given, data.rows, pixels, self.device)
+            if store is not self.collection.images:
+                values = computed(data.images(pixels), data.rows)
             else:
                 if pixels not in self._kept:
-                    everything = np.arange(len(store))
-                    self._kept[pixels] = pretrained.cached_features(
-                        self.imagenet, store, everything, pixels, self.device
-                    )
+                    self._kept[pixels] = computed(store, np.arange(len(store)))
                 values = self._kept[pixels][data.rows]
             for layer in self.imagenet.widths:
-                theirs[f"{layer} at {pixels}"] = [self.imagenet.layer(values, layer)]
-        return theirs
+                found[f"{layer} at {pixels}"] = [self.imagenet.layer(values, layer)]
+        return found
 
 
 def table(
-    measured: Mapping[str, Mapping[str, Probe]],
-    cited: Mapping[str, Sequence] | None = None,
+    measured: Mapping[str, Mapping[str, Probe]], cited: Mapping[str, Sequence] | None = None,
     features: Sequence[str] = (),
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Rows are sets, columns features: per cent, mean ± standard deviation over the repetitions.
 
     Args:
@@ -211,13 +176,9 @@ def table(
 
 
 def compare(
-    measured: Mapping[str, Mapping[str, Probe]],
-    names: Iterable[str],
-    better: str,
-    worse: str,
-    rng: np.random.Generator,
-    factor: float = 1.0,
-) -> dict[str, Interval]:
+    measured: Mapping[str, Mapping[str, Probe]], names: Iterable[str], better: str, worse: str,
+    rng: np.random.Generator, factor: float = 1.0,
+) -> dict[str, Interval]:  # fmt: skip
     """Set -> interval of better − factor · worse. Sets that a user brought speak instead of the own ones."""
     able = [name for name in names if better in measured.get(name, {})]
     out = {}

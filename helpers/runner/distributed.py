@@ -16,20 +16,16 @@ from helpers.data.collection import Collection
 from helpers.errors import BadInput
 from helpers.learn.examples import Pictures
 from helpers.learn.networks import AlexNet
-from helpers.learn.parallel import World
-from helpers.learn.train import Recipe, fit
+from helpers.learn.train import Recipe, fit, processes
 from helpers.notebook import artefacts
 
 
 def training(profile: str, number: str):
-    """What a notebook saved as `training`: the examples, and how it trained.
+    """What a notebook saved as `training` (BadInput if it has not run in this profile).
 
     Returns:
         rows int (n,) of the collection's images, targets (n,) or (n, K), and a dict with "outputs", "side",
         "width", "dropout", "flips", "seed" and "recipe" (the fields of `helpers.learn.train.Recipe`).
-
-    Raises:
-        BadInput: the notebook has not run in this profile.
     """
     folder = paths.notebook_outputs(profile, number)
     stored = artefacts.read_arrays(folder, "training", f"python -m helpers.run {profile} --only {number}")
@@ -63,10 +59,11 @@ def main(argv: list[str] | None = None) -> None:
         examples = Pictures(store, rows, targets, about["side"], flips=about["flips"])
         recipe = Recipe(**about["recipe"])
         fit(network, examples, loss, recipe, device=device, seed=about["seed"])
-        if World.current().first:
+        rank, size = processes()
+        if rank == 0:
             folder = paths.notebook_outputs(arguments.profile, arguments.notebook)
             artefacts.save_weights(folder, "alexnet_again", network.state_dict())
-            print(f"{folder / 'alexnet_again.safetensors'}: written by {World.current().size} processes")
+            print(f"{folder / 'alexnet_again.safetensors'}: written by {size} processes")
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -15,8 +15,8 @@ from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import artefacts, provenance
 from helpers.notebook import sources as notebooks
+from helpers.notebook.params import check, read_yaml, refuse_unknown, scalar_or_list, shown
 from helpers.notebook.run import DONE
-from helpers.notebook.validation import check, read_yaml, refuse_unknown, scalar_or_list, shown
 
 SMOKE = "smoke"  # the profile without overrides: the defaults of the parameters cells
 

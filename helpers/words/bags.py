@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from helpers.crowd.filtering import to_csr
 from helpers.crowd.negatives import sample_rows
 from helpers.errors import BadInput
 from helpers.learn.examples import Pictures, Vectors
+from helpers.words.hashtags import by_frequency
 
 SAMPLING = ("natural", "class-uniform")
 
@@ -33,36 +35,39 @@ class Bags(NamedTuple):
         """From distinct pairs (picture 0..n−1, tag), both int (pairs,)."""
         return cls(*to_csr(picture, tag, n))
 
+    @property
+    def owner(self) -> np.ndarray:
+        """int64, parallel to `indices`: the picture of each."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
     def rows(self, chosen: np.ndarray) -> "Bags":
         """The bags of some pictures, in the given order."""
         size = np.diff(self.indptr)[chosen]
-        start = np.repeat(self.indptr[:-1][chosen], size)
-        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-        return Bags(np.concatenate([[0], np.cumsum(size)]).astype(np.int64), self.indices[start + within])
+        indptr = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+        place = np.arange(indptr[-1]) + np.repeat(self.indptr[chosen] - indptr[:-1], size)
+        return Bags(indptr, self.indices[place])
 
     def turned(self, K: int) -> "Bags":
         """The pictures of each of K tags."""
-        picture = np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
-        return Bags(*to_csr(self.indices, picture, K))
+        return Bags(*to_csr(self.indices, self.owner, K))
 
     def counts(self, K: int) -> np.ndarray:
         """N_k: in how many pictures each tag is, int64 (K,)."""
         return np.bincount(self.indices, minlength=K)
 
+    def matrix(self, K: int) -> sp.csr_matrix:
+        """float32 (n, K): 1 where a picture has a tag."""
+        ones = np.ones(len(self.indices), np.float32)
+        return sp.csr_matrix((ones, self.indices, self.indptr), (len(self.indptr) - 1, K))
+
     def dense(self, K: int, share: bool = False) -> np.ndarray:
         """float32 (n, K): 1 where a picture has a tag; with `share`, each row divided by its sum."""
-        size = np.diff(self.indptr)
-        out = np.zeros((len(size), K), np.float32)
-        picture = np.repeat(np.arange(len(size)), size)
-        out[picture, self.indices] = (1 / np.maximum(size, 1))[picture] if share else 1
-        return out
+        out, size = self.matrix(K).toarray(), np.diff(self.indptr)
+        return out / np.maximum(size, 1).astype(np.float32)[:, None] if share else out
 
     def sums(self, vectors: np.ndarray) -> np.ndarray:
         """h̄: the sum of the vectors of each picture's tags, float32 (n, D) for vectors (K, D)."""
-        out = np.zeros((len(self.indptr) - 1, vectors.shape[1]), np.float32)
-        picture = np.repeat(np.arange(len(out)), np.diff(self.indptr))
-        np.add.at(out, picture, vectors[self.indices].astype(np.float32))
-        return out
+        return self.matrix(len(vectors)) @ vectors.astype(np.float32)
 
 
 class Tagged(NamedTuple):
@@ -87,51 +92,33 @@ class Tagged(NamedTuple):
 
 
 def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
-    """Group hashtags by image, and keep the most frequent ones.
+    """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01.
 
     The vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images
     without one of them are left out, as in Veit et al. 2018, section 4.1.
-
-    Args:
-        hashtags: user, item, tag (categorical), split, distinct rows: the table of notebook 01.
     """
-    train = hashtags.loc[hashtags["split"] == "train", "tag"].astype(str).value_counts()
-    ranked = train.rename_axis("tag").reset_index(name="count")
-    tags = ranked.sort_values(["count", "tag"], ascending=[False, True])["tag"].to_numpy(str)[:keep]
-    code = pd.Series(np.arange(len(tags), dtype=np.int32), tags)
-    names = hashtags["tag"].astype(str)
-    kept = hashtags[names.isin(code.index)]
-    image = kept.groupby(["user", "item"], sort=True)
+    tags = by_frequency(hashtags.loc[hashtags["split"] == "train", "tag"])["tag"].to_numpy(str)[:keep]
+    code = hashtags["tag"].cat.set_categories(pd.Index(tags, dtype="str")).cat.codes.to_numpy()
+    image = hashtags[code >= 0].groupby(["user", "item"], sort=True)
     first = image["split"].first().reset_index()
-    bags = Bags.of(image.ngroup().to_numpy(np.int32), code[names[kept.index]].to_numpy(np.int32), len(first))
+    bags = Bags.of(image.ngroup().to_numpy(), code[code >= 0], len(first))
     user, item = (first[name].to_numpy(np.int32) for name in ("user", "item"))
     return Tagged(user, item, first["split"].to_numpy(object), bags, tags)
 
 
 def gallery(images: Tagged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Bags]:
-    """The distinct items of some images, each with the tags of all of them: what a query is searched in.
-
-    Args:
-        rows: int (n,), for example the test images.
-
-    Returns:
-        items int (m,); for each the first of the n images that shows it, int (m,); and their bags.
+    """What a query is searched in: the distinct items of some images, int (n,), each with the tags of all of
+    them. Returns the items int (m,), for each the first of the n images that shows it, and their bags.
     """
     items, first, place = np.unique(images.item[rows], return_index=True, return_inverse=True)
-    some, K = images.bags.rows(rows), len(images.tags)
-    pair = np.unique(np.repeat(place, np.diff(some.indptr)).astype(np.int64) * K + some.indices)
-    return items, first, Bags.of((pair // K).astype(np.int32), (pair % K).astype(np.int32), len(items))
+    some, K = images.bags.rows(rows), max(len(images.tags), 1)
+    pair = np.unique(place[some.owner].astype(np.int64) * K + some.indices)
+    return items, first, Bags.of(*np.divmod(pair, K), len(items))
 
 
 def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Add up the targets of images that show the same item, because their features are the same.
-
-    Args:
-        item: int (n,).
-        targets: float32 (n, K).
-
-    Returns:
-        the distinct items int (m,), and targets float32 (m, K) whose mean loss is that of all n images.
+    """Add up the targets float32 (n, K) of images that show the same item, int (n,), because their features
+    are the same: the distinct items int (m,), and targets (m, K) whose mean loss is that of all n images.
     """
     items, place = np.unique(item, return_inverse=True)
     total = np.zeros((len(items), targets.shape[1]), np.float32)
@@ -183,7 +170,6 @@ class Drawn:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))
         ends = np.cumsum([len(part) for part in order])[:-1]
-        tags = np.split(tag, ends)
         read = self.inputs.batches(np.split(picture, ends), generator, device)
-        for (inputs, _), some in zip(read, tags, strict=True):
+        for (inputs, _), some in zip(read, np.split(tag, ends), strict=True):
             yield inputs, torch.from_numpy(some).to(device)

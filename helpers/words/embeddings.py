@@ -6,15 +6,19 @@ Jurafsky 2015). The set of tags of one image takes the place of a sentence; the 
 others.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from helpers.crowd.negatives_kernels import alias_table
+from helpers.crowd.filtering import to_csr
+from helpers.crowd.negatives import GOLDEN, _mix, alias_table
 from helpers.errors import BadInput
-from helpers.words.embeddings_kernels import epoch, probabilities
+
+FAST = {"reassoc", "contract", "nsz"}
 
 
 class TagSets(NamedTuple):
@@ -30,12 +34,6 @@ class TagSets(NamedTuple):
     tags: np.ndarray
     n_tags: int
 
-    @property
-    def matrix(self) -> sp.csr_matrix:
-        """float64 (B, K), 1 where the image has the tag."""
-        shape = (len(self.indptr) - 1, self.n_tags)
-        return sp.csr_matrix((np.ones(len(self.tags)), self.tags, self.indptr), shape)
-
 
 class Senses(NamedTuple):
     """What `multi_sense` and `skip_gram` learn.
@@ -47,7 +45,6 @@ class Senses(NamedTuple):
         senses: float32 (K, S, D), a vector per sense; a sense without occurrences is not defined.
         counts: int64 (K, S), occurrences of each sense at the end. S is 0 after `skip_gram`.
         seats: int32[T], the sense of each occurrence, parallel to the sets' `tags`; −1 if it is alone.
-        gamma: γ of the Chinese restaurant.
     """
 
     vectors: np.ndarray
@@ -55,7 +52,6 @@ class Senses(NamedTuple):
     senses: np.ndarray
     counts: np.ndarray
     seats: np.ndarray
-    gamma: float
 
 
 def tag_sets(image: np.ndarray, tag: np.ndarray, n_tags: int) -> TagSets:
@@ -63,11 +59,8 @@ def tag_sets(image: np.ndarray, tag: np.ndarray, n_tags: int) -> TagSets:
 
     Args:
         image: int[n], any ids; an image here is what is tagged in one go (a user's item).
-        tag: int[n], codes of the vocabulary.
+        tag: int[n], codes of the vocabulary; one outside 0..K−1 raises `BadInput`, as does another length.
         n_tags: K.
-
-    Raises:
-        BadInput: lengths differ, or a code outside 0..K−1.
     """
     image, tag = np.asarray(image), np.asarray(tag)
     if image.shape != tag.shape or image.ndim != 1:
@@ -76,14 +69,13 @@ def tag_sets(image: np.ndarray, tag: np.ndarray, n_tags: int) -> TagSets:
         raise BadInput(f"tag_sets: tags {tag.min()} to {tag.max()}; expected codes from 0 to {n_tags - 1}")
     names, row = np.unique(image, return_inverse=True)
     pairs = np.unique(row.astype(np.int64) * max(n_tags, 1) + tag)
-    row, tag = np.divmod(pairs, max(n_tags, 1))
-    indptr = np.searchsorted(row, np.arange(len(names) + 1))
-    return TagSets(indptr.astype(np.int64), tag.astype(np.int32), n_tags)
+    return TagSets(*to_csr(*np.divmod(pairs, max(n_tags, 1)), len(names)), n_tags)
 
 
 def cooccurrence(sets: TagSets) -> sp.csr_matrix:
     """float64 (K, K): on how many images two tags are together; the diagonal is empty."""
-    B = sets.matrix
+    shape = (len(sets.indptr) - 1, sets.n_tags)
+    B = sp.csr_matrix((np.ones(len(sets.tags)), sets.tags, sets.indptr), shape)
     C = (B.T @ B).tocsr()
     C.setdiag(0)
     C.eliminate_zeros()
@@ -91,12 +83,9 @@ def cooccurrence(sets: TagSets) -> sp.csr_matrix:
 
 
 def ppmi(C: sp.csr_matrix) -> sp.csr_matrix:
-    """Positive pointwise mutual information of pairs of tags.
+    """Positive pointwise mutual information of pairs of tags, from symmetric counts C, float (K, K).
 
     max(0, log P(i, j) / (P(i) P(j))) with P(i, j) = C_ij / ΣC and P(i) = Σ_j C_ij / ΣC.
-
-    Args:
-        C: float (K, K), symmetric counts.
 
     Source: Levy and Goldberg 2014, section 3; used in Veit et al. 2018, section 3.1.
     """
@@ -111,7 +100,7 @@ def ppmi_svd(sets: TagSets, d: int, power: float = 0.5, seed: int = 0) -> np.nda
     """Tag embeddings: the d principal singular vectors of the PPMI matrix.
 
     Args:
-        d: D, the size of a vector; at most K. Dimensions beyond the rank of the matrix are 0.
+        d: D, the size of a vector; above K raises `BadInput`. Dimensions beyond the rank of the matrix are 0.
         seed: the start of the iteration; the result does not depend on it but for rounding.
         power: singular vectors are multiplied by singular values to this power. 0.5 is the symmetric split
             U √Σ of Levy and Goldberg, section 3.3; 0 gives the singular vectors as they are. Veit et al. do
@@ -119,9 +108,6 @@ def ppmi_svd(sets: TagSets, d: int, power: float = 0.5, seed: int = 0) -> np.nda
 
     Returns:
         float32 (K, d); a tag that is never with another has the zero vector.
-
-    Raises:
-        BadInput: d above K.
     """
     if not 1 <= d <= sets.n_tags:
         raise BadInput(f"ppmi_svd: d is {d}; with {sets.n_tags} tags it is from 1 to {sets.n_tags}")
@@ -129,8 +115,7 @@ def ppmi_svd(sets: TagSets, d: int, power: float = 0.5, seed: int = 0) -> np.nda
     if d == sets.n_tags or M.nnz == 0:
         U, s, _ = np.linalg.svd(M.toarray())
     else:
-        v0 = np.random.default_rng(seed).normal(size=sets.n_tags)
-        U, s, _ = svds(M, d, v0=v0)
+        U, s, _ = svds(M, d, v0=np.random.default_rng(seed).normal(size=sets.n_tags))
     order = np.argsort(-s, kind="stable")[:d]
     U, s = U[:, order], s[order]
     # a singular vector is known up to its sign: the largest entry of each is made positive
@@ -142,25 +127,17 @@ def ppmi_svd(sets: TagSets, d: int, power: float = 0.5, seed: int = 0) -> np.nda
 def skip_gram(
     sets: TagSets, d: int, epochs: int = 20, negative: int = 5, lr: float = 0.05, seed: int = 0
 ) -> Senses:
-    """Word2vec on sets of tags: skip-gram with negative sampling, one vector a tag.
+    """Word2vec on sets of tags (Mikolov et al. 2013): skip-gram with negative sampling, one vector a tag.
 
     Arguments as for `multi_sense`, of which it is the case without senses.
-
-    Source: Mikolov et al. 2013.
     """
     return _fit(sets, d, 0, 1.0, epochs, negative, lr, seed)
 
 
 def multi_sense(
-    sets: TagSets,
-    d: int,
-    max_senses: int = 4,
-    gamma: float = 0.1,
-    epochs: int = 20,
-    negative: int = 5,
-    lr: float = 0.05,
-    seed: int = 0,
-) -> Senses:
+    sets: TagSets, d: int, max_senses: int = 4, gamma: float = 0.1, epochs: int = 20, negative: int = 5,
+    lr: float = 0.05, seed: int = 0,
+) -> Senses:  # fmt: skip
     """Multi-sense skip-gram: a Chinese-restaurant process adds senses to a tag.
 
     For each occurrence of a tag w with the other tags of its image as context: (1) the global vector of w
@@ -193,18 +170,6 @@ def multi_sense(
     return _fit(sets, d, max_senses, gamma, epochs, negative, lr, seed)
 
 
-def sense_probabilities(found: Senses, sets: TagSets) -> np.ndarray:
-    """Which sense each occurrence has, also on images that were not learnt from.
-
-    Returns:
-        float64 (T, S), parallel to `sets.tags`: count of the sense times P(context | sense), normalised. The
-        largest is the greedy choice of Li and Jurafsky, section 4; a tag without any sense has zeros.
-    """
-    out = np.zeros((len(sets.tags), found.senses.shape[1]))
-    probabilities(sets.indptr, sets.tags, found.vectors, found.contexts, found.senses, found.counts, out)
-    return out
-
-
 def _fit(sets, d, max_senses, gamma, epochs, negative, lr, seed) -> Senses:
     indptr, tags, K = sets
     if d < 1 or epochs < 1 or negative < 1 or not lr > 0:
@@ -213,16 +178,133 @@ def _fit(sets, d, max_senses, gamma, epochs, negative, lr, seed) -> Senses:
         raise BadInput("skip-gram: no image has two tags, so no tag has a context")
     rng = np.random.default_rng(seed)
     vectors = ((rng.random((K, d)) - 0.5) / d).astype(np.float32)
-    contexts = np.zeros((K, d), np.float32)
-    senses = np.zeros((K, max_senses, d), np.float32)
-    counts, seats = np.zeros((K, max_senses), np.int64), np.full(len(tags), -1, np.int32)
+    found = Senses(
+        vectors, np.zeros_like(vectors), np.zeros((K, max_senses, d), np.float32),
+        np.zeros((K, max_senses), np.int64), np.full(len(tags), -1, np.int32),
+    )  # fmt: skip
     table = alias_table(np.bincount(tags, minlength=K) ** 0.75)
     rates = np.linspace(lr, lr * 1e-4, epochs + 1)
-    for e in range(epochs):
-        epoch(
-            indptr, tags, rng.permutation(len(indptr) - 1), vectors, contexts, senses, counts, seats, table,
-            negative, gamma, rates[e], rates[e + 1], np.uint64(rng.integers(2**63)),
-        )  # fmt: skip
-    if not (np.isfinite(vectors).all() and np.isfinite(contexts).all()):
+    for rate in pairwise(rates):
+        order, key = rng.permutation(len(indptr) - 1), np.uint64(rng.integers(2**63))
+        epoch(indptr, tags, order, *found, table, negative, gamma, *rate, key)
+    if not (np.isfinite(vectors).all() and np.isfinite(found.contexts).all()):
         raise BadInput(f"skip-gram: the vectors diverged (lr {lr}); halve lr")
-    return Senses(vectors, contexts, senses, counts, seats, gamma)
+    return found
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def log_sigmoid_sum(v, tags, start, end, skip, contexts):
+    """Σ log σ(v · c) over the context vectors c of tags[start:end], without position `skip`."""
+    total = 0.0
+    for p in range(start, end):
+        if p != skip:
+            c = contexts[tags[p]]
+            dot = np.float32(0)
+            for k in range(len(v)):
+                dot += v[k] * c[k]
+            total -= np.log1p(np.exp(-np.float64(dot)))
+    return total
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def pull(v, error, tags, start, end, skip, contexts, table, negative, lr, state):
+    """One step for v and each of its context tags: (Mikolov et al. 2013, eq. 4), one pair after the other.
+
+    Per pair it ascends log σ(v · c₊) + Σ log σ(−v · c₋) with `negative` draws c₋ from `table`; a draw of the
+    context tag itself is left out. Returns the state of the random numbers.
+    """
+    d = len(v)
+    cells = np.uint64(len(table))
+    for p in range(start, end):
+        if p == skip:
+            continue
+        error[:] = 0
+        for n in range(negative + 1):
+            target, label = tags[p], np.float32(1)
+            if n:
+                state += GOLDEN
+                bits = _mix(state)
+                # the upper half chooses a cell, the lower half is the coin of the alias method
+                cell = np.int64(((bits >> np.uint64(32)) * cells) >> np.uint64(32))
+                entry = table[cell]
+                kept = (bits & np.uint64(0xFFFFFFFF)) < (entry >> np.uint64(32))
+                target = np.int32(cell if kept else entry & np.uint64(0xFFFFFFFF))
+                if target == tags[p]:
+                    continue
+                label = np.float32(0)
+            c = contexts[target]
+            dot = np.float32(0)
+            for k in range(d):
+                dot += v[k] * c[k]
+            g = lr * (label - np.float32(1) / (np.float32(1) + np.exp(-dot)))
+            for k in range(d):
+                error[k] += g * c[k]
+                c[k] += g * v[k]
+        for k in range(d):
+            v[k] += error[k]
+    return state
+
+
+@numba.njit(cache=True)
+def seat_weights(w, tags, start, end, position, vectors, contexts, senses, count, gamma, weight):
+    """The Chinese restaurant of tag w at one place (Li and Jurafsky 2015, eq. 5).
+
+    Fills `weight` up to a common factor: a taken table s with count_s · P(context | sense s), the first free
+    one, which is returned (−1: none is free), with γ · P(context | global vector), other free ones with 0. P
+    is the product of σ(v · c) over the context.
+    """
+    most, free = senses.shape[1], -1
+    for s in range(most):
+        weight[s] = -np.inf
+        if count[w, s] > 0:
+            fit = log_sigmoid_sum(senses[w, s], tags, start, end, position, contexts)
+            weight[s] = np.log(count[w, s]) + fit
+        elif free < 0:
+            free = s
+            fit = log_sigmoid_sum(vectors[w], tags, start, end, position, contexts)
+            weight[s] = np.log(gamma) + fit
+    weight[:most] = np.exp(weight[:most] - weight[:most].max())
+    return free
+
+
+@numba.njit(cache=True)
+def epoch(indptr, tags, order, vectors, contexts, senses, count, seat, table, negative, gamma, lr_first,
+          lr_last, key):  # fmt: skip
+    """Visit every tag of every set once. With senses.shape[1] of 0 it is the plain skip-gram."""
+    most = senses.shape[1]
+    error = np.empty(vectors.shape[1], np.float32)
+    weight = np.empty(max(most, 1), np.float64)
+    state = np.uint64(key)
+    done, total = 0, len(tags)
+    for row in order:
+        start, end = indptr[row], indptr[row + 1]
+        lr = np.float32(lr_first + (lr_last - lr_first) * done / total)
+        done += end - start
+        if end - start < 2:
+            continue
+        for position in range(start, end):
+            w = tags[position]
+            state = pull(vectors[w], error, tags, start, end, position, contexts, table, negative, lr, state)
+            if most == 0:
+                continue
+            if seat[position] >= 0:
+                count[w, seat[position]] -= 1
+            free = seat_weights(
+                w, tags, start, end, position, vectors, contexts, senses, count, gamma, weight
+            )
+            state += GOLDEN
+            # 53 random bits give a number from [0, 1)
+            x = np.float64(_mix(state) >> np.uint64(11)) * 2.0**-53 * weight[:most].sum()
+            s = 0
+            while s < most - 1 and x >= weight[s]:
+                x -= weight[s]
+                s += 1
+            while weight[s] == 0.0:  # rounding can carry x past the last table
+                s -= 1
+            if s == free:
+                senses[w, s] = vectors[w]
+            count[w, s] += 1
+            seat[position] = s
+            state = pull(
+                senses[w, s], error, tags, start, end, position, contexts, table, negative, lr, state
+            )

@@ -59,63 +59,51 @@ def keep_hashtags(
             than in YFCC100M, several users may tag one item.
         drop_top, keep_top, max_per_image: the paper's 10, 100,000 and 15.
     """
-    steps: list[dict] = []
+    steps = []
+
+    def step(name: str, frame: pd.DataFrame) -> None:
+        images, distinct = frame[["user", "item"]].drop_duplicates(), frame[["tag", "user"]].nunique()
+        steps.append([name, distinct["tag"], len(frame), len(images), distinct["user"]])
+
     every = _normalised(tags)
-    _step(steps, "all", every)
-    left = every[~_of_categories(every["tag"], is_numeric)]
-    _step(steps, "without numeric tags", left)
-    ranked = _by_frequency(left["tag"])
+    step("all", every)
+    left = every[~every["tag"].isin([tag for tag in every["tag"].cat.categories if is_numeric(tag)])]
+    step("without numeric tags", left)
+    ranked = by_frequency(left["tag"])
     left = left[left["tag"].isin(ranked["tag"][drop_top:])]
-    _step(steps, f"without the {drop_top} most frequent", left)
+    step(f"without the {drop_top} most frequent", left)
     vocabulary = ranked[drop_top : drop_top + keep_top].reset_index(drop=True)
     left = left[left["tag"].isin(vocabulary["tag"])]
-    _step(steps, f"only the next {keep_top} most frequent", left)
-    spammer = _spammers(every, left, max_per_image)
-    left = left[~left["user"].isin(spammer)].reset_index(drop=True)
-    _step(steps, f"without users above {max_per_image:g} tags per image", left)
+    step(f"only the next {keep_top} most frequent", left)
+    images = left[["user", "item"]].drop_duplicates()
+    mean = every.merge(images, on=["user", "item"]).groupby("user").size() / images.groupby("user").size()
+    left = left[~left["user"].isin(mean.index[mean > max_per_image])].reset_index(drop=True)
+    step(f"without users above {max_per_image:g} tags per image", left)
     left["tag"] = left["tag"].cat.remove_unused_categories()
-    return Hashtags(left, vocabulary, pd.DataFrame(steps))
+    columns = ["step", "tags", "rows", "images", "users"]
+    return Hashtags(left, vocabulary, pd.DataFrame(steps, columns=columns))
 
 
 def _normalised(tags: pd.DataFrame) -> pd.DataFrame:
     written = tags["tag"].cat.categories
     code, names = pd.factorize(np.array([normalise(tag) for tag in written], object), sort=True)
     merged = code[tags["tag"].cat.codes.to_numpy()] if len(written) else np.zeros(0, np.int64)
-    frame = tags[["user", "item"]].assign(
-        tag=pd.Categorical.from_codes(merged, categories=pd.Index(names, dtype="str")), at=tags["at"]
-    )
+    tag = pd.Categorical.from_codes(merged, categories=pd.Index(names, dtype="str"))
+    frame = tags[["user", "item"]].assign(tag=tag, at=tags["at"])
     # the earliest of equal rows; times that are unknown come last
     frame = frame.sort_values(["user", "item", "tag", "at"], kind="stable")
     frame = frame.drop_duplicates(["user", "item", "tag"])
     return frame[frame["tag"] != ""].reset_index(drop=True)
 
 
-def _of_categories(column: pd.Series, rule) -> np.ndarray:
-    """`rule` of each row's text, computed once per category."""
-    answers = np.array([rule(text) for text in column.cat.categories], bool)
-    return answers[column.cat.codes.to_numpy()] if len(answers) else np.zeros(len(column), bool)
-
-
-def _by_frequency(column: pd.Series, name: str = "tag") -> pd.DataFrame:
+def by_frequency(column: pd.Series) -> pd.DataFrame:
+    """The used categories of a column, named as it is, and their count; most frequent first, ties by the
+    alphabet.
+    """
     counts = np.bincount(column.cat.codes.to_numpy(), minlength=len(column.cat.categories))
-    frame = pd.DataFrame({name: column.cat.categories, "count": counts.astype(np.int64)})
-    frame = frame[frame["count"] > 0].sort_values(["count", name], ascending=[False, True], kind="stable")
-    return frame.reset_index(drop=True)
-
-
-def _spammers(every: pd.DataFrame, left: pd.DataFrame, max_per_image: float) -> np.ndarray:
-    images = left[["user", "item"]].drop_duplicates()
-    written = every.merge(images, on=["user", "item"]).groupby("user").size()
-    mean = written / images.groupby("user").size()
-    return mean.index[mean > max_per_image].to_numpy()
-
-
-def _step(steps: list[dict], name: str, frame: pd.DataFrame) -> None:
-    images = len(frame[["user", "item"]].drop_duplicates())
-    steps.append(
-        {"step": name, "tags": frame["tag"].nunique(), "rows": len(frame), "images": images,
-         "users": frame["user"].nunique()}
-    )  # fmt: skip
+    frame = pd.DataFrame({column.name: column.cat.categories, "count": counts.astype(np.int64)})
+    ranked = frame.sort_values(["count", column.name], ascending=[False, True], kind="stable")
+    return ranked[ranked["count"] > 0].reset_index(drop=True)
 
 
 def split_by_time(
@@ -128,28 +116,25 @@ def split_by_time(
     `validation` is for validation and the rest for testing.
 
     Args:
-        tags: user, item, tag, at; an image is a (user, item) pair, dated by its earliest tag.
+        tags: user, item, tag, at; an image is a (user, item) pair, dated by its earliest tag. A `ValueError`
+            tells that a time is unknown, so that there is no order.
         rng: decides validation against test.
 
     Returns:
         "train", "validation" or "test" for each row (object array); all rows of an image agree.
-
-    Raises:
-        ValueError: a time is unknown, so that there is no order.
     """
     if tags["at"].isna().any():
         raise ValueError(f"{int(tags['at'].isna().sum())} tags have no time; a split by time needs them all")
     images = tags.groupby(["user", "item"], sort=True)["at"].min().reset_index()
     images = images.sort_values(["user", "at", "item"], kind="stable", ignore_index=True)
-    rank = images.groupby("user").cumcount().to_numpy()
-    total = images.groupby("user")["item"].transform("size").to_numpy()
-    first = np.maximum(1, np.floor(train * total + 0.5)).astype(np.int64)
-    split = np.full(len(images), "train", object)
-    later = rng.permutation(np.flatnonzero(rank >= first))
+    own = images.groupby("user")["item"]
+    first = np.maximum(1, np.floor(train * own.transform("size") + 0.5))
+    later = rng.permutation(np.flatnonzero(own.cumcount() >= first))
     n = round(validation * len(later))
+    split = np.full(len(images), "train", object)
     split[later[:n]], split[later[n:]] = "validation", "test"
-    lookup = images.assign(split=split)[["user", "item", "split"]]
-    return tags[["user", "item"]].merge(lookup, on=["user", "item"], how="left")["split"].to_numpy(object)
+    images = images.assign(split=split)
+    return tags[["user", "item"]].merge(images, on=["user", "item"], how="left")["split"].to_numpy(object)
 
 
 def plain_text(text: str) -> str:
@@ -159,22 +144,15 @@ def plain_text(text: str) -> str:
     Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the
     letter and stays.
     """
-    out: list[str] = []
-    base = ""
+    out, base = "", ""
     for char in unicodedata.normalize("NFKD", text).lower().translate(PLAIN):
         kind = unicodedata.category(char)[0]
         if kind == "M":
-            if base and ord(base) >= ACCENTED_SCRIPTS:
-                out.append(char)
-        elif kind == "L":
-            base = char
-            out.append(char)
-        elif kind == "N" or char in APOSTROPHES:
-            base = ""
+            out += char if base and ord(base) >= ACCENTED_SCRIPTS else ""
         else:
-            base = ""
-            out.append(" ")
-    return unicodedata.normalize("NFC", " ".join("".join(out).split()))
+            base = char if kind == "L" else ""
+            out += base or ("" if kind == "N" or char in APOSTROPHES else " ")
+    return unicodedata.normalize("NFC", " ".join(out.split()))
 
 
 def word_targets(
@@ -196,11 +174,8 @@ def word_targets(
         (item int32, word categorical), distinct pairs sorted by item and by the word's rank, and the
         vocabulary (word, count of images), most frequent first.
     """
-    tokenizer = TreebankWordTokenizer()
-    texts = titles["title"].astype("category")
-    words = pd.Series(
-        [tokenizer.tokenize(plain_text(t)) for t in texts.cat.categories], dtype=object
-    ).explode()
+    cut, texts = TreebankWordTokenizer().tokenize, titles["title"].astype("category")
+    words = pd.Series([cut(plain_text(t)) for t in texts.cat.categories], dtype=object).explode()
     of_text = pd.DataFrame({"code": words.index.to_numpy(int), "word": words.astype("str").to_numpy()})
     titled = pd.DataFrame({"item": titles["item"].to_numpy(), "code": texts.cat.codes.to_numpy(int)})
     titled = titled.merge(of_text.dropna(), on="code")[["item", "word"]]
@@ -208,7 +183,7 @@ def word_targets(
     tagged = pd.DataFrame({"item": tags["item"].to_numpy(), "word": plain[tags["tag"].cat.codes].to_numpy()})
     pairs = pd.concat([titled, tagged], ignore_index=True).astype({"item": np.int32, "word": "category"})
     pairs = pairs[pairs["word"] != ""].drop_duplicates()
-    vocabulary = _by_frequency(pairs["word"], "word")[drop_top : drop_top + keep_top].reset_index(drop=True)
+    vocabulary = by_frequency(pairs["word"])[drop_top : drop_top + keep_top].reset_index(drop=True)
     pairs["word"] = pairs["word"].cat.set_categories(vocabulary["word"])
     pairs = pairs.dropna(subset="word").sort_values(["item", "word"], ignore_index=True)
     return pairs, vocabulary

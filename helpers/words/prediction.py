@@ -11,7 +11,7 @@ from helpers.errors import BadInput
 from helpers.learn import losses
 from helpers.learn.learners import FROZEN, Learner
 from helpers.learn.train import Recipe
-from helpers.measures.metrics import at_k, recall_per_class, top_k
+from helpers.measures.metrics import Score, at_k, recall_per_class, top_k
 from helpers.words.bags import Bags, Drawn
 from helpers.words.tagging import logistic_path
 
@@ -37,11 +37,10 @@ class Dictionary(NamedTuple):
 
 
 def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.ndarray]) -> Dictionary:
-    """Restrict words to the K most common.
+    """Restrict words to the K most common, or to all where there are fewer.
 
     Args:
         words: item, word (categorical, most common first), distinct pairs: the table of notebook 01.
-        K: at most the number of words there are.
         n_items: M.
         parts: items for training, validation and testing.
     """
@@ -54,23 +53,24 @@ def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.nda
 
 
 def word_scores(scores: np.ndarray, truth: Bags) -> tuple[np.ndarray, np.ndarray]:
-    """P@10 of each picture, and recall@10 of each word in the rarer half of the dictionary that is asked for.
-
-    Args:
-        scores: float (n, K), K at least 10.
-        truth: the words of the n pictures, none without a word.
+    """P@10 of each picture, and recall@10 of each word in the rarer half of the dictionary that is asked for,
+    from scores float (n, K), K at least 10, and the words of the n pictures, none without a word.
     """
     K = scores.shape[1]
-    each = at_k(scores, truth, 10)["precision"].each
     recall = recall_per_class(top_k(scores, 10), truth, K)
-    return each, recall.each[recall.which >= K // 2]
+    return _precision(scores, truth).each, recall.each[recall.which >= K // 2]
+
+
+def _precision(scores: np.ndarray, truth: Bags) -> Score:
+    return at_k(scores, truth, 10)["precision"]
 
 
 def train_words(
     learner: Learner, book: Dictionary, variant: str, recipe: Recipe, kind: str = FROZEN, s: int = 0,
     some: np.ndarray | None = None,
 ) -> tuple[nn.Module, list[dict]]:  # fmt: skip
-    """Train a network on the words of pictures.
+    """Train a network on the words of pictures: the network, with the weights of the pass with the best P@10
+    on validation items, and the history; its "validation" is 1 − P@10.
 
     Args:
         variant: "multi-class" or "one-versus-all" loss over all words of a picture; or the softmax loss of
@@ -79,10 +79,6 @@ def train_words(
         kind: see `Learner`.
         s: number of the repetition.
         some: train on these items instead of all of `book.train`.
-
-    Returns:
-        the network with the weights of the pass with the best P@10 on validation items, and the history;
-        its "validation" is 1 − P@10.
     """
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
@@ -90,8 +86,9 @@ def train_words(
     mine, net = book.bags.rows(items), learner.network(kind, book.K, s)
     if variant in ("multi-class", "one-versus-all"):
         given = learner.examples(kind, items, mine.dense(book.K))
-        one = losses.one_versus_all(mine.counts(book.K), len(items))
-        loss = losses.multiclass if variant == "multi-class" else one
+        loss = losses.multiclass
+        if variant == "one-versus-all":
+            loss = losses.one_versus_all(mine.counts(book.K), len(items))
     else:
         sampling = "natural" if variant == "natural" else "class-uniform"
         given = Drawn(learner.examples(kind, items), mine, book.K, sampling)
@@ -99,7 +96,7 @@ def train_words(
     truth = book.bags.rows(book.held)
 
     def error() -> float:
-        return 1 - at_k(learner.outputs(kind, net, book.held), truth, 10)["precision"].mean
+        return 1 - _precision(learner.outputs(kind, net, book.held), truth).mean
 
     return net, learner.fit(net, given, loss, recipe, error, s)
 
@@ -107,13 +104,11 @@ def train_words(
 def regress_words(
     learner: Learner, book: Dictionary, strengths: Sequence[float], some: np.ndarray | None = None
 ) -> tuple[np.ndarray, float]:
-    """The logistic regression on frozen features, with the penalty that is best on validation items.
+    """The logistic regression on frozen features, with the penalty that is best on validation items: scores
+    of the test items, float32 (n, K), and P@10 on validation items.
 
     Its loss is the multi-class one, divided by the mean number of words, so that a penalty means the same for
     every dictionary.
-
-    Returns:
-        scores of the test items, float32 (n, K), and P@10 on validation items.
     """
     items = book.train if some is None else some
     targets = book.bags.rows(items).dense(book.K)
@@ -121,6 +116,6 @@ def regress_words(
     X = learner.frozen.numpy()
     path = logistic_path(X[items], targets, strengths, device=learner.device)
     truth = book.bags.rows(book.held)
-    found = [at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path]
+    found = [_precision(model.scores(X[book.held]), truth).mean for model in path]
     best = int(np.argmax(found))
     return path[best].scores(X[book.test]), found[best]

@@ -66,19 +66,16 @@ def separation(
 
     Returns:
         One row per word whose second meaning occurs at least twice, indexed by the word: occurrences; purity
-        with `one sense`; with as many senses of the same sizes filled at random (`shuffled`), which is the
-        floor; and as `found`; number of senses. No such word gives no row.
+        with `one sense`; with as many senses of the same sizes filled at random (`shuffled`), the floor; and
+        as `found`; number of senses.
     """
-    word, sense, meaning = map(np.asarray, (word, sense, meaning))
+    word, sense, meaning = (np.asarray(values)[np.asarray(sense) >= 0] for values in (word, sense, meaning))
     rows = {}
-    for name in np.unique(word[sense >= 0]):
-        mine = (word == name) & (sense >= 0)
-        s, m = sense[mine], meaning[mine]
-        counts = np.sort(np.unique(m, return_counts=True)[1])[::-1]
-        if len(counts) < 2 or counts[1] < 2:
-            continue
-        of = coded(s, m)
-        shuffled = pseudo.chance_purity(*of, rng, repeats).mean()
-        rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(*of), len(np.unique(s)))
+    for name in np.unique(word):
+        s, m = coded(sense[word == name], meaning[word == name])
+        counts = np.sort(m.sum(axis=0))[::-1]
+        if len(counts) > 1 and counts[1] > 1:
+            shuffled = pseudo.chance_purity(s, m, rng, repeats).mean()
+            rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(s, m), s.max() + 1)
     columns = ["occurrences", "one sense", "shuffled", "found", "senses"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("word")

@@ -33,14 +33,9 @@ def logistic_path(
         X: float32 (n, d), scaled features.
         targets: float32 (n, K), not negative: bags, or bags divided by their sums, or sums of them over
             pictures with the same features.
-        strengths: λ of the penalty λ/2 ‖W‖² beside the mean loss; the bias is not penalised.
+        strengths: λ of the penalty λ/2 ‖W‖² beside the mean loss, each above 0 (else `BadInput`), in the
+            order of the classifiers returned; the bias is not penalised.
         iterations: L-BFGS steps at most for each strength.
-
-    Returns:
-        A classifier per strength, in the order given.
-
-    Raises:
-        BadInput: a strength is not above 0.
     """
     if min(strengths) <= 0:
         raise BadInput(f"logistic_path: strengths {list(strengths)}; each must be above 0")
@@ -50,10 +45,8 @@ def logistic_path(
     b = torch.log(T.sum(0) + 1e-3).sub_(np.log(float(T.sum()))).requires_grad_()
     found = {}
     for strength in sorted(strengths, reverse=True):
-        solver = torch.optim.LBFGS(
-            [W, b], max_iter=iterations, history_size=10, tolerance_change=1e-6,
-            line_search_fn="strong_wolfe",
-        )  # fmt: skip
+        how = {"max_iter": iterations, "tolerance_change": 1e-6, "line_search_fn": "strong_wolfe"}
+        solver = torch.optim.LBFGS([W, b], history_size=10, **how)
 
         def value(solver=solver, strength=strength):
             solver.zero_grad()
@@ -84,13 +77,8 @@ def centred(vectors: np.ndarray) -> np.ndarray:
 
 
 def product_scores(outputs: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Scores of an NCSL network, h_iᵀ f_j as in eq. 1 of Veit et al. 2018: float32 (n, K).
-
-    A tag without a vector (all zeros) comes last: nothing is known about it.
-
-    Args:
-        outputs: float (n, D), f of each picture.
-        vectors: float (K, D), h of each tag.
+    """Scores of an NCSL network, h_iᵀ f_j as in eq. 1 of Veit et al. 2018: float32 (n, K), for `outputs` f
+    (n, D) and `vectors` h (K, D). A tag without a vector (all zeros) comes last: nothing is known about it.
     """
     scores = (outputs @ vectors.T).astype(np.float32)
     scores[:, ~vectors.any(axis=1)] = -np.inf
@@ -116,17 +104,11 @@ def random_scores(n: int, K: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def retrieval(scores: np.ndarray, bags: Bags, k: int = 10) -> Score:
-    """P@k of each tag as a query: the share of the k highest-scoring pictures that have the tag.
+    """P@k of each tag as a query: the share of the k highest-scoring pictures that have the tag, for scores
+    float (n, K) and the tags of the n pictures (Veit et al. 2018, equation 8).
 
-    Args:
-        scores: float (n, K), a score of each picture for each tag.
-        bags: the tags of the n pictures.
-
-    Returns:
-        Score over the tags that at least one of the pictures has; the others are left out and counted. A tag
-        on fewer than k pictures cannot reach 1 (`retrieval_ceiling`).
-
-    Source: Veit et al. 2018, equation 8.
+    Tags that none of the pictures has are left out and counted. One on fewer than k pictures cannot reach 1
+    (`retrieval_ceiling`).
     """
     pictures = bags.turned(scores.shape[1])
     k = min(k, len(scores))

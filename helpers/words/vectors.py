@@ -28,13 +28,12 @@ def together(*vectors: np.ndarray) -> np.ndarray:
 
 def covered(words: np.ndarray, frame: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows whose words are all known, and int64 (n, columns) with their places in `words`."""
-    place = pd.Series(np.arange(len(words)), index=pd.Index(words))
-    if not place.index.is_unique:
-        raise BadInput(f"words: {place.index[place.index.duplicated()][0]!r} occurs twice")
-    known = frame[columns].isin(place.index).all(axis=1)
-    rows = frame[known].reset_index(drop=True)
-    places = [place.reindex(rows[column]).to_numpy(np.int64) for column in columns]
-    return rows, np.stack(places, axis=1) if places else np.zeros((0, 0), np.int64)
+    index = pd.Index(words)
+    if not index.is_unique:
+        raise BadInput(f"words: {index[index.duplicated()][0]!r} occurs twice")
+    places = np.stack([index.get_indexer(frame[column]) for column in columns], axis=1)
+    known = (places >= 0).all(axis=1)
+    return frame[known].reset_index(drop=True), places[known]
 
 
 def cosines(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -45,8 +44,8 @@ def cosines(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Rank correlation along the last axis; ties get mean ranks; NaN where one side is constant."""
-    a, b = rankdata(a, axis=-1), rankdata(b, axis=-1)
-    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
+    ranks = (rankdata(x, axis=-1) for x in (a, b))
+    a, b = (x - x.mean(-1, keepdims=True) for x in ranks)
     size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(size > 0, (a * b).sum(-1) / size, np.nan)
@@ -71,10 +70,7 @@ def correlations(
 
     Args:
         found: method -> cosines, float (n,), or (S, n) for S seeds, whose correlations are averaged.
-        scores: float (n,), what people said.
-
-    Raises:
-        BadInput: fewer than five pairs.
+        scores: float (n,), what people said; at least five, or `BadInput` is raised.
 
     Source: Joulin et al. 2016, section 4.3, Table 4 (right).
     """
@@ -85,17 +81,15 @@ def correlations(
     for name, values in found.items():
         values = np.atleast_2d(values)
         # vectors that say the same of all pairs know nothing: 0, not undefined
-        each = np.mean([np.nan_to_num(spearman(v[draws], scores[draws])) for v in values], axis=0)
-        resampled[name] = each
-        intervals[name] = interval(float(np.mean([np.nan_to_num(spearman(v, scores)) for v in values])), each)
+        mean = float(np.mean([np.nan_to_num(spearman(v, scores)) for v in values]))
+        resampled[name] = np.mean([np.nan_to_num(spearman(v[draws], scores[draws])) for v in values], axis=0)
+        intervals[name] = interval(mean, resampled[name])
     return Correlations(intervals, resampled)
 
 
 def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves.
-
-    Args:
-        places: int (n, 4), the words a, b, c, d of each question "a is to b as c is to d".
+    """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves, for the words
+    of each question "a is to b as c is to d", int (n, 4).
 
     Source: Mikolov et al. 2013; Joulin et al. 2016, section 4.3, Table 4 (left). Vectors have length 1 before
     they are added, as in Mikolov's evaluation.
@@ -103,9 +97,7 @@ def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
     U = unit(vectors)
     a, b, c, d = places.T
     score = (U[b] - U[a] + U[c]) @ U.T
-    row = np.arange(len(places))
-    for other in (a, b, c):
-        score[row, other] = -np.inf
+    np.put_along_axis(score, places[:, :3], -np.inf, axis=1)
     return score.argmax(axis=1) == d
 
 
@@ -131,19 +123,14 @@ class Ranking(NamedTuple):
 
 def translations(vectors: np.ndarray, pairs: np.ndarray) -> Ranking:
     """Rank the second words of all pairs by cosine for each first word. Swap the columns for the way back.
-
-    Args:
-        pairs: int (n, 2), places of a word and of its translation; a word may have several.
+    Pairs are int (n, 2), places of a word and of its translation; a word may have several.
 
     Source: Joulin et al. 2016, section 4.3, Table 5: "taking a word in one language and ranking the words in
     the other language", which are the words of the pairs (their chance level 0.0032 is 1 / 309).
     """
-    query, q = np.unique(pairs[:, 0], return_inverse=True)
-    answer, r = np.unique(pairs[:, 1], return_inverse=True)
-    right = np.zeros((len(query), len(answer)), bool)
-    right[q, r] = True
-    U = unit(vectors)
-    score = U[query] @ U[answer].T
+    query, answer, score, places = _scored(vectors, pairs)
+    right = np.zeros(score.shape, bool)
+    right[places] = True
     best = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
     # a wrong word that ties with the right one goes first: nothing is won by vectors that are all alike
     rank = ((score >= best) & ~right).sum(axis=1)
@@ -151,16 +138,16 @@ def translations(vectors: np.ndarray, pairs: np.ndarray) -> Ranking:
 
 
 def best_pairs(vectors: np.ndarray, pairs: np.ndarray, k: int = 12) -> np.ndarray:
-    """int64 (k, 2): the k pairs (first word, second word) with the highest cosine of all that can be made.
-
-    Args:
-        pairs: int (n, 2), as in `translations`; whatever pairs them is not used.
-
-    Source: Joulin et al. 2016, Table 6.
+    """int64 (k, 2): the k pairs (first word, second word) with the highest cosine of all that can be made of
+    the words of `pairs`, as in `translations`; whatever pairs them is not used (Joulin et al. 2016, Table 6).
     """
-    first, second = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
-    U = unit(vectors)
-    score = U[first] @ U[second].T
-    top = np.argsort(-score, axis=None, kind="stable")[:k]
-    a, b = np.unravel_index(top, score.shape)
+    first, second, score, _ = _scored(vectors, pairs)
+    a, b = np.unravel_index(np.argsort(-score, axis=None, kind="stable")[:k], score.shape)
     return np.stack([first[a], second[b]], axis=1)
+
+
+def _scored(vectors: np.ndarray, pairs: np.ndarray):
+    """The distinct first and second words, the cosines of all of them, and where the pairs are in those."""
+    (first, a), (second, b) = (np.unique(column, return_inverse=True) for column in pairs.T)
+    U = unit(vectors)
+    return first, second, U[first] @ U[second].T, (a, b)

@@ -1,13 +1,17 @@
 """The rule that turns a comparison into a verdict."""
 
+import shutil
 from types import SimpleNamespace
 
+import nbformat
 import numpy as np
 import pytest
 
+from helpers import paths
 from helpers.claims import cited, verdicts
 from helpers.claims.verdicts import Comparison
 from helpers.measures.stats import Interval
+from helpers.notebook.sources import code_digest
 
 ABOVE, ACROSS = Interval(0.1, 0.05, 0.15), Interval(0.02, -0.01, 0.05)
 
@@ -54,14 +58,34 @@ def test_comparisons_see_differences_and_their_absence():
     assert least.interval is ACROSS
 
 
+def test_what_the_papers_say_is_part_of_the_code_of_notebooks_that_cite_it(tmp_path):
+    package = tmp_path / "helpers"
+    shutil.copytree(paths.ROOT / "helpers", package, ignore=shutil.ignore_patterns("__pycache__"))
+    cells = [
+        "from helpers.claims import cited",
+        "from helpers.claims import rows",
+        "from helpers.words import bags",
+    ]
+    books = [nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]) for cell in cells]
+
+    def digests():
+        return [code_digest(book, package, "a notebook") for book in books]
+
+    for name in ("veit2018", "joulin2016", "rows"):
+        before, file = digests(), package / "claims" / f"{name}.yaml"
+        file.write_text(file.read_text(encoding="utf-8") + "# other numbers\n", encoding="utf-8")
+        assert [a == b for a, b in zip(before, digests(), strict=True)] == [False, False, True]
+
+
 def test_every_cited_claim_can_be_judged():
     simulated = SimpleNamespace(name="emojigram", simulated=True)
-    ids = [c.id for c in cited.CLAIMS] + list(cited.PROCEDURES) + list(cited.OTHERS)
+    claims = cited.CLAIMS + cited.WORD_CLAIMS
+    ids = [c.id for c in claims] + list(cited.PROCEDURES) + list(cited.OTHERS)
     assert len(ids) == len(set(ids))
-    for one in cited.CLAIMS:
+    for one in claims:
         assert verdicts.judge(one, Comparison(ABOVE, 0.3, 0.2), simulated).verdict == "direction only"
         assert verdicts.judge(one, None, simulated).verdict == "not testable on this data"
-        if one.pair is not None:
+        if one.pair is not None and "%" in one.text:
             for number in one.pair:
                 assert f"{number:.2f} %" in one.text
     assert {name for _, _, name in cited.PROCEDURES.values()} <= set(cited.TABLE2)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from helpers.crowd import entries as grouped
 from helpers.crowd import factorize, peers
 from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
@@ -39,7 +38,7 @@ def plain_sgd(entries, X, Y, order, eta, lam):
 @pytest.mark.parametrize("d", [5, 8, 20])
 def test_the_kernel_is_the_plain_loop_in_the_documented_order(d):
     user, item, value = planted()
-    entries = grouped.group(user, item, value, 122, 80)  # two users without entries
+    entries = factorize.group(user, item, value, 122, 80)  # two users without entries
     eta, decay, lam, seed = 0.1, 0.5, 0.02, 3
     states = []
     for _, X, Y in factorize.epochs(entries, d, lam, eta, decay, seed):
@@ -47,8 +46,8 @@ def test_the_kernel_is_the_plain_loop_in_the_documented_order(d):
         if len(states) == 3:
             break
     for epoch in (1, 2):
-        users, start = grouped.visiting_plan(entries.indptr, seed, epoch)
-        order = grouped.visited_entries(entries.indptr, users, start)
+        users, start = factorize.visiting_plan(entries.indptr, seed, epoch)
+        order = factorize.visited_entries(entries.indptr, users, start)
         assert sorted(order) == list(range(len(value)))
         expected = plain_sgd(entries, *states[epoch - 1], order, eta / (1 + decay * epoch), lam)
         for got, wanted in zip(states[epoch], expected, strict=True):
@@ -75,7 +74,7 @@ def test_one_step_is_the_gradient_of_equation_3():
 
 def test_a_planted_low_rank_matrix_is_recovered():
     train, held = split(planted(noise=0.05))
-    entries = grouped.group(*train, 120, 80)
+    entries = factorize.group(*train, 120, 80)
     found = factorize.fit(
         entries, 3, lam=0.001, eta=0.2, decay=0.02, max_epochs=200, validation=held, patience=20
     )
@@ -86,7 +85,7 @@ def test_a_planted_low_rank_matrix_is_recovered():
 
 
 def test_the_serial_variant_repeats_and_the_seed_matters():
-    entries = grouped.group(*planted(), 120, 80)
+    entries = factorize.group(*planted(), 120, 80)
     a, b, c = (factorize.fit(entries, 10, max_epochs=4, seed=s) for s in (1, 1, 2))
     assert a.Y.tobytes() == b.Y.tobytes()
     assert a.X.tobytes() == b.X.tobytes()
@@ -95,7 +94,7 @@ def test_the_serial_variant_repeats_and_the_seed_matters():
 
 def test_the_lock_free_variant_is_as_good_as_the_serial_one():
     train, held = split(planted(n_users=400, noise=0.05))
-    entries = grouped.group(*train, 400, 80)
+    entries = factorize.group(*train, 400, 80)
     losses = {
         threads: [
             metrics.rmse(
@@ -120,7 +119,7 @@ def test_users_are_cut_into_parts_that_cover_all_once():
 
 def test_early_stopping_returns_the_best_epoch():
     train, held = split(planted(noise=0.5))
-    entries = grouped.group(*train, 120, 80)
+    entries = factorize.group(*train, 120, 80)
     found = factorize.fit(
         entries, 40, lam=0.0, eta=0.2, decay=0.0, max_epochs=60, validation=held, patience=3
     )
@@ -132,7 +131,7 @@ def test_early_stopping_returns_the_best_epoch():
 
 def test_padding_changes_nothing_and_is_not_returned():
     assert [factorize.padded(d) for d in (1, 8, 9, 100)] == [8, 8, 16, 104]
-    found = factorize.fit(grouped.group(*planted(), 120, 80), 5, max_epochs=2)
+    found = factorize.fit(factorize.group(*planted(), 120, 80), 5, max_epochs=2)
     assert found.X.shape == (120, 5)
     assert found.Y.shape == (80, 5)
     assert found.Y.dtype == np.float32
@@ -141,7 +140,7 @@ def test_padding_changes_nothing_and_is_not_returned():
 
 def test_predictions_are_the_products():
     user, item, value = planted()
-    found = factorize.fit(grouped.group(user, item, value, 120, 80), 5, max_epochs=2)
+    found = factorize.fit(factorize.group(user, item, value, 120, 80), 5, max_epochs=2)
     np.testing.assert_allclose(found.predict(user, item), (found.X @ found.Y.T)[user, item], atol=1e-6)
     assert found.predict(user[:0], item[:0]).shape == (0,)
 
@@ -149,13 +148,13 @@ def test_predictions_are_the_products():
 def test_diverging_and_bad_entries_are_explained():
     user, item, value = planted()
     with pytest.raises(BadInput, match="halve eta"):
-        factorize.fit(grouped.group(user, item, 100 * value, 120, 80), 8, eta=5.0)
+        factorize.fit(factorize.group(user, item, 100 * value, 120, 80), 8, eta=5.0)
     with pytest.raises(BadInput, match="no entries"):
-        factorize.fit(grouped.group(user[:0], item[:0], value[:0], 120, 80))
+        factorize.fit(factorize.group(user[:0], item[:0], value[:0], 120, 80))
     with pytest.raises(BadInput, match=r"item .* expected 0 to 78"):
-        grouped.group(user, item, value, 120, 79)
+        factorize.group(user, item, value, 120, 79)
     with pytest.raises(BadInput, match="give one each"):
-        grouped.group(user, item, value[:-1], 120, 80)
+        factorize.group(user, item, value[:-1], 120, 80)
 
 
 def test_als_repeats_and_minimises_its_own_objective():

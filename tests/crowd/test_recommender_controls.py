@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.crowd import bpr, entries, factorize, multvae
+from helpers.crowd import bpr, factorize, multvae
 from helpers.crowd.filtering import to_csr
 from helpers.measures import ranking, stats
 
@@ -67,7 +67,7 @@ def pr_gain(strength):
     items, value = np.concatenate([item, unseen]), np.repeat([1.0, 0.0], [len(item), len(unseen)])
     order = rng.permutation(len(users))
     train, held = order[: int(0.8 * len(order))], order[int(0.8 * len(order)) :]
-    group = entries.group(users[train], items[train], value[train], N, M)
+    group = factorize.group(users[train], items[train], value[train], N, M)
     found = factorize.fit(group, 8, lam=0.02, max_epochs=20)
     mean = np.bincount(items[train], value[train], M) / np.bincount(items[train], minlength=M)
     users, items, positive = users[held], items[held], value[held] > 0

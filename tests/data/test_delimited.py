@@ -10,12 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.data import BadInput
-from helpers.data.archives import Source
-from helpers.data.delimited import Format, _walk, read
+from helpers.data.delimited import Format, Source, _walk, read
 from helpers.data.grouplens import HEADINGS, RATING, TAG
 
 PLAIN = Format("::", TAG)
-QUOTED = Format(",", TAG, {c: HEADINGS[c] for c in TAG}, quoted=True)
+QUOTED = Format(",", TAG, {c: HEADINGS.get(c, (c,)) for c in TAG}, quoted=True)
 whole = st.integers(0, 2**31 - 1)
 seconds = st.integers(0, 4_102_444_799)
 free = st.text(

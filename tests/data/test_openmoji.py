@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from helpers.data import BadInput, Collection, load
-from helpers.data.drawings import TABLE, catalogue, on_white, rasterise, rasters_file, render
+from helpers.data.openmoji import TABLE, catalogue, on_white, rasterise, rasters_file, render
 
 FEW = ["1F600", "1F981", "1F34E"]
 
@@ -37,7 +37,7 @@ def test_drawings_are_rendered_once_and_kept(tmp_path, monkeypatch):
     assert pixels.dtype == np.uint8
     assert pixels[0, 0, 0, 3] == 0, "the corner of a face is transparent"
     assert pixels[0, 10, 10, 3] == 255
-    monkeypatch.setattr("helpers.data.drawings.render", None)  # must not be called again
+    monkeypatch.setattr("helpers.data.openmoji.render", None)  # must not be called again
     assert np.array_equal(rasterise(FEW, 20, tmp_path), pixels)
     assert [f.name for f in tmp_path.iterdir()] == [rasters_file(FEW, 20, tmp_path).name]
     names = {rasters_file(h, size, tmp_path) for h in (FEW, FEW[::-1], FEW[:2]) for size in (20, 21)}

@@ -19,9 +19,9 @@ from helpers.data.sets import (
     digits,
     open_set,
     own_sets,
-    style,
+    published,
 )
-from helpers.notebook.params import RULES
+from helpers.notebook.params import choices
 
 
 def picture(file, shade=0):
@@ -162,12 +162,12 @@ MAKERS: dict[str, typing.Callable] = {
 
 @pytest.fixture(autouse=True)
 def small_styles(monkeypatch):
-    monkeypatch.setattr(style, "WIKI_LEAST", 3)
+    monkeypatch.setattr(published, "WIKI_LEAST", 3)
 
 
 def test_every_set_has_a_fixture_and_a_rule():
     assert MAKERS.keys() == BROUGHT.keys()
-    assert set(RULES["sets"].choices) == {"digits", "papers", *BROUGHT}
+    assert set(choices("sets")) == {"digits", "papers", *BROUGHT}
 
 
 @pytest.mark.parametrize("name", BROUGHT)

@@ -76,7 +76,7 @@ def test_absent_sets_are_none_and_have_a_source(tmp_path):
 
 @pytest.mark.parametrize("content", ["Athens Greece Oslo Norway\n", ": family\nboy girl brother\n", "\n"])
 def test_bad_analogies(tmp_path, content):
-    with pytest.raises(BadInput, match=r"expected four words below|no questions"):
+    with pytest.raises(BadInput, match=r"expected four words below|no questions|file is empty"):
         wordsets.analogies(write(tmp_path, "x.txt", content))
 
 

@@ -6,8 +6,7 @@ from scipy.stats import ttest_rel
 
 from helpers.errors import BadInput
 from helpers.measures import stats
-from helpers.measures.comparison import compare
-from helpers.measures.metrics import mean_average_precision
+from helpers.measures.metrics import compare, mean_average_precision
 
 
 def scored(strength, seeds=5, n=150, noise=0.05):

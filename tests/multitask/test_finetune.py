@@ -6,11 +6,9 @@ import torch
 
 from helpers.errors import BadInput
 from helpers.learn import pretrained
-from helpers.learn.examples import Pictures
-from helpers.learn.images import extract, normalise
+from helpers.learn.examples import Pictures, extract, normalise
 from helpers.learn.train import Recipe, fit
-from helpers.multitask.finetune import Backbone, thawed
-from helpers.multitask.heads import Targets, TwoHeads, objective
+from helpers.multitask.heads import Backbone, Targets, TwoHeads, objective, thawed
 
 CPU = torch.device("cpu")
 

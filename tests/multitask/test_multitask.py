@@ -95,7 +95,8 @@ def test_unlabelled_items_teach_vectors_only():
     assert loss(out, targets.packed()) == loss(out, others.packed())
     assert np.array_equal(multitask.class_weights(labels[known]), targets.weights.numpy())
     aux = multitask.objective(targets, 1.0, main=False)
-    alone = multitask.reconstruction(out[:, 4:], torch.from_numpy(targets.vectors), targets.unit).mean()
+    far = multitask.distance(out[:, 4:], torch.from_numpy(targets.vectors)) / targets.unit
+    alone = multitask.tame_exp(far).mean()
     assert aux(out, targets.packed()).item() == pytest.approx(alone.item(), rel=1e-6)
 
 
@@ -164,7 +165,7 @@ def test_triplets_of_pictures_keep_inputs_and_targets_together():
             ).copy()
 
     examples = Triplets(Pictures(Store(), np.arange(6), torch.arange(6), 8), np.array([1, 0, 3, 2, 5, 4]))
-    from helpers.learn.images import normalise
+    from helpers.learn.examples import normalise
 
     for inputs, targets in examples.batches([np.array([4, 0])], torch.Generator(), CPU):
         expected = normalise(torch.from_numpy(Store()[np.array([4, 0, 5, 1])]))

@@ -11,7 +11,7 @@ from helpers.measures import metrics
 from helpers.people import conditional as user_conditional
 from helpers.people import descriptors as users
 from helpers.people import posts as crowd
-from helpers.people import triplets
+from helpers.people import user_models
 from helpers.people.user_models import UserTensor
 from helpers.words import hashtags
 
@@ -62,7 +62,7 @@ def gain_of_the_tensor(planted, monkeypatch, tmp_path):
         mine = train if user else crowd.Posts(train.image, 0 * train.user, train.tags)
         model.begin(mine)
         recipe = Recipe(epochs=15, batch=64, lr=0.01, optimiser="adamw", weight_decay=0.1)
-        triplets.learn(model, mine, recipe, 0, CPU, loss="softmax")
+        user_models.learn(model, mine, recipe, 0, CPU, loss="softmax")
         each.append(right(model.tag_scores(test.image, test.user if user else 0 * test.user), test))
     return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 

@@ -7,7 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.errors import BadInput
 from helpers.learn.train import Recipe
-from helpers.people import triplets
+from helpers.people import user_models
 from helpers.people.posts import UNKNOWN, Posts
 from helpers.people.user_models import UserMLP, UserPairs, UserTensor
 
@@ -88,7 +88,7 @@ def posts(n=60, seed=0):
 
 def test_ranking_loss_against_loops():
     data, m = posts(8), made("tensor")
-    loss = triplets.RankingLoss(data, K, U, CPU)
+    loss = user_models.RankingLoss(data, K, U, CPU)
     known = {
         (i, t, u)
         for i, u, a, b in zip(data.image, data.user, data.tags[0][:-1], data.tags[0][1:], strict=True)
@@ -126,7 +126,7 @@ def test_ranking_loss_against_loops():
 
 def test_random_negatives_are_uniform_among_what_is_possible():
     data, m = posts(6, seed=2), made("pairs")
-    loss = triplets.RankingLoss(data, K, U, CPU)
+    loss = user_models.RankingLoss(data, K, U, CPU)
     batch, _ = next(data.batches([np.arange(6)], torch.Generator().manual_seed(1), CPU))
     with torch.no_grad():
         scores = m(batch)
@@ -159,8 +159,8 @@ def test_begin_puts_users_and_images_where_their_tags_are():
 def test_learning_lowers_the_loss_and_repeats(name, loss):
     recipe = Recipe(epochs=12, batch=20, lr=0.02, optimiser="adamw", weight_decay=0.0)
     one, two = made(name), made(name)
-    history = triplets.learn(one, posts(), recipe, 5, CPU, loss)
-    triplets.learn(two, posts(), recipe, 5, CPU, loss)
+    history = user_models.learn(one, posts(), recipe, 5, CPU, loss)
+    user_models.learn(two, posts(), recipe, 5, CPU, loss)
     assert history[-1]["loss"] < history[0]["loss"] - (0.02 if loss == "softmax" else 0.3)
     assert np.array_equal(one.tag_scores([0, 1], [0, 1]), two.tag_scores([0, 1], [0, 1]))
 
@@ -169,11 +169,11 @@ def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="not finite"):
         UserTensor(np.full((2, 2), np.nan), K, U, D, F, E)
     with pytest.raises(BadInput, match="loss is"):
-        triplets.learn(made("pairs"), posts(), Recipe(epochs=1), 0, CPU, "hinge")
+        user_models.learn(made("pairs"), posts(), Recipe(epochs=1), 0, CPU, "hinge")
     data = posts()
     data.user[0] = UNKNOWN
     with pytest.raises(BadInput, match="users from 0"):
-        triplets.learn(made("pairs"), data, Recipe(epochs=1), 0, CPU)
+        user_models.learn(made("pairs"), data, Recipe(epochs=1), 0, CPU)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -188,8 +188,8 @@ def test_no_tensor_is_left_on_the_cpu(name):
                     part._buffers[key] = torch.empty(value.shape, device="cuda")
         batch = torch.zeros(5, 3, dtype=torch.int64, device="cuda")
         scores = m(batch)
-        assert scores.device.type == triplets.OverAllTags(m)(batch).device.type == "cuda"
-        loss = triplets.RankingLoss(posts(), K, U, CPU)
+        assert scores.device.type == user_models.OverAllTags(m)(batch).device.type == "cuda"
+        loss = user_models.RankingLoss(posts(), K, U, CPU)
         loss.known = torch.empty(loss.known.shape, dtype=torch.int64, device="cuda")
         assert loss(scores, batch).device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):

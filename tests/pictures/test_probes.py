@@ -10,8 +10,7 @@ from helpers.data import BadInput
 from helpers.data.sets.shape import ACCURACY, PRECISION, LabelledSet
 from helpers.measures import stats
 from helpers.pictures import probes
-from helpers.pictures.probes import LOGISTIC, SVM, difference, probe
-from helpers.pictures.repetitions import splits
+from helpers.pictures.probes import LOGISTIC, SVM, difference, probe, splits
 
 GRID = [1.0, 10.0]
 

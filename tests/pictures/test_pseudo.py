@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.errors import BadInput
-from helpers.learn.images import centre_crop, normalise
+from helpers.learn.examples import centre_crop, normalise
 from helpers.learn.networks import AlexNet
 from helpers.pictures import pseudo
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.crowd import entries, factorize, filtering, negatives
+from helpers.crowd import factorize, filtering, negatives
 from helpers.data import load
 from helpers.learn.examples import Pictures
 from helpers.learn.networks import AlexNet
 from helpers.learn.train import Recipe, fit
 from helpers.measures import stats
 from helpers.pictures import pseudo
-from helpers.pictures.similarity import Experiment
+from helpers.pictures.retrieval import Experiment
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ def advantage(tastes):
     users, items = np.concatenate([user, no[0]]), np.concatenate([item, no[1]])
     value = np.repeat([1.0, 0.0], [len(user), len(no[0])])
     order = np.random.default_rng(1).permutation(np.flatnonzero(np.isin(items, tr)))
-    known = entries.group(users[order], items[order], value[order], N, M)
+    known = factorize.group(users[order], items[order], value[order], N, M)
     Y = factorize.fit(known, 16, lam=0.06, eta=0.1, decay=0.02, max_epochs=40).Y
     classes = torch.from_numpy(pseudo.cluster(Y[tr], 12, seed=0).classes)
     torch.manual_seed(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.errors import BadInput
-from helpers.pictures.similarity import Experiment, bands, pixels
+from helpers.pictures.retrieval import Experiment, bands, pixels
 
 
 @pytest.fixture

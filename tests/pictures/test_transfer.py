@@ -8,15 +8,13 @@ from torch import nn
 from helpers.data import BadInput, load
 from helpers.data.images import ArrayImages, keep_array
 from helpers.data.sets.shape import LabelledSet
-from helpers.learn.examples import Pictures
-from helpers.learn.images import extract
+from helpers.learn.examples import Pictures, extract
 from helpers.learn.networks import AlexNet
 from helpers.learn.pretrained import Pretrained
 from helpers.learn.train import Recipe, fit
 from helpers.measures import stats
 from helpers.pictures import transfer
-from helpers.pictures.probes import LOGISTIC, Probe, probe
-from helpers.pictures.repetitions import Split, splits
+from helpers.pictures.probes import LOGISTIC, Probe, Split, probe, splits
 
 CPU = torch.device("cpu")
 
@@ -124,7 +122,7 @@ def test_opponents_have_a_row_for_each_picture(monkeypatch, tmp_path):
     monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
     small = load("openmoji", size=32, include=["animals-nature"])
     network = nn.Sequential(nn.AvgPool2d(32), nn.Flatten())
-    tiny = Pretrained("tiny", network, {"mean": 3}, (0.0,) * 3, (1.0,) * 3, "w", 32)
+    tiny = Pretrained("tiny", network, {"mean": 3}, (0.0,) * 3, (1.0,) * 3, "w")
     opponents = transfer.Opponents(tiny, small, [32], AlexNet(2, 28, 0.05), 28, CPU)
     rows = np.array([5, 2, 9])
     two = np.eye(2, dtype=bool)[[0, 1, 0]]

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from helpers.crowd.negatives_kernels import _mix, alias_table
+from helpers.crowd.negatives import _mix, alias_table
 from helpers.errors import BadInput
 from helpers.words import embeddings
-from helpers.words.embeddings import Senses, TagSets
-from helpers.words.embeddings_kernels import epoch, pull, seat_weights
+from helpers.words.bags import Bags
+from helpers.words.embeddings import Senses, TagSets, epoch, pull, seat_weights
 
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 
@@ -211,7 +211,7 @@ def test_tag_sets_are_sets():
     sets = embeddings.tag_sets(np.array([9, 3, 9, 9]), np.array([1, 0, 2, 1]), 3)
     assert sets.indptr.tolist() == [0, 1, 3]
     assert sets.tags.tolist() == [0, 1, 2]
-    assert sets.matrix.toarray().tolist() == [[1, 0, 0], [0, 1, 1]]
+    assert Bags(sets.indptr, sets.tags).dense(3).tolist() == [[1, 0, 0], [0, 1, 1]]
 
 
 def test_two_meanings_are_told_apart_and_one_meaning_is_not_split_much():
@@ -219,15 +219,13 @@ def test_two_meanings_are_told_apart_and_one_meaning_is_not_split_much():
     row = np.repeat(np.arange(len(topic)), np.diff(sets.indptr))
     found = embeddings.multi_sense(sets, 12, seed=1)
     again = embeddings.multi_sense(sets, 12, seed=1)
-    assert all(np.array_equal(a, b) for a, b in zip(found[:5], again[:5], strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
     assert not np.array_equal(found.vectors, embeddings.multi_sense(sets, 12, seed=2).vectors)
     for word in range(first, sets.n_tags):
         here = sets.tags == word
         table = np.zeros((4, 4))
         np.add.at(table, (topic[row[here]], found.seats[here]), 1)
         assert table.max(axis=0).sum() / table.sum() > 0.9, "a sense belongs to one topic"
-        greedy = embeddings.sense_probabilities(found, sets)[here].argmax(axis=1)
-        assert (greedy == found.seats[here]).mean() > 0.9
     assert (found.counts > 0).sum(axis=1)[:first].mean() < 2
 
 
@@ -263,5 +261,5 @@ def test_bad_input(call, message):
 def test_the_kinds_of_the_result():
     found = embeddings.multi_sense(sets_of([0, 1, 2], [0, 2]), 2, max_senses=3)
     assert isinstance(found, Senses)
-    assert [a.dtype for a in found[:5]] == [np.float32] * 3 + [np.int64, np.int32]
+    assert [a.dtype for a in found] == [np.float32] * 3 + [np.int64, np.int32]
     assert found.senses.shape == (3, 3, 2)

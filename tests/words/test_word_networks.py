@@ -7,9 +7,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.errors import BadInput
-from helpers.learn.googlenet import GoogLeNet
 from helpers.learn.learners import Learner
-from helpers.learn.networks import Adapter, AlexNet, ResNet, parameters
+from helpers.learn.networks import Adapter, AlexNet, GoogLeNet, ResNet, parameters
 from helpers.learn.train import Recipe
 from helpers.words.prediction import VARIANTS, dictionary, regress_words, train_words, word_scores
 

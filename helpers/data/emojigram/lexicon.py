@@ -2,70 +2,26 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 import emoji
 import pandas as pd
+import yaml
 
-from helpers.data.emojigram.people import LANGUAGES
-
-STYLE_WORDS = {
-    "en": (
-        ("original", "unedited"), ("blackandwhite", "monochrome"), ("sepia", "vintage"), ("softfocus", "dreamy"),
-        ("pixelart", "retrogaming"), ("popart", "poster"), ("sketch", "lineart"), ("neon", "glow"),
-    ),
-    "fr": (
-        ("originale", "sansretouche"), ("noiretblanc", "monochrome"), ("sepia", "ancien"), ("flou", "reveur"),
-        ("pixelart", "retrojeu"), ("popart", "affiche"), ("croquis", "dessin"), ("neon", "lueur"),
-    ),
-    "de": (
-        ("unbearbeitet", "naturbelassen"), ("schwarzweiss", "monochrom"), ("sepia", "altmodisch"), ("unscharf", "weichzeichner"),
-        ("pixelkunst", "retrospiel"), ("popart", "plakat"), ("skizze", "zeichnung"), ("neon", "leuchten"),
-    ),
-    "es": (
-        ("original", "sinfiltro"), ("blancoynegro", "monocromo"), ("sepia", "antiguo"), ("borroso", "ensueno"),
-        ("pixelart", "retrojuego"), ("popart", "cartel"), ("boceto", "dibujo"), ("neon", "brillo"),
-    ),
-}  # fmt: skip
-
-# an English word, and the two kinds of drawing it can mean
-AMBIGUOUS = (
-    ("mouse", "animal-mammal", "computer"), ("bat", "animal-mammal", "sport"), ("horn", "animal-mammal", "musical-instrument"),
-    ("trunk", "animal-mammal", "transport-ground"), ("crane", "animal-bird", "place-building"), ("turkey", "animal-bird", "food-prepared"),
-    ("seal", "animal-marine", "mail"), ("bug", "animal-bug", "computer"), ("fly", "animal-bug", "transport-air"),
-    ("jam", "food-sweet", "transport-ground"), ("orange", "food-fruit", "geometric"), ("date", "food-fruit", "office"),
-    ("star", "sky-weather", "geometric"), ("bow", "clothing", "musical-instrument"), ("ring", "clothing", "sport"),
-    ("bulb", "plant-flower", "light-video"), ("watch", "time", "light-video"), ("match", "sport", "household"),
-    ("pitcher", "sport", "drink"), ("toast", "food-prepared", "drink"), ("court", "sport", "place-building"),
-    ("plant", "plant-other", "place-building"), ("palm", "plant-other", "body-parts"), ("nail", "body-parts", "tool"),
-    ("club", "game", "sport"), ("key", "lock", "musical-instrument"), ("note", "music", "office"),
-    ("park", "plant-other", "transport-ground"), ("cell", "science", "phone"), ("chip", "computer", "food-prepared"),
-)  # fmt: skip
-
-SELF_EXPRESSION = (
-    "love", "mood", "me", "myself", "blessed", "happyme", "throwback", "goals", "vibes", "life", "lifestyle", "dream",
-    "inspiration", "grateful", "weekend", "fun", "friends", "family", "memories", "smile", "beautiful", "amazing",
-    "bestoftheday", "motivation", "passion", "hope", "peace", "free", "wanderlust", "nostalgia", "boredom", "coffeebreak",
-    "selfcare", "positivity", "justbecause", "nowords",
-)  # fmt: skip
-
-GENERATION_WORDS = (
-    ("yolo", "squad", "lit", "schoollife"), ("adulting", "startup", "festival", "flatshare"),
-    ("parenting", "mortgage", "careerlife", "weekendtrip"), ("grandkids", "retirement", "gardenlife", "oldies"),
-)  # fmt: skip
-GENDER_WORDS = (("bro", "dadlife", "mensfashion"), ("girlpower", "momlife", "makeup"))
-
-CAMERA_WORDS = (
-    "nikon", "canon", "sony", "square", "squareformat", "iphoneography", "instagood", "filter", "uploaded", "mobile",
-)  # fmt: skip
-YEARS = ("2013", "2014", "2015", "365", "100", "50mm")
-
+_PLANTED = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text(encoding="utf-8"))
+STYLE_WORDS = _PLANTED["style_words"]  # language -> a pair of words for each style
+LANGUAGES = tuple(STYLE_WORDS)
+AMBIGUOUS = _PLANTED["ambiguous"]  # an English word, and the two kinds of drawing that it can mean
+SELF_EXPRESSION = _PLANTED["self_expression"]
+GENERATION_WORDS = _PLANTED["generation_words"]
+GENDER_WORDS = _PLANTED["gender_words"]  # of men, of women
+CAMERA_WORDS, YEARS = _PLANTED["camera_words"], _PLANTED["years"]
+# country, share of the users, languages with their shares, cities with latitude and longitude in degrees
+COUNTRIES = [
+    (name, about["share"], about["languages"], about["cities"])
+    for name, about in _PLANTED["countries"].items()
+]
 _LETTERS = re.compile(r"[^\W\d_]+")
-_FUNCTION_WORDS = {
-    "en": {"with", "and", "the", "for", "from", "button", "type", "sign", "face"},
-    "fr": {"avec", "sur", "des", "les", "dans", "une", "pour", "visage", "bouton", "aux", "par", "sans", "qui"},
-    "de": {"mit", "und", "der", "die", "das", "von", "gesicht", "ein", "eine", "auf", "dem", "einem", "einer", "nach", "für"},
-    "es": {"con", "del", "los", "las", "una", "por", "cara", "para", "que", "sin", "botón", "dos"},
-}  # fmt: skip
 
 
 def plain(word: str) -> str:
@@ -75,7 +31,7 @@ def plain(word: str) -> str:
 
 def _words(text: str, language: str) -> list[str]:
     found = (w.lower() for w in _LETTERS.findall(text))
-    return [plain(w) for w in found if len(w) > 2 and w not in _FUNCTION_WORDS[language]]
+    return [plain(w) for w in found if len(w) > 2 and w not in _PLANTED["function_words"][language]]
 
 
 def drawing_words(catalogue: pd.DataFrame, reserved: set[str]) -> dict[str, list[list[str]]]:

@@ -14,15 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helpers.data.collection import TIME, Collection
-from helpers.data.drawings import available, catalogue, rasterise
+from helpers.data.collection import TIME, Collection, full_table
 from helpers.data.emojigram.behaviour import DAY, DAYS, FIRST_DAY, Posts, draw_posts, draw_views
-from helpers.data.emojigram.people import LANGUAGES, People, draw_people, users_table
+from helpers.data.emojigram.lexicon import LANGUAGES
+from helpers.data.emojigram.people import People, draw_people, users_table
 from helpers.data.emojigram.randomness import hash01_array
 from helpers.data.emojigram.render import draw_poses, render_to_file
 from helpers.data.emojigram.settings import STYLES, Settings, code_files
 from helpers.data.emojigram.tagging import KINDS, draw_tags
 from helpers.data.images import ArrayImages
+from helpers.data.openmoji import available, catalogue, rasterise
 from helpers.errors import BadInput
 from helpers.files import replacing
 from helpers.paths import cache
@@ -101,11 +102,8 @@ def _choose_drawings(settings: Settings) -> pd.DataFrame:
     rank = {name: k for k, name in enumerate(order[: settings.contents])}
     table = table[table["subgroup"].isin(rank)]
     table = table.groupby("subgroup", sort=False).head(settings.drawings_per_content)
-    return (
-        table.assign(rank=table["subgroup"].map(rank))
-        .sort_values("rank", kind="stable")
-        .reset_index(drop=True)
-    )
+    table = table.assign(rank=table["subgroup"].map(rank))
+    return table.sort_values("rank", kind="stable", ignore_index=True)
 
 
 def _cache_key(settings: Settings, chosen: pd.DataFrame) -> str:
@@ -130,12 +128,11 @@ def _times(seconds: np.ndarray) -> pd.Series:
 
 def _items_table(posts: Posts, chosen: pd.DataFrame) -> pd.DataFrame:
     m = len(posts.owner)
-    hexcodes = chosen["hexcode"].to_numpy()[posts.drawing]
-    return pd.DataFrame({
-        "item": np.arange(m, dtype=np.int32), "owner": posts.owner, "uploaded_at": _times(posts.at),
-        "path": pd.array(hexcodes + ".svg", dtype="str"),
-        "title": pd.array(chosen["annotation"].to_numpy()[posts.drawing], dtype="str"),
-        "original_id": pd.array(np.char.add("post-", np.arange(m).astype(str)), dtype="str"),
+    return full_table("items", {
+        "item": np.arange(m), "owner": posts.owner, "uploaded_at": _times(posts.at),
+        "path": chosen["hexcode"].to_numpy()[posts.drawing] + ".svg",
+        "title": chosen["annotation"].to_numpy()[posts.drawing],
+        "original_id": [f"post-{i}" for i in range(m)],
     })  # fmt: skip
 
 

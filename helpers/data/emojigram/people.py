@@ -5,18 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from helpers.data.collection import full_table
+from helpers.data.emojigram.lexicon import COUNTRIES, LANGUAGES
 from helpers.data.emojigram.randomness import zipf_weights
 from helpers.data.emojigram.settings import Settings
 
-# country, share of the users, languages with their shares, cities with latitude and longitude in degrees
-COUNTRIES = (
-    ("US", 0.35, {"en": 0.8, "es": 0.2}, {"newyork": (40.71, -74.01), "losangeles": (34.05, -118.24), "chicago": (41.88, -87.63)}),
-    ("GB", 0.2, {"en": 1.0}, {"london": (51.51, -0.13), "manchester": (53.48, -2.24), "glasgow": (55.86, -4.25)}),
-    ("CA", 0.15, {"en": 0.7, "fr": 0.3}, {"toronto": (43.65, -79.38), "montreal": (45.50, -73.57), "vancouver": (49.28, -123.12)}),
-    ("FR", 0.15, {"fr": 1.0}, {"paris": (48.86, 2.35), "lyon": (45.76, 4.84), "marseille": (43.30, 5.37)}),
-    ("DE", 0.15, {"de": 1.0}, {"berlin": (52.52, 13.41), "hamburg": (53.55, 9.99), "munich": (48.14, 11.58)}),
-)  # fmt: skip
-LANGUAGES = ("en", "fr", "de", "es")
 AGE_EDGES = (25, 35, 50)  # four generations: under 25, under 35, under 50, older
 
 
@@ -125,16 +118,9 @@ def _friendships(n: int, mean: float, rng: np.random.Generator) -> tuple[np.ndar
 def users_table(people: People) -> pd.DataFrame:
     """What the network shows of its users (schema of `Collection.users`)."""
     n = len(people.age)
-    return pd.DataFrame(
-        {
-            "user": np.arange(n, dtype=np.int32),
-            "age": np.where(people.age_known, np.floor(people.age), np.nan).astype(np.float32),
-            "gender": pd.array(
-                np.where(people.gender_known, np.where(people.female, "female", "male"), None), dtype="str"
-            ),
-            "country": pd.array(np.array([c[0] for c in COUNTRIES])[people.country], dtype="str"),
-            "lat": people.lat,
-            "lon": people.lon,
-            "original_id": pd.array([f"user-{i}" for i in range(n)], dtype="str"),
-        }
-    )
+    gender = np.where(people.gender_known, np.where(people.female, "female", "male"), None)
+    return full_table("users", {
+        "user": np.arange(n), "age": np.where(people.age_known, np.floor(people.age), np.nan),
+        "gender": gender, "country": np.array([c[0] for c in COUNTRIES])[people.country],
+        "lat": people.lat, "lon": people.lon, "original_id": [f"user-{i}" for i in range(n)],
+    })  # fmt: skip

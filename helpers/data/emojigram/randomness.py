@@ -1,9 +1,7 @@
 """Random numbers that depend only on (seed, who, what): equal on any number of threads, in any order."""
 
 import numpy as np
-from numba import njit, uint64
-
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+from numba import float64, int64, njit, uint64, vectorize
 
 
 @njit(uint64(uint64), cache=True, inline="always")
@@ -23,18 +21,10 @@ def hash01(seed, a, b):
     return (h >> uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-def hash01_array(seed: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+@vectorize([float64(int64, int64, int64)], cache=True)
+def hash01_array(seed, a, b):
     """`hash01` elementwise: float64 in [0, 1)."""
-    a, b = np.broadcast_arrays(np.asarray(a, np.int64), np.asarray(b, np.int64))
-    return _hash01_array(seed, np.ascontiguousarray(a), np.ascontiguousarray(b))
-
-
-@njit(cache=True)
-def _hash01_array(seed, a, b):
-    out = np.empty(a.shape[0])
-    for i in range(a.shape[0]):
-        out[i] = hash01(seed, a[i], b[i])
-    return out
+    return hash01(seed, a, b)
 
 
 def zipf_weights(n: int, exponent: float, rng: np.random.Generator) -> np.ndarray:

@@ -117,16 +117,17 @@ def _byte(value):
 
 
 @njit(cache=True)
+def _to_bytes(canvas, out):
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            for c in range(3):
+                out[y, x, c] = _byte(canvas[y, x, c])
+
+
+@njit(cache=True)
 def _luminance(canvas):
-    grey = np.empty(canvas.shape[:2], np.float32)
-    for y in range(canvas.shape[0]):
-        for x in range(canvas.shape[1]):
-            grey[y, x] = (
-                np.float32(0.299) * canvas[y, x, 0]
-                + np.float32(0.587) * canvas[y, x, 1]
-                + np.float32(0.114) * canvas[y, x, 2]
-            )
-    return grey
+    red, green, blue = canvas[..., 0], canvas[..., 1], canvas[..., 2]
+    return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
 
 
 @njit(cache=True)
@@ -139,56 +140,47 @@ def _restyle(canvas, style, out):
             for x in range(size):
                 g = grey[y, x]
                 if style == 1:
-                    out[y, x, 0], out[y, x, 1], out[y, x, 2] = _byte(g), _byte(g), _byte(g)
+                    out[y, x, :] = _byte(g)
                 else:
                     out[y, x, 0] = _byte(np.float32(1.07) * g + 12)
                     out[y, x, 1] = _byte(np.float32(0.86) * g + 6)
                     out[y, x, 2] = _byte(np.float32(0.58) * g)
     elif style == 3:
-        _blur(canvas, max(1, size // 20), out)
+        _blur(canvas, max(1, size // 20))
+        _to_bytes(canvas, out)
     elif style == 4:
         _pixelate(canvas, max(2, size // 12), out)
     elif style == 5:  # poster: three levels a channel
         for y in range(size):
             for x in range(size):
                 for c in range(3):
-                    level = min(int(canvas[y, x, c] / np.float32(85.01)), 2)
-                    out[y, x, c] = np.uint8(level * 127)
+                    out[y, x, c] = np.uint8(min(int(canvas[y, x, c] / np.float32(85.01)), 2) * 127)
     elif style == 6 or style == 7:
         _edges(canvas, style == 7, out)
     else:
-        for y in range(size):
-            for x in range(size):
-                for c in range(3):
-                    out[y, x, c] = _byte(canvas[y, x, c])
+        _to_bytes(canvas, out)
 
 
 @njit(cache=True)
-def _blur(canvas, radius, out):
+def _blur(canvas, radius):
     """Two box filters in each direction, close to a Gaussian; the border is repeated."""
-    size = canvas.shape[0]
-    width = np.float32(2 * radius + 1)
-    line = np.empty((size, 3), np.float32)
     for _ in range(2):
-        for axis in range(2):
-            for i in range(size):
-                for j in range(size):
-                    for c in range(3):
-                        line[j, c] = canvas[i, j, c] if axis == 0 else canvas[j, i, c]
-                for c in range(3):
-                    total = np.float32(0)
-                    for k in range(-radius, radius + 1):
-                        total += line[min(max(k, 0), size - 1), c]
-                    for j in range(size):
-                        if axis == 0:
-                            canvas[i, j, c] = total / width
-                        else:
-                            canvas[j, i, c] = total / width
-                        total += line[min(j + radius + 1, size - 1), c] - line[max(j - radius, 0), c]
-    for y in range(size):
-        for x in range(size):
-            for c in range(3):
-                out[y, x, c] = _byte(canvas[y, x, c])
+        _box(canvas, radius)
+        _box(canvas.transpose((1, 0, 2)), radius)
+
+
+@njit(cache=True)
+def _box(rows, radius):
+    size, width = rows.shape[0], np.float32(2 * radius + 1)
+    for i in range(size):
+        line = rows[i].copy()
+        for c in range(3):
+            total = np.float32(0)
+            for k in range(-radius, radius + 1):
+                total += line[min(max(k, 0), size - 1), c]
+            for j in range(size):
+                rows[i, j, c] = total / width
+                total += line[min(j + radius + 1, size - 1), c] - line[max(j - radius, 0), c]
 
 
 @njit(cache=True)
@@ -202,10 +194,7 @@ def _pixelate(canvas, block, out):
                 for y in range(top, bottom):
                     for x in range(left, right):
                         total += canvas[y, x, c]
-                value = _byte(total / np.float32((bottom - top) * (right - left)))
-                for y in range(top, bottom):
-                    for x in range(left, right):
-                        out[y, x, c] = value
+                out[top:bottom, left:right, c] = _byte(total / np.float32((bottom - top) * (right - left)))
 
 
 @njit(cache=True)
@@ -219,25 +208,12 @@ def _edges(canvas, glowing, out):
             left, right = max(x - 1, 0), min(x + 1, size - 1)
             for c in range(3 if glowing else 1):
                 a = canvas[:, :, c] if glowing else grey
-                gx = (
-                    a[up, right]
-                    + 2 * a[y, right]
-                    + a[down, right]
-                    - a[up, left]
-                    - 2 * a[y, left]
-                    - a[down, left]
-                )
-                gy = (
-                    a[down, left]
-                    + 2 * a[down, x]
-                    + a[down, right]
-                    - a[up, left]
-                    - 2 * a[up, x]
-                    - a[up, right]
-                )
+                gx = (a[up, right] + 2 * a[y, right] + a[down, right]
+                      - a[up, left] - 2 * a[y, left] - a[down, left])  # fmt: skip
+                gy = (a[down, left] + 2 * a[down, x] + a[down, right]
+                      - a[up, left] - 2 * a[up, x] - a[up, right])  # fmt: skip
                 strength = np.sqrt(gx * gx + gy * gy)
                 if glowing:
                     out[y, x, c] = _byte(strength)
                 else:
-                    ink = _byte(np.float32(255) - strength)
-                    out[y, x, 0], out[y, x, 1], out[y, x, 2] = ink, ink, ink
+                    out[y, x, :] = _byte(np.float32(255) - strength)

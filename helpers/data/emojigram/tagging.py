@@ -7,7 +7,8 @@ import pandas as pd
 
 from helpers.data.emojigram import lexicon
 from helpers.data.emojigram.behaviour import Posts
-from helpers.data.emojigram.people import COUNTRIES, LANGUAGES, People
+from helpers.data.emojigram.lexicon import COUNTRIES, LANGUAGES
+from helpers.data.emojigram.people import People
 from helpers.data.emojigram.randomness import hash01_array
 from helpers.data.emojigram.settings import Settings
 
@@ -22,6 +23,11 @@ class Vocabulary:
 
     def add(self, word: str) -> int:
         return self.code.setdefault(word, len(self.code))
+
+    def codes(self, words) -> np.ndarray:
+        """int32, of the shape of an array (or nested lists) of words."""
+        words = np.array(words)
+        return np.array([self.add(str(w)) for w in words.flat], np.int32).reshape(words.shape)
 
     def ragged(self, lists) -> tuple[np.ndarray, np.ndarray]:
         """(start int64 (n + 1,), codes int32) of lists of words."""
@@ -61,8 +67,13 @@ def draw_tags(
     slots = rng.poisson(max(settings.tags_per_post - 1, 0), m) + min(1, round(settings.tags_per_post))
     item = np.repeat(np.arange(m, dtype=np.int32), slots)
     user = posts.owner[item]
-    language = _languages(people, user, rng)
-    kind = _kinds(settings, len(item), rng)
+    # two slots in five are in the person's second language, where there is one
+    second = people.second_language[user]
+    language = np.where((second >= 0) & (rng.random(len(user)) < 0.4), second, people.language[user])
+    planted = np.array([settings.ambiguous, settings.self_expression, settings.attribute_tags])
+    visual = 1 - planted.sum()
+    shares = np.concatenate([[0.7 * visual, 0.3 * visual], planted])
+    kind = rng.choice(len(shares), len(item), p=shares / shares.sum()).astype(np.int8)
 
     word = _content_words(settings, posts, user, item, language, words, vocabulary, rng)
     rows = np.flatnonzero(kind == 1)
@@ -85,19 +96,6 @@ def draw_tags(
     return Tags(item[first], word[first], kind[first], list(vocabulary.code), senses)
 
 
-def _languages(people: People, user: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The language of each slot: two slots in five are in the second one, where there is one."""
-    second = people.second_language[user]
-    return np.where((second >= 0) & (rng.random(len(user)) < 0.4), second, people.language[user])
-
-
-def _kinds(settings: Settings, n: int, rng: np.random.Generator) -> np.ndarray:
-    planted = np.array([settings.ambiguous, settings.self_expression, settings.attribute_tags])
-    visual = 1 - planted.sum()
-    shares = np.concatenate([[0.7 * visual, 0.3 * visual], planted])
-    return rng.choice(len(shares), n, p=shares / shares.sum()).astype(np.int8)
-
-
 def _content_words(settings, posts, user, item, language, words, vocabulary, rng):
     """A word for the drawing: the person's own of several, or any, the first ones more often."""
     word = np.empty(len(item), np.int32)
@@ -113,10 +111,7 @@ def _content_words(settings, posts, user, item, language, words, vocabulary, rng
 
 
 def _style_words(settings, style, user, language, vocabulary, rng):
-    table = np.array(
-        [[[vocabulary.add(w) for w in pair] for pair in lexicon.STYLE_WORDS[name]] for name in LANGUAGES],
-        np.int32,
-    )
+    table = vocabulary.codes(list(lexicon.STYLE_WORDS.values()))
     habit = hash01_array(settings.seed + 2, user, style)
     x = np.where(rng.random(len(user)) < settings.synonyms, habit, rng.random(len(user)))
     return table[language, style, (x * 2).astype(np.int64)]
@@ -150,16 +145,16 @@ def _ambiguous_words(senses, content, community, vocabulary, contents, rng):
 
 def _own_words(seed, user, vocabulary, rng):
     """One of the person's three favourite words without visual content."""
-    codes = np.array([vocabulary.add(w) for w in lexicon.SELF_EXPRESSION], np.int32)
+    codes = vocabulary.codes(lexicon.SELF_EXPRESSION)
     favourite = rng.integers(0, 3, len(user))
     return codes[(hash01_array(seed + 3, user, favourite) * len(codes)).astype(np.int64)]
 
 
 def _attribute_words(people, user, vocabulary, rng):
     """A word of the person's generation, gender or place, one third each."""
-    by_age = np.array([[vocabulary.add(w) for w in words] for words in lexicon.GENERATION_WORDS], np.int32)
-    by_gender = np.array([[vocabulary.add(w) for w in words] for words in lexicon.GENDER_WORDS], np.int32)
-    by_city = np.array([[vocabulary.add(w) for w in country[3]] for country in COUNTRIES], np.int32)
+    by_age = vocabulary.codes(lexicon.GENERATION_WORDS)
+    by_gender = vocabulary.codes(lexicon.GENDER_WORDS)
+    by_city = vocabulary.codes([list(country[3]) for country in COUNTRIES])
     x = rng.random(len(user))
     options = np.stack([
         by_age[people.generation[user], (x * by_age.shape[1]).astype(np.int64)],
@@ -172,8 +167,7 @@ def _attribute_words(people, user, vocabulary, rng):
 def _with_spam(settings, people, posts, item, word, kind, vocabulary, rng):
     """Add camera-like and numeric tags to some posts, and 20 to 30 frequent tags to those of spammers."""
     m = settings.posts
-    camera = np.array([vocabulary.add(w) for w in lexicon.CAMERA_WORDS], np.int32)
-    years = np.array([vocabulary.add(w) for w in lexicon.YEARS], np.int32)
+    camera, years = vocabulary.codes(lexicon.CAMERA_WORDS), vocabulary.codes(lexicon.YEARS)
     spammed = np.flatnonzero(rng.random(m) < settings.spam_tags).astype(np.int32)
     extra_item = [np.repeat(spammed, 2), spammed[rng.random(len(spammed)) < 0.3]]
     extra_word = [rng.choice(camera, len(extra_item[0])), rng.choice(years, len(extra_item[1]))]

@@ -1,7 +1,7 @@
 """A set of labelled pictures to measure features on, whatever files it was published in."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ class LabelledSet:
     per_class: tuple[int, int] | None = None
     ignored: np.ndarray | None = None
     measure: str = ACCURACY
-    listed: int = field(default=0)
+    listed: int = 0
 
     def __post_init__(self):
         n, L = self.labels.shape
@@ -73,10 +73,9 @@ class LabelledSet:
         if self.partitions:
             raise BadInput(f"{self.name}: several splits are published; take no part of it")
         ignored = None if self.ignored is None else self.ignored[keep]
-        return LabelledSet(
-            self.name, self.labels[keep], self.classes, self.rows[keep], self.images, self.split[keep],
-            per_class=self.per_class, ignored=ignored, measure=self.measure, listed=self.listed,
-        )  # fmt: skip
+        return replace(
+            self, labels=self.labels[keep], rows=self.rows[keep], split=self.split[keep], ignored=ignored
+        )
 
 
 def of_files(
@@ -121,30 +120,8 @@ def needed(name: str, *files: Path) -> None:
             raise Absent(f"{name}: {file} is not there")
 
 
-def text_lines(file: Path) -> list[tuple[int, str]]:
-    """(line number, text) of the lines that are not blank.
-
-    Raises:
-        BadInput: the file is not UTF-8 text, or holds nothing.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{file}: not UTF-8 text ({error.reason} at byte {error.start}); unpack it again"
-        ) from None
-    found = [(k, line.strip()) for k, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not found:
-        raise BadInput(f"{file}: the file is empty; unpack the set again")
-    return found
-
-
 def one_of(file: Path, number: int, text: str, known: dict[str, int], what: str) -> int:
-    """The position of a name that must be known.
-
-    Raises:
-        BadInput: naming file, line and what was expected.
-    """
+    """The position of a name that must be known. Raises BadInput: naming file, line and what was expected."""
     if text not in known:
         some = ", ".join(list(known)[:3])
         raise BadInput(
@@ -163,8 +140,7 @@ def class_folders(
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """A set with one folder for each class: paths, class numbers int (n,), class names.
 
-    Raises:
-        Absent: fewer than two folders with pictures.
+    Raises Absent: fewer than two folders with pictures.
     """
     needed(name, folder)
     names = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name not in skip)

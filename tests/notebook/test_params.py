@@ -5,8 +5,7 @@ import re
 import pytest
 
 from helpers.errors import BadInput
-from helpers.notebook.params import RULES, Rule
-from helpers.notebook.validation import check, read_yaml, refuse_unknown, scalar_or_list
+from helpers.notebook.params import RULES, check, read_yaml, refuse_unknown, scalar_or_list
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_a_whole_number_becomes_a_float():
         ("d_grid", "list[int]", [8, 0], "d_grid is 0, must be at least 1"),
         ("lam_grid", "list[float]", [0.1, "1e-3"], "write 1.0e-3"),
         ("lr", "dict", {}, "lr has the type dict; a parameter is one of"),
-        ("nonsense", "int", 3, "nonsense has no rule; add a line for it to helpers/notebook/params.py"),
+        ("nonsense", "int", 3, "nonsense has no rule; add a line for it to helpers/notebook/rules.yaml"),
     ],
 )  # fmt: skip
 def test_bad_values_are_refused_in_one_line(name, kind, value, message):
@@ -67,11 +66,8 @@ def test_unknown_names_come_with_the_nearest_known_one():
         refuse_unknown(["zzz"], ["epochs", "lr"], "here")
 
 
-def test_every_rule_has_a_meaning_and_possible_bounds():
-    for name, rule in RULES.items():
-        assert rule.meaning.strip(), name
-        assert rule.least is None or rule.most is None or rule.least <= rule.most, name
-    assert Rule("x", least=0).complaint("text") is None
+def test_every_rule_has_a_meaning():
+    assert all(rule.description.strip() for rule in RULES.values())
 
 
 def yaml(tmp_path, text):

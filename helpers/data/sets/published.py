@@ -1,0 +1,331 @@
+"""The published sets: four of Fang et al. 2015, Table 1, and the seven of Joulin et al. 2016, section 4.2."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from helpers.data.delimited import text_lines
+from helpers.data.sets.shape import PRECISION, Absent, LabelledSet, class_folders, needed, of_files, one_of
+from helpers.errors import BadInput
+
+WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousand paintings: 25 of them
+SUN_PARTITIONS = 10
+
+
+def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row) of a .csv or .csv.gz with a header.
+
+    Raises BadInput: a column is absent, a row is short, or the file is no text.
+    """
+    opened = gzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")
+    try:
+        with opened as stream:
+            reader = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
+            if missing := [c for c in columns if c not in (reader.fieldnames or [])]:
+                found = ", ".join(reader.fieldnames or [])
+                raise BadInput(
+                    f"{file}, line 1: no column {missing[0]}; expected {', '.join(columns)}, found {found}"
+                )
+            for row in reader:
+                if any(row[c] is None for c in columns):
+                    raise BadInput(
+                        f"{file}, line {reader.line_num}: fewer values than its header;"
+                        " correct or remove the line"
+                    )
+                yield reader.line_num, row
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise BadInput(f"{file}: not a readable table ({error}); download it again") from None
+
+
+def first_there(name: str, folder: Path, names: tuple[str, ...]) -> Path:
+    """The first of several spellings that exists."""
+    for candidate in names:
+        if (folder / candidate).exists():
+            return folder / candidate
+    raise Absent(f"{name}: none of {', '.join(names)} is in {folder}")
+
+
+def flickr_style(folder: Path) -> LabelledSet:
+    """20 styles of 80,000 photos: caffe's table, and pictures named by the last part of their URL.
+
+    Layout: flickr_style/flickr_style.csv.gz, style_names.txt, images/<last part of image_url>.
+    """
+    base, name = folder / "flickr_style", "flickr_style"
+    needed(name, base / "style_names.txt")
+    file = first_there(name, base, ("flickr_style.csv.gz", "flickr_style.csv"))
+    classes = [text for _, text in text_lines(base / "style_names.txt")]
+    numbers, splits = {str(k): k for k in range(len(classes))}, {"train": 0, "test": 1}
+    paths, labels, split = [], [], []
+    for line, row in table(file, ("image_url", "label", "_split")):
+        labels.append(one_of(file, line, row["label"], numbers, "label"))
+        one_of(file, line, row["_split"], splits, "_split")
+        split.append(row["_split"])
+        paths.append(urlsplit(row["image_url"]).path.rpartition("/")[2])
+        if not paths[-1]:
+            raise BadInput(
+                f"{file}, line {line}: image_url {row['image_url'][:60]!r}, expected a URL that ends with a"
+                " file name"
+            )
+    if not (base / "images").is_dir():
+        raise Absent(
+            f"{name}: the table names {len(paths)} photos; {base / 'images'}, the folder of the downloaded"
+            f" photos, is not there (the first would be images/{paths[0]})"
+        )
+    return of_files(name, base / "images", paths, np.array(labels), classes, split)
+
+
+def wikipaintings(folder: Path) -> LabelledSet:
+    """25 styles of 85,000 paintings: Karayev's table, and pictures named by image_id.
+
+    Layout: wikipaintings/wikipaintings_oct2013.csv with image_id and style, images/<image_id>.jpg. Styles
+    with fewer than `WIKI_LEAST` rows are left out; paintings without a genre too, as in Karayev et al. 2014.
+    """
+    base, name = folder / "wikipaintings", "wikipaintings"
+    file = first_there(name, base, ("wikipaintings_oct2013.csv", "wikipaintings_oct2013.csv.gz"))
+    ids, styles = [], []
+    for line, row in table(file, ("image_id", "style", "genre")):
+        if not row["image_id"].strip():
+            raise BadInput(f"{file}, line {line}: image_id is empty; correct or remove the line")
+        if row["style"].strip() and row["genre"].strip():
+            ids.append(f"{row['image_id'].strip()}.jpg")
+            styles.append(row["style"].strip())
+    classes, codes, counts = np.unique(np.array(styles, dtype=str), return_inverse=True, return_counts=True)
+    large = np.flatnonzero(counts >= WIKI_LEAST)
+    if len(large) < 2:
+        raise BadInput(
+            f"{file}: {len(large)} styles have {WIKI_LEAST} paintings or more; expected 25, the whole table"
+        )
+    kept = np.flatnonzero(np.isin(codes, large))
+    labels = np.searchsorted(large, codes[kept])
+    return of_files(name, base / "images", [ids[i] for i in kept], labels, classes[large].tolist())
+
+
+def ava_style(folder: Path) -> LabelledSet:
+    """14 photographic styles of 14,000 photos of AVA; training photos have one style, test photos several.
+
+    Layout: AVA_dataset/style_image_lists/{styles.txt, train.jpgl, train.lab, test.jpgl, test.multilab},
+    AVA_dataset/images/<image id>.jpg. Styles are numbered from 1.
+    """
+    base, name = folder / "AVA_dataset", "ava_style"
+    lists = base / "style_image_lists"
+    files = {n: lists / n for n in ("styles.txt", "train.jpgl", "train.lab", "test.jpgl", "test.multilab")}
+    needed(name, *files.values())
+    classes = [text.partition(" ")[2].strip() or text for _, text in text_lines(files["styles.txt"])]
+    L = len(classes)
+    numbers = {str(k + 1): k for k in range(L)}
+    content = {n: text_lines(file) for n, file in files.items()}
+    for pictures, labels in (("train.jpgl", "train.lab"), ("test.jpgl", "test.multilab")):
+        if len(content[pictures]) != len(content[labels]):
+            raise BadInput(
+                f"{files[labels]}: {len(content[labels])} lines, but {len(content[pictures])} in {pictures}"
+            )
+    single = [one_of(files["train.lab"], k, text, numbers, "style") for k, text in content["train.lab"]]
+    several = np.zeros((len(content["test.multilab"]), L), bool)
+    for row, (k, text) in enumerate(content["test.multilab"]):
+        values = text.split()
+        if len(values) != L or set(values) - {"0", "1"} or "1" not in values:
+            raise BadInput(
+                f"{files['test.multilab']}, line {k}: {text[:60]!r}, expected {L} numbers 0 or 1 and a 1"
+            )
+        several[row] = np.array(values) == "1"
+    labels = np.concatenate([np.eye(L, dtype=bool)[single], several])
+    paths = [f"{text}.jpg" for n in ("train.jpgl", "test.jpgl") for _, text in content[n]]
+    split = ["train"] * len(single) + ["test"] * len(several)
+    return of_files(name, base / "images", paths, labels, classes, split)
+
+
+def caltech256(folder: Path) -> LabelledSet:
+    """256 classes of objects in folders of their own; 257.clutter is no class of objects.
+
+    Layout: caltech256/256_ObjectCategories/001.ak47/001_0001.jpg, as torchvision's Caltech256. 50 pictures of
+    a class for training and 20 for testing (Fang et al. 2015, section 4.4).
+    """
+    base = folder / "caltech256" / "256_ObjectCategories"
+    paths, labels, classes = class_folders("caltech256", base, skip=("257.clutter",))
+    return of_files("caltech256", base, paths, labels, classes, per_class=(50, 20))
+
+
+def indoor67(folder: Path) -> LabelledSet:
+    """67 kinds of rooms, 80 pictures of each for training and 20 for testing.
+
+    Layout: indoor67/Images/<class>/<picture>, TrainImages.txt and TestImages.txt with <class>/<picture>.
+    """
+    base, name = folder / "indoor67", "indoor67"
+    files = {"train": base / "TrainImages.txt", "test": base / "TestImages.txt"}
+    needed(name, *files.values())
+    paths, split = [], []
+    for part, file in files.items():
+        for k, text in text_lines(file):
+            if text.count("/") != 1:
+                raise BadInput(f"{file}, line {k}: {text[:60]!r}, expected <class>/<picture>")
+            paths.append(text)
+            split.append(part)
+    classes, labels = np.unique([text.partition("/")[0] for text in paths], return_inverse=True)
+    return of_files(name, base / "Images", paths, labels, classes.tolist(), split)
+
+
+def sun397(folder: Path) -> LabelledSet:
+    """397 kinds of scenes; ten published splits with 50 pictures of each for training and for testing.
+
+    Layout: SUN397/ClassName.txt with /a/abbey; SUN397/Training_01.txt, Testing_01.txt, … 10 (or in
+    SUN397/Partitions/) with /a/abbey/sun_….jpg; the pictures under SUN397/a/abbey/, as torchvision's SUN397.
+    """
+    base, name = folder / "SUN397", "sun397"
+    lists = base / "Partitions" if (base / "Partitions").is_dir() else base
+    needed(name, base / "ClassName.txt", lists / "Training_01.txt", lists / "Testing_01.txt")
+    numbers = {text.strip("/"): i for i, (_, text) in enumerate(text_lines(base / "ClassName.txt"))}
+    labels: dict[str, int] = {}
+    place: dict[str, int] = {}
+    partitions = []
+    for p in range(1, SUN_PARTITIONS + 1):
+        files = [lists / f"{part}_{p:02d}.txt" for part in ("Training", "Testing")]
+        if not all(file.is_file() for file in files):
+            break  # fewer partitions than published: those that are there are used
+        parts = []
+        for file in files:
+            listed = [(k, text.strip("/")) for k, text in text_lines(file)]
+            for k, path in listed:
+                labels[path] = one_of(file, k, path.rpartition("/")[0], numbers, "class")
+            parts.append(np.array([place.setdefault(path, len(place)) for _, path in listed]))
+        partitions.append(tuple(parts))
+    return of_files(
+        name, base, list(labels), np.array([*labels.values()]), list(numbers), partitions=partitions
+    )
+
+
+def stanford40(folder: Path) -> LabelledSet:
+    """40 human actions, 100 pictures of each for training.
+
+    Layout: Stanford40/ImageSplits/<action>_train.txt and <action>_test.txt, Stanford40/JPEGImages/.
+    """
+    base, name = folder / "Stanford40", "stanford40"
+    classes = listed_classes(name, base / "ImageSplits", "train", 40)
+    paths, labels, split = [], [], []
+    for number, part, file, k, text in class_lines(name, base / "ImageSplits", classes, ("train", "test")):
+        if not text.startswith(f"{classes[number]}_"):
+            raise BadInput(
+                f"{file}, line {k}: {text[:60]!r}, expected a picture named {classes[number]}_<number>"
+            )
+        paths.append(text)
+        labels.append(number)
+        split.append(part)
+    return of_files(name, base / "JPEGImages", paths, np.array(labels), classes, split)
+
+
+def listed_classes(name: str, lists: Path, part: str, expected: int) -> list[str]:
+    """The classes that have a list <class>_<part>.txt. Raises Absent: fewer than two."""
+    needed(name, lists)
+    ending = f"_{part}.txt"
+    classes = sorted(f.name.removesuffix(ending) for f in lists.glob(f"*{ending}"))
+    if len(classes) < 2:
+        raise Absent(f"{name}: {lists} holds {len(classes)} lists <class>{ending}, expected {expected}")
+    return classes
+
+
+def class_lines(
+    name: str, lists: Path, classes: list[str], parts: tuple[str, str]
+) -> Iterator[tuple[int, str, Path, int, str]]:
+    """(class number, part, file, line number, text) of each line of the lists <class>_<part>.txt."""
+    for number, kind in enumerate(classes):
+        for part in parts:
+            file = lists / f"{kind}_{part}.txt"
+            needed(name, file)
+            for k, text in text_lines(file):
+                yield number, part, file, k, text
+
+
+def flowers102(folder: Path) -> LabelledSet:
+    """102 kinds of flowers, 10 pictures of each for training, 10 for validation, the rest for testing.
+
+    Layout: flowers-102/{imagelabels.mat, setid.mat}, flowers-102/jpg/image_00001.jpg, as torchvision's.
+    """
+    base, name = folder / "flowers-102", "flowers102"
+    needed(name, base / "imagelabels.mat", base / "setid.mat")
+    numbers = _array(base / "imagelabels.mat", "labels")
+    split = np.full(len(numbers), "", dtype="<U10")
+    for key, part in {"trnid": "train", "valid": "validation", "tstid": "test"}.items():
+        ids = _array(base / "setid.mat", key)
+        if len(ids) and not 1 <= ids.min() <= ids.max() <= len(numbers):
+            raise BadInput(
+                f"{base / 'setid.mat'}: {key} holds {ids.min()} to {ids.max()}, expected 1 to {len(numbers)},"
+                " the pictures of imagelabels.mat"
+            )
+        split[ids - 1] = part
+    L = int(numbers.max())
+    classes = [f"flower {k}" for k in range(1, L + 1)]
+    paths = [f"image_{k:05d}.jpg" for k in range(1, len(numbers) + 1)]
+    return of_files(name, base / "jpg", paths, numbers - 1, classes, split)
+
+
+def _array(file: Path, key: str) -> np.ndarray:
+    """One row of whole numbers from a MATLAB file: int64 (n,)."""
+    try:
+        content = loadmat(file, squeeze_me=True)
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise BadInput(f"{file}: not a readable MATLAB file ({error}); download it again") from None
+    if key not in content:
+        raise BadInput(f"{file}: no variable {key}; expected the file that is published with Flowers102")
+    values = np.atleast_1d(content[key]).astype(np.int64)
+    if values.min() < 1:
+        raise BadInput(f"{file}: {key} holds {values.min()}, expected numbers from 1")
+    return values
+
+
+def sports8(folder: Path) -> LabelledSet:
+    """8 kinds of sports events; 70 pictures of each for training and 60 for testing (Li and Fei-Fei 2007).
+
+    Layout: event_dataset.zip unpacked: event_dataset/<class>/<picture> (or event_dataset/event_img/<class>/).
+    """
+    base = folder / "event_dataset"
+    base = base / "event_img" if (base / "event_img").is_dir() else base
+    paths, labels, classes = class_folders("sports8", base)
+    return of_files("sports8", base, paths, labels, classes, per_class=(70, 60))
+
+
+def voc2007(folder: Path) -> LabelledSet:
+    """20 kinds of objects, several in a picture: trainval for training, test for testing, average precision.
+
+    Layout: VOCdevkit/VOC2007/ImageSets/Main/<class>_trainval.txt and <class>_test.txt with a picture's number
+    and 1 (there), −1 (not there) or 0 (only difficult ones: counts neither way); JPEGImages/<number>.jpg.
+    """
+    base, name = folder / "VOCdevkit" / "VOC2007", "voc2007"
+    lists = base / "ImageSets" / "Main"
+    classes = listed_classes(name, lists, "trainval", 20)
+    values: dict[str, np.ndarray] = {}
+    split: dict[str, str] = {}
+    for number, part, file, k, text in class_lines(name, lists, classes, ("trainval", "test")):
+        picture, *value = text.split()
+        if len(value) != 1 or value[0] not in ("1", "-1", "0"):
+            raise BadInput(f"{file}, line {k}: {text[:60]!r}, expected a picture's number and 1, -1 or 0")
+        values.setdefault(picture, np.full(len(classes), -1))[number] = int(value[0])
+        called = part.removesuffix("val")
+        if split.setdefault(picture, called) != called:
+            raise BadInput(f"{file}, line {k}: picture {picture} is in trainval and in test")
+    table = np.array([*values.values()])
+    paths = [f"{picture}.jpg" for picture in values]
+    return of_files(
+        name, base / "JPEGImages", paths, table == 1, classes, [*split.values()],
+        ignored=table == 0, measure=PRECISION,
+    )  # fmt: skip
+
+
+def imagenet(folder: Path) -> LabelledSet:
+    """1000 classes, in the folders that torchvision's ImageNet makes; validation pictures are for testing.
+
+    Layout: imagenet/train/<wnid>/<picture>.JPEG, imagenet/val/<wnid>/<picture>.JPEG.
+    """
+    base, name = folder / "imagenet", "imagenet"
+    train, labels, classes = class_folders(name, base / "train")
+    test, codes, tested = class_folders(name, base / "val")
+    if unknown := sorted(set(tested) - set(classes)):
+        raise BadInput(f"{base / 'val'}: folder {unknown[0]} is none of the {len(classes)} classes of train/")
+    paths = [f"train/{file}" for file in train] + [f"val/{file}" for file in test]
+    labels = np.concatenate([labels, np.array([classes.index(c) for c in tested])[codes]])
+    return of_files(name, base, paths, labels, classes, ["train"] * len(train) + ["test"] * len(test))
