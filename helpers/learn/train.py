@@ -154,7 +154,8 @@ def fit(
             )
         seconds = time.perf_counter() - before
         network.eval()
-        due = validate is not None and (state.epoch + 1) % recipe.validate_every == 0
+        every = min(recipe.validate_every, recipe.epochs)  # a short training is validated once, at its end
+        due = validate is not None and (state.epoch + 1) % every == 0
         state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
         if checkpoint is not None and rank == 0:
             state.write(checkpoint)

@@ -94,7 +94,7 @@ class Study:
             fewer = Vectors(examples.inputs[rows], examples.targets[rows])
         # validated as often too: the more looks, the better the best of them
         every = -(-len(examples) // recipe.batch) // -(-len(fewer) // recipe.batch) * recipe.validate_every
-        looks = recipe.epochs // recipe.validate_every
+        looks = max(1, recipe.epochs // recipe.validate_every)
         return fewer, replace(recipe, epochs=looks * every, validate_every=every)
 
     def with_labels(self, labelled: np.ndarray) -> "Study":

@@ -197,7 +197,8 @@ def collections(folder: Path | None = None) -> dict[str, dict]:
         "ratings and no tags": (sixty, seen, None),
     }  # fmt: skip
     for name, content in odd.items():
-        found[name] = {"dataset": "movielens", "data_dir": str(folder and folder / name)}
+        few = {"hashtags_dropped": 0, "words_dropped": 0} if name == "few distinct tags" else {}
+        found[name] = few | {"dataset": "movielens", "data_dir": str(folder and folder / name)}
         if folder and not (folder / name).exists():
             release(folder / name, *content)
     apart = folder and folder / "two releases"
