@@ -150,7 +150,7 @@ def test_missing_solutions_are_seen(tmp_path):
 
 
 def test_cells_that_can_be_left_out_are_linted_too(tmp_path):
-    """ruff does not look into cells that begin with a magic; it sees copies in which that line is a comment."""
+    """ruff does not look into cells that begin with a magic; in these copies that line is a comment."""
     for file in [*FILES, *SOLUTIONS]:
         notebook = notebooks.read(file)
         for cell in notebooks.code_cells(notebook):
