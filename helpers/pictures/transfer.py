@@ -51,15 +51,21 @@ class Learnt(NamedTuple):
     source: str  # what the network learnt from
 
 
-def gather(read_arrays: Callable[[str, str], dict[str, np.ndarray]], M: int) -> dict[str, Learnt]:
+def gather(
+    read_arrays: Callable[[str, str], dict[str, np.ndarray]], M: int,
+    has: Callable[[str], bool] = lambda notebook: True,
+) -> dict[str, Learnt]:  # fmt: skip
     """The features that notebooks 05, 06 and 08 left for M items, without those a dataset could not support.
 
     Args:
         read_arrays: of a notebook's run: (notebook, name) -> arrays. Raises BadInput, naming the command,
             where a notebook has not run; so does this where its arrays do not fit together.
+        has: whether the data had what a notebook needs ("05"); one that could not run is not asked for.
     """
     found = {}
     for source, (number, names, told_by) in LEARNT.items():
+        if not has(number):
+            continue
         arrays = read_arrays(number, "features")
         items = arrays["items"]
         if told_by == "rows":

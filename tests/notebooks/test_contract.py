@@ -1,6 +1,8 @@
 """Every notebook keeps the contract; and each clause of the contract can fail."""
 
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -8,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from notebook_contract import any_notebook, notebook_problems
 
 from helpers.notebook import sources as notebooks
-from helpers.paths import NOTEBOOKS, PARAMS
+from helpers.paths import NOTEBOOKS, PARAMS, ROOT
 from helpers.runner.plan import SMOKE, Project, plan
 
 FILES = list(notebooks.find(NOTEBOOKS).values())
@@ -145,3 +147,17 @@ def test_missing_solutions_are_seen(tmp_path):
     problems(tmp_path, good())
     (tmp_path / "solutions" / "03_tiny_solutions.ipynb").unlink()
     assert "missing" in "\n".join(notebook_problems(tmp_path / "03_tiny.ipynb"))
+
+
+def test_cells_that_can_be_left_out_are_linted_too(tmp_path):
+    """ruff does not look into cells that begin with a magic; in these copies that line is a comment."""
+    for file in [*FILES, *SOLUTIONS]:
+        notebook = notebooks.read(file)
+        for cell in notebooks.code_cells(notebook):
+            cell.source = re.sub(r"\A%%needs", "# %%needs", cell.source)
+        nbformat.write(notebook, tmp_path / file.name)
+    settings = ["--config", str(ROOT / "pyproject.toml"), "--no-cache", str(tmp_path)]
+    for command in (["check", "--ignore", "PT018"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, *settings]
+        found = subprocess.run(ruff, capture_output=True, encoding="utf-8")
+        assert found.returncode == 0, found.stdout
