@@ -24,6 +24,32 @@ class Interval(NamedTuple):
         return self.low <= value <= self.high
 
 
+class Effect(NamedTuple):
+    """A difference between two methods and how sure it is.
+
+    Attributes:
+        mean, low, high: the difference a − b and its 95 % interval.
+        a, b: the two means, NaN where there are no two.
+        units, seeds: how many were resampled; one seed leaves the spread over trainings out.
+        seed_share: the part of the variance that is due to seeds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    a: float = np.nan
+    b: float = np.nan
+    units: int = 0
+    seeds: int = 1
+    seed_share: float = 0.0
+
+    def scaled(self, factor: float) -> "Effect":
+        """In another unit: 100 leads from shares to points."""
+        return self._replace(
+            **{name: factor * getattr(self, name) for name in ("mean", "low", "high", "a", "b")}
+        )
+
+
 class Paired(NamedTuple):
     """A paired t-test: mean difference a − b, t, two-sided p, and the number of pairs."""
 
@@ -78,6 +104,50 @@ def interval(value: float, resampled: np.ndarray, level: float = 0.95) -> Interv
     """The percentile interval of a statistic from its bootstrap values (`metrics.resampled_map`)."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))
+
+
+def compare(
+    a: np.ndarray,
+    b: np.ndarray,
+    rng: np.random.Generator,
+    units: np.ndarray | None = None,
+    repeats: int = 1000,
+) -> Effect:
+    """Two methods on the same cases, with the spread over units and over seeds in one interval.
+
+    Units are resampled as in `bootstrap`. Seeds are resampled on top: their deviations, widened by
+    √(S / (S − 1)) because a bootstrap of S values is too narrow by that, are added to each resampled mean.
+
+    Args:
+        a, b: float (n,), one value a case, or (S, n) with a row for each of S seeds (trainings).
+        units: int (n,), to whom a case belongs: users are drawn, each with all their cases; default: each case
+            is its own unit.
+
+    Raises BadInput for unequal shapes, fewer than two units, or a value that is not finite.
+    """
+    a, b = (np.atleast_2d(np.asarray(values, np.float64)) for values in (a, b))
+    if a.shape[1] != b.shape[1] or len({len(a), len(b)} - {1}) > 1:
+        raise BadInput(f"compare: {a.shape} against {b.shape} values; give the same cases and seeds for both")
+    difference = a - b
+    n_seeds, n = difference.shape
+    code = np.arange(n) if units is None else np.unique(units, return_inverse=True)[1]
+    size = np.bincount(code)
+    (total,) = _checked("compare", np.bincount(code, difference.mean(axis=0), len(size)))
+    parts = [resamples(len(size), rng, min(64, repeats - done)) for done in range(0, repeats, 64)]
+    resampled = np.concatenate([counts @ total / (counts @ size) for counts in parts])
+    mean, share = float(difference.mean()), 0.0
+    if n_seeds > 1:
+        apart = (difference.mean(axis=1) - mean) * np.sqrt(n_seeds / (n_seeds - 1))
+        by_seeds = resamples(n_seeds, rng, repeats) @ apart / n_seeds
+        share = float(by_seeds.var() / max(by_seeds.var() + resampled.var(), 1e-300))
+        resampled = resampled + by_seeds
+    return Effect(*interval(mean, resampled), float(a.mean()), float(b.mean()), len(size), n_seeds, share)
+
+
+def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:
+    """Two groups of different units, float (n,) and (m,), each resampled alone."""
+    sizes = len(a) + len(b)
+    return Effect(*bootstrap_between(a, b, rng), float(np.mean(a)), float(np.mean(b)), sizes)
 
 
 def corrected_interval(

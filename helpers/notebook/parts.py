@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
-from helpers.claims import rows
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.paths import NUMBER, notebook_outputs, outputs
@@ -97,7 +96,6 @@ def install(run) -> None:
         """`%%needs views, owners` as a first line: run the cell only if the data have all these parts."""
         for needed in line.split(","):
             if why := reason(needed.strip(), run.missing):
-                run.left_out |= dict.fromkeys(rows.claim_ids(cell), why)
                 display(Markdown(f"*Not testable on this data: {why}.*"))
                 return
         raise BadInput("%%needs must be the first line of its cell")  # `drop` did not see it

@@ -1,45 +1,36 @@
-"""What a notebook concludes: metrics, and the paper's claims beside what was found here."""
+"""What a notebook leaves behind: metrics, verdicts on claims, and how the run went."""
 
 import json
 import math
 import numbers
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
-from helpers.claims import rows
-from helpers.claims.claim import Claim
+from helpers.claims import board
 from helpers.errors import BadInput
 from helpers.notebook import parts, provenance
 from helpers.notebook.artefacts import write_json
 from helpers.notebook.run import Run
-from helpers.paths import NUMBER, notebook_outputs, number_of, outputs
+from helpers.paths import NUMBER, notebook_outputs, outputs
 
 
-def save(run: Run, metrics: Mapping[str, float], claims: Sequence[Claim] = ()) -> None:
+def save(run: Run, metrics: Mapping[str, float]) -> None:
     """Write metrics.json, claims.json and run.json of a run, and the profile's scoreboard.json.
 
     Args:
         metrics: name -> finite number. Only what repeats with the seed is compared with the reference;
             a name that ends in `_seconds`, `_speedup` or `_mb` is left out of that comparison.
-        claims: the rows of the paper-versus-ours table.
 
     Raises:
-        BadInput: a metric is not a finite number, an id occurs twice, or "reproduced" on simulated data.
+        BadInput: a metric is not a finite number, or a claim of the notebook was not judged.
     """
     seconds = time.perf_counter() - run.clock
     metrics = {name: finite(name, value) for name, value in metrics.items()}
-    left_out = {id: why for id, why in run.left_out.items() if id not in {claim.id for claim in claims}}
-    claims = [*claims, *(rows.not_testable([id], why)[0] for id, why in left_out.items())]
-    for n, claim in enumerate(claims):
-        if claim.id in [c.id for c in claims[:n]]:
-            raise BadInput(f"{run.name}: claim {claim.id} is given twice; name them {claim.id}a, {claim.id}b")
+    claims = [] if run.name.endswith("_solutions") else run.concluded()
     parts.record(run.profile, run.number, run.found_missing)
     write_json(run.folder / "metrics.json", metrics)
-    write_claims(run.profile, run.name, claims)
+    write_json(run.folder / "claims.json", claims)
     about = {
         "notebook": run.name,
         "profile": run.profile,
@@ -73,39 +64,17 @@ def finite(name: str, value) -> float | int:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def write_claims(profile: str, name: str, claims: Iterable[Claim]) -> None:
-    """Write claims.json of a notebook; a claim that names no data gets the name of the collection."""
-    file = notebook_outputs(profile, "00") / "collection" / "collection.json"
-    data = json.loads(file.read_text(encoding="utf-8"))["name"] if file.is_file() else None
-    claims = [claim if claim.data else replace(claim, data=data) for claim in claims]
-    if unnamed := [claim.id for claim in claims if claim.data is None]:
-        raise BadInput(f"claim {unnamed[0]}: no collection to name; give data=… or run notebook 00")
-    board = [asdict(c) | {"simulated": c.simulated, "notebook": name} for c in claims]
-    write_json(notebook_outputs(profile, number_of(name)) / "claims.json", board)
+def write_claims(profile: str, number: str, claims: Sequence[Mapping]) -> None:
+    """Write claims.json of a notebook that was not run."""
+    write_json(notebook_outputs(profile, number) / "claims.json", list(claims))
 
 
 def write_scoreboard(profile: str) -> dict:
-    """Gather every notebook's claims of a profile into `outputs/<profile>/scoreboard.json`."""
+    """Gather every notebook's claims of a profile, with Holm's correction, into `outputs/<profile>/scoreboard.json`."""
     folder = outputs() / profile
     claims = []
     for file in sorted(f for f in folder.glob("*/claims.json") if re.fullmatch(NUMBER, f.parent.name)):
         claims += json.loads(file.read_text(encoding="utf-8"))
-    scoreboard = {"claims": claims}
+    scoreboard = {"claims": board.corrected(claims)}
     write_json(folder / "scoreboard.json", scoreboard)
     return scoreboard
-
-
-def comparison(claims: Iterable[Claim]) -> pd.DataFrame:
-    """The paper-versus-ours table for display, one row per claim, indexed by its id."""
-    rows = [
-        {
-            "": claim.id,
-            "statement": claim.statement,
-            "paper": claim.cited or "–",
-            "ours": claim.ours or "–",
-            "spread": claim.spread or "–",
-            "verdict": claim.verdict,
-        }
-        for claim in claims
-    ]
-    return pd.DataFrame(rows).set_index("")

@@ -21,6 +21,7 @@ import numpy as np
 
 from helpers.errors import BadInput, NotTestable
 from helpers.notebook import artefacts, parts
+from helpers.notebook.conclusions import Conclusions
 from helpers.notebook.params import check, refuse_unknown
 from helpers.notebook.sources import assigned_names
 from helpers.paths import notebook_outputs, number_of
@@ -37,7 +38,7 @@ DONE = "done.json"  # the runner's stamp: this notebook is done with this digest
 
 
 @dataclass
-class Run:
+class Run(Conclusions):
     """A notebook being run.
 
     Attributes:
@@ -46,7 +47,7 @@ class Run:
         parameters: every parameter with its value.
         inputs: what was read so far: "01/views.parquet" -> SHA-256.
         missing: parts that the data lack (`helpers.notebook.parts`) -> why.
-        left_out: claims of the cells that were left out for want of a part -> why.
+        found: claims judged so far (`Conclusions`).
     """
 
     name: str
@@ -56,7 +57,7 @@ class Run:
     seed: int = field(init=False)
     inputs: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
+    found: dict[str, dict] = field(default_factory=dict)
     found_missing: dict[str, str] = field(default_factory=dict)  # by this notebook, for later ones
     used_device: object = "cpu"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

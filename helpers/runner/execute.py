@@ -17,9 +17,9 @@ from nbclient.exceptions import DeadKernelError
 from papermill import PapermillExecutionError, execute_notebook
 
 from helpers import paths
-from helpers.claims import rows
+from helpers.claims import board
 from helpers.errors import BadInput, NotTestable
-from helpers.notebook import artefacts, parts, provenance, results
+from helpers.notebook import artefacts, conclusions, parts, provenance, results
 from helpers.notebook import sources as notebooks
 from helpers.notebook.run import DONE, NOT_TESTABLE
 from helpers.runner import report
@@ -109,12 +109,9 @@ def lacking(job: Job) -> str | None:
 
 def leave_out(job: Job, why: str) -> None:
     """Record that the data cannot show what a notebook is about: its claims say so, later notebooks know."""
-    notebook = notebooks.read(job.file)
-    code = "\n".join(cell.source for cell in notebooks.code_cells(notebook))
-    ids = rows.claim_ids(code)
-    ids += sorted(rows.mentioned(notebook.cells[0].source) - {rows.row_of(id) for id in ids})
     parts.record(job.profile, job.number, {job.number: f"notebook {job.number} cannot be run: {why}"})
-    results.write_claims(job.profile, job.file.stem, rows.not_testable(ids, why))
+    claims = conclusions.not_testable(job.number, job.file.stem, why, job.profile)
+    results.write_claims(job.profile, job.number, claims)
     about = {"notebook": job.file.stem, "profile": job.profile, "not_testable": why, "seconds": None}
     about |= {"peak_mb": None, "seed": job.parameters["seed"], "parameters": job.parameters, "inputs": {}}
     artefacts.write_json(job.folder / "run.json", about)
@@ -184,7 +181,7 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
     if failure:
         print(f"error: {failure}\nkept for inspection: {job.failed}", file=sys.stderr)
         return 1
-    print(rows.printed(artefacts.read_json(index.parent / "scoreboard.json")["claims"]))
+    print(board.printed(artefacts.read_json(index.parent / "scoreboard.json")["claims"]))
     print(f"report: {index}")
     return 0
 

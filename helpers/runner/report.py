@@ -12,8 +12,8 @@ from nbconvert.exporters.html import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from helpers.claims import rows
-from helpers.claims.claim import VERDICTS
+from helpers.claims import board
+from helpers.claims.papers import PAPERS
 from helpers.errors import BadInput
 from helpers.files import replacing
 from helpers.notebook import sources as notebooks
@@ -162,8 +162,8 @@ def write_index(folder: Path) -> Path:
         if name not in places:
             executed = folder / number / f"{name}.ipynb"
             places[name] = notebooks.read(executed).cells if executed.is_file() else []
-        claim["link"] = f"{number}/{name}.html{anchor(places[name], claim['id'])}"
-    board = rows.by_row(claims)
+        claim["link"] = f"{number}/{name}.html{anchor(places[name])}"
+    rows = board.by_row(claims)
     table = _notebook_rows(folder, summary["notebooks"])
     page = (
         _environment()
@@ -176,10 +176,10 @@ def write_index(folder: Path) -> Path:
             versions=summary["versions"],
             failure=next((row["error"] for row in summary["notebooks"] if row["status"] == "failed"), None),
             simulated=any(claim["simulated"] for claim in claims),
-            counts=[(verdict, sum(c["verdict"] == verdict for c in claims)) for verdict in VERDICTS],
-            papers=[(k, title, [r for r in board if r.id[0] == k]) for k, title in rows.PAPERS.items()],
-            claimed=sum(bool(row.claims) for row in board),
-            listed=len(board),
+            counts=board.counts(claims),
+            papers=[(k, title, [r for r in rows if r.id[0] == k]) for k, title in PAPERS.items()],
+            claimed=sum(bool(row.claims) for row in rows),
+            listed=len(rows),
             notebooks=table,
             total=sum(row["seconds"] or 0 for row in table),
             style=_style(),
@@ -189,15 +189,10 @@ def write_index(folder: Path) -> Path:
     return folder / "index.html"
 
 
-def anchor(cells, claim: str) -> str:
-    """Where a claim is shown in a notebook's page: "#cell-id=…" of the table that follows its name, or ""."""
-    named = False
-    for cell in cells:
-        source = cell.source if cell.cell_type == "code" else ""
-        named = named or re.search(rf"""["']{claim}["']""", source) is not None
-        if named and "comparison(" in source and "id" in cell:
-            return f"#cell-id={cell['id']}"
-    return ""
+def anchor(cells) -> str:
+    """Where a notebook's page shows its verdicts: "#cell-id=…", or ""."""
+    shown = [cell.id for cell in cells if "run.verdicts(" in cell.source and "id" in cell]
+    return f"#cell-id={shown[0]}" if shown else ""
 
 
 def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
@@ -221,7 +216,9 @@ def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
 
 
 def _environment() -> Environment:
-    return Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True)
+    made = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True)
+    made.filters["slug"] = lambda text: re.sub(r"\W+", "-", text).strip("-")  # a verdict as a name in CSS
+    return made
 
 
 def _style() -> Markup:
