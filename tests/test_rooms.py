@@ -48,7 +48,7 @@ def test_rooms_import_only_rooms_above_them(copy):
     [
         ("measures/stats.py", "from helpers.crowd import bpr"),
         ("data/images.py", "import helpers.notebook.run"),
-        ("claims/rows.py", "def late():\n    from helpers.runner import plan"),
+        ("claims/board.py", "def late():\n    from helpers.runner import plan"),
     ],
 )
 def test_a_planted_violation_is_found(copy, module, line):

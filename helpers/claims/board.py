@@ -21,8 +21,8 @@ class Row(NamedTuple):
 def corrected(claims: Iterable[Mapping]) -> list[dict]:
     """The claims with `corrected`: the verdict after Holm's correction over all claims that have a p value.
 
-    A profile looks at some hundred differences, of which one in twenty passes by chance. A decided verdict whose
-    corrected p is not below .05 becomes *undecided*.
+    A profile looks at some hundred differences, of which one in twenty passes by chance. A decided verdict
+    whose corrected p is not below .05 becomes *undecided*.
     """
     claims = [dict(claim) for claim in claims]
     tested = [claim for claim in claims if claim.get("p") is not None]
@@ -35,7 +35,7 @@ def corrected(claims: Iterable[Mapping]) -> list[dict]:
 
 
 def by_row(claims: Iterable[Mapping]) -> list[Row]:
-    """All rows in the papers' order, each with its claims (as in scoreboard.json); a row without one is there too."""
+    """All rows in the papers' order, each with its claims as in scoreboard.json, or without one."""
     found: dict[str, list[Mapping]] = {row: [] for row in ROWS}
     for claim in claims:
         found[row_of(claim["id"])].append(claim)

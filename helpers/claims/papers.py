@@ -1,8 +1,8 @@
 """What the five papers claim: one YAML file per paper, beside this module, and nothing in them is ours.
 
 A file holds the paper's rows (what this project shows of it), its measures (unit and margin of practical
-equivalence, with the reason) and its claims. `CLAIMS`, `ROWS` and `PAPERS` hold them all by id: a claim's id is
-its row's with a letter where a row has several, "F10a" belongs to F10. `TABLES` holds what notebooks cite.
+equivalence, with the reason) and its claims. `CLAIMS`, `ROWS` and `PAPERS` hold them all by id: a claim's id
+is its row's with a letter where a row has several, "F10a" belongs to F10. `TABLES` holds what notebooks cite.
 """
 
 import re
@@ -34,12 +34,14 @@ class Claim(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         says: what the paper claims of the difference; "procedure" claims nothing.
         exceptions: case -> what it claims there instead ("for all datasets except MovieLens").
+        notebook: the one that decides it, "05_pseudo_class_cnn".
         compared: which a and b, "A@10, MCLL and the regression".
         over: the units that are resampled, "users".
         measure: name in the paper's `measures`; `margin` and `because` may replace the measure's.
         needs: parts of the data (`helpers.notebook.parts`) without which it is not testable.
         cited: the paper's numbers as text, for the table.
         numbers: case (a dataset, a K …) -> the paper's a and b, in the unit.
+        unmeasured: why no notebook measures it yet.
         relative: whether effects are alike if (a − b) / b is: for numbers whose level depends on the data.
     """
 
@@ -54,6 +56,7 @@ class Claim(BaseModel, frozen=True, extra="forbid"):
     over: str = ""
     measure: Measure | None = None
     needs: list[str] = []
+    unmeasured: str = ""
     cited: str | None = None
     numbers: dict[str, tuple[float, float]] = {}
     relative: bool = False
@@ -115,9 +118,9 @@ def row_of(claim: str) -> str:
     return match[1]
 
 
-def of_notebook(number: str) -> list[Claim]:
-    """The claims that a notebook decides, in the papers' order."""
-    return [claim for claim in CLAIMS.values() if claim.notebook == number]
+def of_notebook(name: str) -> list[Claim]:
+    """The claims that a notebook ("05_pseudo_class_cnn") decides, in the papers' order."""
+    return [claim for claim in CLAIMS.values() if claim.notebook == name]
 
 
 def mentioned(source: str) -> set[str]:

@@ -1,7 +1,7 @@
-"""The one rule that turns a measured difference into a verdict. It was written before anything was run.
+"""The one rule that turns measured differences into a verdict. It was written before anything was run.
 
-A claim says that a difference a − b is above 0 (or equal to it, not below it, not above it), and has a margin m:
-differences up to m mean nothing in practice. With the 95 % interval [low, high] of the difference,
+A claim says that a difference a − b is above 0 (or equal to it, not below it, not above it). It has a margin
+m: differences up to m mean nothing in practice. With the 95 % interval [low, high] of the difference,
 
     says        supported           contradicted
     above       low > m             high < 0, or −m ≤ low and high ≤ m
@@ -10,14 +10,16 @@ differences up to m mean nothing in practice. With the 95 % interval [low, high]
     not above   high ≤ m            low > m
 
 and *undecided* otherwise, with the number of units or seeds that would decide it. A claim about several
-differences ("all models …") is supported if each is, and contradicted if one is. Supported is *reproduced* where
-people are real, the paper gives numbers, and our effect lies between half its smallest and twice its largest; it
-is only *supported (planted)* where people are simulated. Where most test items were seen in training, memory
-is tested as much as sight, and supported is the most.
+differences ("all models …") is supported if each is, and contradicted if one is.
+
+Supported is *reproduced* where people are real, the paper gives numbers, and our effect lies between half its
+smallest and twice its largest. It is only *supported (planted)* where people are simulated. Where most test
+items were seen in training, memory is tested as much as sight, and *supported* is the most.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -25,12 +27,31 @@ from scipy import stats
 from helpers.claims.papers import Claim, Side
 from helpers.measures.stats import Effect
 
-VERDICTS = (
-    "reproduced", "supported", "supported (planted)", "contradicted", "undecided", "not testable", "procedure",
-)  # fmt: skip
+VERDICTS = ("reproduced", "supported", "supported (planted)", "contradicted", "undecided")
+VERDICTS += ("not testable", "procedure")
 FACTOR = 2.0
 MOST = 0.5  # of the test items
 Z = stats.norm.ppf(0.975)
+
+
+class Part(NamedTuple):
+    """One of a claim's differences: where it was measured, what the paper says there, and the difference."""
+
+    case: str
+    says: Side
+    effect: Effect  # in the unit of the claim's measure
+
+
+def parts_of(claim: Claim, effects: Mapping[str, Effect], data: str) -> dict[str, Part]:
+    """The differences of a claim with what the paper says of each.
+
+    Args:
+        effects: name -> difference, in the notebooks' numbers; a name may be a case of `claim.numbers`.
+        data: the dataset, the case of all other names.
+    """
+    cases = {name: name if name in claim.numbers else data for name in effects}
+    scale = claim.measure.scale
+    return {n: Part(cases[n], claim.side(cases[n]), e.scaled(scale)) for n, e in effects.items()}
 
 
 def side_of(says: Side, low: float, high: float, margin: float) -> str:
@@ -45,64 +66,51 @@ def side_of(says: Side, low: float, high: float, margin: float) -> str:
     return "supported" if supported else "contradicted" if contradicted else "undecided"
 
 
-def verdict(
-    claim: Claim, parts: Mapping[str, Effect], case: str = "", simulated: bool = False, seen: float = 0.0
-) -> str:
-    """The verdict on a claim.
-
-    Args:
-        parts: name -> difference, in the notebooks' numbers (`Measure.scale` leads to the unit); one or several.
-        case: the dataset; the paper's exceptions and numbers go by it.
-        seen: share of the test items that training showed.
-    """
-    scaled = {name: effect.scaled(claim.measure.scale) for name, effect in parts.items()}
-    found = {
-        name: side_of(
-            claim.side(name if name in claim.exceptions else case), e.low, e.high, claim.measure.margin
-        )
-        for name, e in scaled.items()
-    }
-    for decided in ("contradicted", "undecided"):
-        if decided in found.values():
-            return decided
+def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, seen: float = 0.0) -> str:
+    """The verdict on a claim; `seen` is the share of the test items that training showed."""
+    found = {side_of(p.says, p.effect.low, p.effect.high, claim.measure.margin) for p in parts.values()}
+    if found != {"supported"}:
+        return "contradicted" if "contradicted" in found else "undecided"
     if simulated:
         return "supported (planted)"
-    alike = claim.numbers and seen <= MOST and all(_alike(claim, n, case, e) for n, e in scaled.items())
+    alike = claim.numbers and seen <= MOST and all(_alike(claim, part) for part in parts.values())
     return "reproduced" if alike else "supported"
 
 
-def _alike(claim: Claim, name: str, case: str, effect: Effect) -> bool:
-    where = name if name in claim.numbers else case
-    if claim.side(where) != "above":
+def _alike(claim: Claim, part: Part) -> bool:
+    if part.says != "above":
         return True  # there is no effect whose size could be compared
-    theirs = claim.effects(where)
+    theirs, effect = claim.effects(part.case), part.effect
     ours = effect.mean / effect.b if claim.relative else effect.mean
     return min(theirs) / FACTOR <= ours <= max(theirs) * FACTOR
 
 
-def p_value(claim: Claim, parts: Mapping[str, Effect], case: str = "") -> float:
-    """Two-sided p of what the verdict rests on, the normal distance of the interval's end to its bound.
+def p_value(claim: Claim, parts: Mapping[str, Part]) -> float:
+    """Two-sided p of what the verdict rests on: how far the end of the interval is from its bound.
 
-    It is below .05 exactly where the verdict is decided; of several parts the largest counts for "supported", the
-    smallest, times their number, for "contradicted".
+    For one difference it is below .05 exactly where the verdict is decided. Of several the largest counts for
+    "supported"; for "contradicted" the smallest, times their number (Bonferroni).
     """
-    margin, distances = claim.measure.margin, {"supported": [], "contradicted": []}
-    for name, effect in parts.items():
-        e, says = effect.scaled(claim.measure.scale), claim.side(name if name in claim.exceptions else case)
+    margin, supported, contradicted = claim.measure.margin, [], []
+    for _, says, e in parts.values():
         down, up = (max(d, 1e-12) / Z for d in (e.mean - e.low, e.high - e.mean))  # standard errors
         above, below = (e.mean - margin) / down, (-margin - e.mean) / up
-        inside = min((e.mean + margin) / down, (margin - e.mean) / up)
-        side = {
-            "above": (above, max(-e.mean / up, inside)), "equal": (inside, max(above, below)),
-            "not below": ((e.mean + margin) / down, below), "not above": ((margin - e.mean) / up, above),
-        }[says]  # fmt: skip
-        for which, distance in zip(distances, side, strict=True):
-            distances[which].append(2 * stats.norm.sf(distance))
-    return float(min(1.0, max(distances["supported"]), len(parts) * min(distances["contradicted"])))
+        no_less, no_more = (e.mean + margin) / down, (margin - e.mean) / up
+        inside = min(no_less, no_more)
+        sides = {
+            "above": (above, max(-e.mean / up, inside)),
+            "equal": (inside, max(above, below)),
+            "not below": (no_less, below),
+            "not above": (no_more, above),
+        }
+        for distances, distance in zip((supported, contradicted), sides[says], strict=True):
+            distances.append(distance)
+    distance = max(min(supported), stats.norm.isf(len(parts) * stats.norm.sf(max(contradicted))))
+    return float(min(1.0, 2 * stats.norm.sf(distance)))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """p values corrected for their number (Holm 1979), float64[n]."""
+    """p values corrected for their number, float64[n] (Holm 1979)."""
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
     corrected = np.empty(len(p))
@@ -110,48 +118,42 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return corrected
 
 
-def would_decide(claim: Claim, parts: Mapping[str, Effect], case: str = "") -> str:
-    """How many units and seeds would decide an undecided claim if the differences stayed what they are."""
-    texts = []
-    for name, effect in parts.items():
-        e, margin = effect.scaled(claim.measure.scale), claim.measure.margin
-        says = claim.side(name if name in claim.exceptions else case)
+def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
+    """How many units or seeds would decide the undecided parts, if the differences stayed what they are."""
+    margin, texts = claim.measure.margin, []
+    for _, says, e in parts.values():
         if side_of(says, e.low, e.high, margin) != "undecided":
             continue
-        # the interval may be as wide as the distance to the nearest bound on the side where the mean lies
-        bounds = {"above": (margin, 0.0, -margin)}.get(says, (margin, -margin))
-        room = min(abs(e.mean - bound) for bound in bounds)
-        if says == "above" and 0 < e.mean < margin:  # only equivalence is left
-            room = margin - e.mean
-        half = (e.high - e.low) / 2
+        # how wide the interval may be on either side to be clear of a bound, and how wide it is here
+        room, half = min(abs(e.mean - margin), abs(e.mean + margin)), (e.high - e.low) / 2
+        if says == "above" and e.mean < 0:
+            room = max(-e.mean, margin + e.mean)  # below 0, or equivalent
         if room < half / 30:
-            texts.append("at the bound, so no number would decide it")
+            texts.append("too close to the bound for any number to decide it")
             continue
-        needed = (half / room) ** 2  # times less variance
-        by_seeds, by_units = e.seed_share * needed, (1 - e.seed_share) * needed
-        if by_seeds < 0.5 or e.seeds < 2:
-            factors = {claim.over: (e.units, by_units / (1 - min(by_seeds, 0.5)))}
+        times = (half / room) ** 2  # the variance is so many times too large
+        by_seeds, by_units = e.seed_share * times, (1 - e.seed_share) * times
+        if by_seeds < 0.5:
+            texts.append(_more(e.units, by_units / (1 - by_seeds), claim.over))
         elif by_units < 0.5:
-            factors = {"seeds": (e.seeds, by_seeds / (1 - by_units))}
+            texts.append(_more(e.seeds, by_seeds / (1 - by_units), "seeds"))
         else:
-            factors = {claim.over: (e.units, 2 * by_units), "seeds": (e.seeds, 2 * by_seeds)}
-        texts.append(" and ".join(f"{_round(n * f)} {what} (here {n})" for what, (n, f) in factors.items()))
-    return "about " + "; about ".join(texts) if texts else ""
+            both = _more(e.units, 2 * by_units, claim.over), _more(e.seeds, 2 * by_seeds, "seeds")
+            texts.append(" and ".join(both))
+    return "; ".join(texts)
 
 
-def _round(number: float) -> str:
-    digits = max(0, math.floor(math.log10(max(number, 1))) - 1)
-    return f"{math.ceil(number / 10**digits) * 10**digits:,}"
+def _more(here: int, times: float, what: str) -> str:
+    number = here * times
+    unit = 10 ** max(0, math.floor(math.log10(max(number, 1))) - 1)  # two digits say enough
+    return f"about {math.ceil(number / unit) * unit:,} {what} would decide it ({here:,} here)"
 
 
-def ours(claim: Claim, parts: Mapping[str, Effect]) -> str:
-    """Our numbers for the table: "MCLL 0.203, regression 0.190: +1.3 [0.4, 2.1] points"."""
-    m, texts = claim.measure, []
-    for name, effect in parts.items():
-        e = effect.scaled(m.scale)
-        levels = f"{e.a:.{m.digits}f} and {e.b:.{m.digits}f}: " if math.isfinite(e.a) else ""
-        label = f"{name}: " if name else ""
-        texts.append(
-            f"{label}{levels}{e.mean:+.{m.digits}f} [{e.low:.{m.digits}f}, {e.high:.{m.digits}f}] {m.unit}".rstrip()
-        )
+def ours(claim: Claim, parts: Mapping[str, Part]) -> str:
+    """Our numbers for the table: "0.203 and 0.190: +1.3 [0.4, 2.1] points"."""
+    digits, texts = claim.measure.digits, []
+    for name, (_, _, e) in parts.items():
+        levels = f"{e.a:.{digits}f} and {e.b:.{digits}f}: " if math.isfinite(e.a) else ""
+        interval = f"{e.mean:+.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"
+        texts.append(f"{f'{name}: ' if name else ''}{levels}{interval} {claim.measure.unit}".rstrip())
     return "; ".join(texts)

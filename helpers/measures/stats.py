@@ -120,8 +120,8 @@ def compare(
 
     Args:
         a, b: float (n,), one value a case, or (S, n) with a row for each of S seeds (trainings).
-        units: int (n,), to whom a case belongs: users are drawn, each with all their cases; default: each case
-            is its own unit.
+        units: int (n,), to whom a case belongs: users are drawn, each with all their cases; default: each
+            case is its own unit.
 
     Raises BadInput for unequal shapes, fewer than two units, or a value that is not finite.
     """

@@ -41,12 +41,12 @@ def record(claim: Claim, verdict: str, name: str, data: str | None, simulated: b
     }  # fmt: skip
 
 
-def not_testable(number: str, name: str, why: str, profile: str) -> list[dict]:
+def not_testable(name: str, why: str, profile: str) -> list[dict]:
     """The claims of a notebook that is not run."""
     data = about_collection(profile)
     return [
         record(claim, "not testable", name, data["name"] or "no collection", data["simulated"], note=why)
-        for claim in papers.of_notebook(number)
+        for claim in papers.of_notebook(name)
     ]
 
 
@@ -57,8 +57,8 @@ class Conclusions:
 
     def _claim(self, id: str) -> Claim:
         claim = papers.CLAIMS.get(id)
-        if claim is None or claim.notebook != self.number:
-            mine = ", ".join(c.id for c in papers.of_notebook(self.number)) or "none"
+        if claim is None or claim.notebook != self.name:
+            mine = ", ".join(c.id for c in papers.of_notebook(self.name)) or "none"
             raise BadInput(f"{self.name}: {id!r} is no claim of this notebook; they are {mine}")
         if id in self.found:
             raise BadInput(f"{self.name}: claim {id} is given twice; name them {id}a, {id}b in its YAML file")
@@ -90,13 +90,14 @@ class Conclusions:
             raise BadInput(f"{self.name}: claim {id} has no difference; say run.cannot({id!r}, why)")
         data = collection["name"] if data is None else data
         simulated = collection["simulated"] if simulated is None else simulated
-        verdict = rule.verdict(claim, each, data or "", simulated, seen)
-        notes = [note, rule.would_decide(claim, each, data or "") if verdict == "undecided" else ""]
+        measured = rule.parts_of(claim, each, data or "")
+        verdict = rule.verdict(claim, measured, simulated, seen)
+        notes = [note, rule.would_decide(claim, measured) if verdict == "undecided" else ""]
         if seen > rule.MOST:
             notes.append(f"{seen:.0%} of the test items were seen in training")
         self.found[id] = record(
-            claim, verdict, self.name, data, simulated, ours=rule.ours(claim, each),
-            note="; ".join(filter(None, notes)), p=rule.p_value(claim, each, data or ""),
+            claim, verdict, self.name, data, simulated, ours=rule.ours(claim, measured),
+            note="; ".join(filter(None, notes)), p=rule.p_value(claim, measured),
             effects={n: e._asdict() for n, e in each.items()},
         )  # fmt: skip
 
@@ -123,15 +124,15 @@ class Conclusions:
         Raises:
             BadInput: a claim was forgotten.
         """
-        for claim in papers.of_notebook(self.number):
+        for claim in papers.of_notebook(self.name):
             if claim.id not in self.found:
-                why = parts.first_reason(claim.needs, self.missing)
+                why = claim.unmeasured or parts.first_reason(claim.needs, self.missing)
                 if why is None:
                     raise BadInput(
                         f"{self.name}: claim {claim.id} was not judged; measure it or say run.cannot"
                     )
                 self.cannot(claim.id, why)
-        return [self.found[claim.id] for claim in papers.of_notebook(self.number)]
+        return [self.found[claim.id] for claim in papers.of_notebook(self.name)]
 
     def verdicts(self) -> pd.DataFrame:
         """The paper beside what was found here, a row for each claim of this notebook."""

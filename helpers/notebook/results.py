@@ -27,7 +27,7 @@ def save(run: Run, metrics: Mapping[str, float]) -> None:
     """
     seconds = time.perf_counter() - run.clock
     metrics = {name: finite(name, value) for name, value in metrics.items()}
-    claims = [] if run.name.endswith("_solutions") else run.concluded()
+    claims = run.concluded()
     parts.record(run.profile, run.number, run.found_missing)
     write_json(run.folder / "metrics.json", metrics)
     write_json(run.folder / "claims.json", claims)
@@ -70,7 +70,7 @@ def write_claims(profile: str, number: str, claims: Sequence[Mapping]) -> None:
 
 
 def write_scoreboard(profile: str) -> dict:
-    """Gather every notebook's claims of a profile, with Holm's correction, into `outputs/<profile>/scoreboard.json`."""
+    """Gather every notebook's claims of a profile, with Holm's correction, into its scoreboard.json."""
     folder = outputs() / profile
     claims = []
     for file in sorted(f for f in folder.glob("*/claims.json") if re.fullmatch(NUMBER, f.parent.name)):

@@ -60,8 +60,8 @@ def say(
     """Print the sentence that fits a difference: above 0, below 0, or an interval with 0 inside.
 
     Args:
-        better, worse, unclear: texts with the fields {mean}, {low}, {high}, and {a}, {b} of an `Effect`, and those
-            given in `more`: "the tensor is {mean} points ahead [{low}, {high}]".
+        better, worse, unclear: texts with the fields {mean}, {low}, {high}, and {a}, {b} of an `Effect`, and
+            those given in `more`: "the tensor is {mean} points ahead [{low}, {high}]".
         scale: 100 shows shares as points.
     """
     chosen = better if effect.low > 0 else worse if effect.high < 0 else unclear

@@ -110,7 +110,7 @@ def lacking(job: Job) -> str | None:
 def leave_out(job: Job, why: str) -> None:
     """Record that the data cannot show what a notebook is about: its claims say so, later notebooks know."""
     parts.record(job.profile, job.number, {job.number: f"notebook {job.number} cannot be run: {why}"})
-    claims = conclusions.not_testable(job.number, job.file.stem, why, job.profile)
+    claims = conclusions.not_testable(job.file.stem, why, job.profile)
     results.write_claims(job.profile, job.number, claims)
     about = {"notebook": job.file.stem, "profile": job.profile, "not_testable": why, "seconds": None}
     about |= {"peak_mb": None, "seed": job.parameters["seed"], "parameters": job.parameters, "inputs": {}}

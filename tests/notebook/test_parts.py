@@ -1,12 +1,10 @@
 """What the data lack: told once, known later, and cells that are left out."""
 
-import json
-
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from helpers.errors import BadInput, NotTestable
-from helpers.notebook import artefacts, parts, results
+from helpers.notebook import parts, results
 from helpers.notebook.run import Run, start
 
 WHY = "toy has no owners: nobody uploads"
@@ -69,24 +67,15 @@ def shell():
     InteractiveShell.clear_instance()
 
 
-def test_a_cell_is_left_out_and_its_claims_are_not_testable(shell, capsys):
+def test_a_cell_is_left_out_where_the_data_lack_a_part(shell, capsys):
     run = a_run(owners=WHY)
     parts.install(run)
     parts.install(run)  # once more, as a cell that is run again
     assert shell.run_cell("%%needs views\nx = 1\nx + 1").result == 2, "an ordinary cell shows its last value"
     shell.run_cell("\n%%needs views\nz = 3")
-    assert shell.run_cell("%%needs views, owners\nx = 5\nclaims = ['F10a', 'F10b', 'Z3']").success
+    assert shell.run_cell("%%needs views, owners\nx = 5").success
     assert (shell.user_ns["x"], shell.user_ns["z"]) == (1, 3)
-    assert WHY in capsys.readouterr().out or run.left_out
-    assert run.left_out == {"F10a": WHY, "F10b": WHY}
+    assert "IPython.core.display.Markdown" in capsys.readouterr().out
     assert isinstance(shell.run_cell("%%needs veiws\nx = 9").error_in_exec, BadInput)
     assert isinstance(shell.run_cell("%%needs views\n1 / 0").error_in_exec, ZeroDivisionError)
     assert shell.user_ns["x"] == 1
-
-    artefacts.write_json(run.folder.parent / "00" / "collection" / "collection.json", {"name": "toy"})
-    results.save(run, {})
-    claims = json.loads((run.folder / "claims.json").read_text())
-    assert [(c["id"], c["verdict"], c["note"]) for c in claims] == [
-        ("F10a", "not testable on this data", WHY),
-        ("F10b", "not testable on this data", WHY),
-    ]

@@ -13,16 +13,12 @@ from helpers.runner.plan import Project
 
 PARAMETERS = "profile: str = 'smoke'\nseed: int = 0\nepochs: int = 2\nlr: float = 0.1"
 START = (
-    "from helpers.claims.claim import Claim\nfrom helpers.notebook import results\n"
+    "from helpers.notebook import results\n"
     "from helpers.notebook.run import start\n\nrun = start('{}', globals())"
-)
-CLAIM = (
-    "claim = Claim('F4', 'ranks better than chance', 'Fang et al. 2015', 'direction only',"
-    " ours=f'{x.mean():.2f}', data='emojigram')"
 )
 CELLS = {
     "00_first": ["x = run.rng('x').random(4)\nprint(x.round(3))", "run.save_arrays('x', x=x)",
-                 f"{CLAIM}\nresults.save(run, {{'mean': x.mean(), 'epochs': epochs}}, [claim])"],
+                 "results.save(run, {'mean': x.mean(), 'epochs': epochs})"],
     "01_second": ["x = run.read_arrays('00', 'x')['x']", "run.save_arrays('y', y=x * lr)",
                   "results.save(run, {'sum': (x * lr).sum()})"],
     "02_third": ["import random\nimport numpy as np", "drawn = [random.random(), np.random.rand()]",

@@ -12,6 +12,7 @@ from pathlib import Path
 import papermill
 
 from helpers import paths
+from helpers.claims import papers
 from helpers.errors import BadInput
 from helpers.notebook import sources as notebooks
 from helpers.notebook.params import check
@@ -39,8 +40,11 @@ def notebook_problems(file: Path) -> list[str]:
         found.append(f"one cell must call start({file.stem!r}, globals())")
     if source.count("results.save(") != 1:
         found.append(f"{source.count('results.save(')} calls of results.save, expected one")
-    if "Claim(" in source and "comparison(" not in source:
-        found.append("claims are made, but results.comparison does not show them")
+    for one in papers.of_notebook(file.stem):
+        if not one.unmeasured and not re.search(rf"""["' ]{one.id}["',]""", source):
+            found.append(f"claim {one.id} is neither measured nor said to be out of reach")
+    if papers.of_notebook(file.stem) and "run.verdicts(" not in source:
+        found.append("claims are judged, but run.verdicts() does not show them")
     if not re.search(r"^#+ Next\b", cells[-1].source, re.MULTILINE):
         found.append("the last cell must hold `## Next`")
     if not any(

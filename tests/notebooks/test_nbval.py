@@ -7,7 +7,7 @@ import pytest
 from notebook_contract import any_notebook
 from replay import replay
 
-from helpers.claims import rows
+from helpers.claims import board as claims
 from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS
@@ -46,14 +46,14 @@ def test_metrics_agree_with_the_reference(replayed, number):
 @pytest.mark.slow
 def test_every_row_of_the_papers_is_run(replayed):
     board = read_json(replayed[1] / SMOKE / "scoreboard.json")["claims"]
-    assert [row.id for row in rows.by_row(board) if not row.claims] == []
+    assert [row.id for row in claims.by_row(board) if not row.claims] == []
 
 
 @pytest.mark.slow
 def test_every_claim_leads_to_the_table_that_shows_it(replayed):
     for claim in read_json(replayed[1] / SMOKE / "scoreboard.json")["claims"]:
         cells = notebooks.read(NOTEBOOKS / f"{claim['notebook']}.ipynb").cells
-        assert report.anchor(cells, claim["id"]), f"{claim['notebook']}: {claim['id']} is in no table"
+        assert report.anchor(cells), f"{claim['notebook']}: {claim['id']} is in no table"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.claims import rows
+from helpers.claims.papers import ROWS
 from helpers.errors import BadInput
 from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import write_json
@@ -13,8 +13,9 @@ from helpers.runner import report
 
 CLAIM = {
     "id": "F4", "statement": "better <b>than</b> chance & more", "paper": "Fang et al. 2015", "cited": None,
-    "ours": "0.21", "spread": "± 0.01", "verdict": "direction only", "note": "", "data": "emojigram",
-    "simulated": True, "notebook": "03_factors",
+    "ours": "0.21", "margin": "±0.01", "because": "a tenth", "over": "users",
+    "verdict": "supported (planted)",
+    "corrected": "undecided", "note": "", "data": "emojigram", "simulated": True, "notebook": "03_factors",
 }  # fmt: skip
 FROM_AFAR = re.compile(
     r"""(?:src|href)\s*=\s*["'](?:https?:)?//|@import|url\(\s*["']?https?:|<script|<link"""
@@ -106,20 +107,32 @@ def test_the_index_shows_everything(tmp_path):
         CLAIM | {"id": "J2"},
         CLAIM,
         CLAIM
-        | {"id": "F10", "data": "movielens", "simulated": False, "verdict": "reproduced", "cited": "0.19"},
+        | {
+            "id": "F10",
+            "data": "movielens",
+            "simulated": False,
+            "verdict": "reproduced",
+            "cited": "0.19",
+            "corrected": "reproduced",
+        },
     ]
     page = profile(tmp_path, claims, [row])
     assert not FROM_AFAR.search(page)
     assert re.findall(r"<td><b>(\w+)</b></td>", page) == ["F4", "F10", "J2"], "in the order of the papers"
     assert "better &lt;b&gt;than&lt;/b&gt; chance &amp; more" in page
-    assert re.findall(r"<b>(\d+)</b><i class=.mark [a-z-]+.></i>([a-z ]+)</li>", page) == [
-        ("1", "reproduced"), ("2", "direction only"), ("0", "does not hold"),
-        ("0", "not testable on this data"), ("0", "procedure run"),
+    counts = re.findall(r"<b>(\d+)</b><i class=.mark ([a-z-]+).></i>", page)
+    assert counts == [
+        ("1", "reproduced"), ("0", "supported"), ("2", "supported-planted"), ("0", "contradicted"),
+        ("0", "undecided"), ("0", "not-testable"), ("0", "procedure"),
     ]  # fmt: skip
+    assert page.count("0 after Holm") == 1
+    assert page.count("2 after Holm") == 1
+    assert page.count("undecided after Holm") == 2
+    assert '<span title="a tenth">±0.01</span>' in page
     assert page.count('<span class="badge simulated">simulated</span></td>') == 2
     assert "3 of the 48 rows have a claim" in page
     headings = re.findall(r'<tr class="row" id="(\w+)">', page)
-    assert headings == list(rows.ROWS), "a row without a claim is shown too"
+    assert headings == list(ROWS), "a row without a claim is shown too"
     assert page.count("no claim in this profile</span>") == 45
     assert page.count('<i class="mark reproduced"></i>') == 2, "in the counts, and one claim"
     assert page.count('<i class="mark empty"></i>') == 45
@@ -134,7 +147,7 @@ def test_the_index_shows_everything(tmp_path):
 
 
 def test_a_claim_leads_to_the_cell_that_shows_it(tmp_path):
-    code = ["claims = [Claim('F4', 'x')]", "display(results.comparison(claims))", "comparison([])"]
+    code = ["run.measured('F4', gap)", "run.verdicts()", "run.verdicts()"]
     made = new_notebook(cells=[new_code_cell(source, id=f"cell-{k}") for k, source in enumerate(code)])
     (tmp_path / "03").mkdir()
     notebooks.write(made, tmp_path / "03" / "03_factors.ipynb")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.manifold import TSNE
 
-from helpers.claims.verdicts import between, paired
 from helpers.learn.learners import Learner
 from helpers.learn.train import Recipe
+from helpers.measures.stats import compare, compare_groups
 from helpers.words import embeddings, senses
 from helpers.words import vectors as wordvectors
 from helpers.words.bags import Bags
@@ -53,7 +53,7 @@ def test_senses_agree_with_meanings_where_two_are_planted_and_not_where_there_is
         concentrated.append(table["one sense"].max())
     found = np.concatenate([t["found"] for t in tables])
     shuffled = np.concatenate([t["shuffled"] for t in tables])
-    lead = paired(found, shuffled, rng(3)).interval
+    lead = compare(found, shuffled, rng(3))
     assert max(concentrated) < 0.65, "both meanings must be common, or purity is high by itself"
     if ambiguous:
         assert lead.low > 0.3
@@ -97,7 +97,7 @@ def test_translations_are_found_where_words_are_on_like_pictures_and_not_where_t
     vectors, pairs = languages(linked)
     for both in (pairs, pairs[:, ::-1]):
         ranking = wordvectors.translations(vectors, both)
-        lead = paired(ranking.precision(1), ranking.chance, rng(7)).interval
+        lead = compare(ranking.precision(1), ranking.chance, rng(7))
         if linked:
             assert lead.low > 0.3
         else:
@@ -120,7 +120,7 @@ def test_the_way_into_the_language_with_more_words_is_harder_only_where_it_has_m
         U = wordvectors.unit(vectors)
         back = (U[60:] @ U[candidates].T).argmax(axis=1) == np.arange(30)
         there = (U[:30] @ U[60:].T).argmax(axis=1) == np.arange(30)
-        each[extra] = between(there, back, rng(9)).interval
+        each[extra] = compare_groups(there, back, rng(9))
     assert each[True].mean > each[False].mean + 0.05
     assert each[False].contains(0)
 
@@ -133,10 +133,11 @@ def test_larger_dictionaries_are_harder_where_the_added_words_are_rare():
     vectors = np.vstack([centres, centres + noise * draw.normal(size=(120, 8))])
     pairs = np.stack([np.arange(120), np.arange(120, 240)], axis=1)
     small, whole = (wordvectors.translations(vectors, p).precision(1) for p in (pairs[:15], pairs))
-    assert between(small, whole, rng(11)).interval.low > 0
+    assert compare_groups(small, whole, rng(11)).low > 0
     even = np.vstack([centres, centres + 0.8 * draw.normal(size=(120, 8))])
     halves = (wordvectors.translations(even, pairs[part::2]).precision(1) for part in (0, 1))
-    assert between(*halves, rng(12)).interval.contains(0)
+    apart = compare_groups(*halves, rng(12))
+    assert apart.low <= 0 <= apart.high
 
 
 def judged(visible=True, written=True, K=40, n=1600):
@@ -212,7 +213,7 @@ def test_analogies_are_answered_where_pictures_show_the_parts_of_words(visible):
     places = np.stack([i * side + j, i * side + m, k * side + j, k * side + m], axis=1)
     right = wordvectors.analogies(vectors, places)
     floor = wordvectors.analogies(draw.normal(size=vectors.shape), places)
-    lead = paired(right, floor, rng(18)).interval
+    lead = compare(right, floor, rng(18))
     assert lead.low > 0.3 if visible else lead.mean < 0.1
 
 
@@ -227,5 +228,5 @@ def test_neighbours_on_the_map_of_words_share_a_topic_where_pictures_show_it(vis
     np.fill_diagonal(gap, np.inf)
     same = topic[:, None] == topic
     five = np.take_along_axis(same, np.argsort(gap, axis=1)[:, :5], axis=1).mean(axis=1)
-    lead = paired(five, (same.sum(axis=1) - 1) / (K - 1), rng(21)).interval
+    lead = compare(five, (same.sum(axis=1) - 1) / (K - 1), rng(21))
     assert lead.low > 0.4 if visible else lead.low <= 0 or lead.mean < 0.05

@@ -5,12 +5,12 @@ import pytest
 import torch
 from sklearn.manifold import TSNE
 
-from helpers.claims.verdicts import between, paired
 from helpers.data import load
 from helpers.learn import losses, pretrained
 from helpers.learn.learners import Learner
 from helpers.learn.train import Recipe
 from helpers.measures.metrics import at_k
+from helpers.measures.stats import compare, compare_groups
 from helpers.words import bags, embeddings, tagging
 from helpers.words.bags import Bags, Drawn
 from helpers.words.prediction import Dictionary, regress_words, train_words, word_scores
@@ -52,33 +52,33 @@ def scored(learner, book, variant, kind="frozen", recipe=RECIPE, **more):
 
 def lead_of(learner, book, one, other, measure, rng):
     """How far one variant is above another in P@10 (0) or in the recall of rarer words (1)."""
-    return paired(scored(learner, book, one)[measure], scored(learner, book, other)[measure], rng)
+    return compare(scored(learner, book, one)[measure], scored(learner, book, other)[measure], rng)
 
 
 def test_class_uniform_sampling_helps_rare_words_only_where_words_are_uneven():
     learner, book = crowd(exponent=1.4)
     uneven = lead_of(learner, book, "class-uniform", "natural", 1, rng(2))
-    assert uneven.interval.low > 0.05
+    assert uneven.low > 0.05
     learner, book = crowd(exponent=0.0)
     even = lead_of(learner, book, "class-uniform", "natural", 1, rng(3))
-    assert abs(even.interval.mean) < 0.05
-    assert even.interval.low <= 0.02
+    assert abs(even.mean) < 0.05
+    assert even.low <= 0.02
 
 
 def test_multi_class_beats_one_versus_all_where_words_are_uneven_and_not_where_they_are_even():
     learner, book = crowd(exponent=1.4, noise=4.0)
     uneven = lead_of(learner, book, "multi-class", "one-versus-all", 0, rng(4))
-    assert uneven.interval.low > 0
+    assert uneven.low > 0
     learner, book = crowd(exponent=0.0, noise=4.0)
     even = lead_of(learner, book, "multi-class", "one-versus-all", 0, rng(5))
-    assert even.interval.mean < 0.5 * uneven.interval.mean
+    assert even.mean < 0.5 * uneven.mean
 
 
 def test_more_pictures_help_where_words_are_visible_and_not_where_they_are_not():
     for visible in (True, False):
         learner, book = crowd(visible=visible)
         few = scored(learner, book, "multi-class", some=book.train[:60])[0]
-        gain = paired(scored(learner, book, "multi-class")[0], few, rng(6)).interval
+        gain = compare(scored(learner, book, "multi-class")[0], few, rng(6))
         if visible:
             assert gain.low > 0.01
         else:
@@ -110,7 +110,7 @@ def test_from_scratch_beats_frozen_features_where_only_pictures_tell_and_not_whe
         recipe = Recipe(10, 32, 2e-3, optimiser="adamw", schedule="plateau", least_epochs=3)
         ours, _ = scored(learner, book, "multi-class", "alexnet", recipe)
         theirs, _ = regress_words(learner, book, [0.1, 0.01])
-        lead = paired(ours, word_scores(theirs, book.bags.rows(book.test))[0], rng(9)).interval
+        lead = compare(ours, word_scores(theirs, book.bags.rows(book.test))[0], rng(9))
         assert lead.low > 0.003 if visible else lead.low <= 0 or lead.mean < 0.003
 
 
@@ -141,7 +141,7 @@ def test_a_learned_layer_beats_the_regression_where_tags_are_not_linear_in_the_f
     learner.fit(net, given, losses.one_drawn, RECIPE, error)
     ours, own = learner.outputs("frozen", net, test), tags.rows(test)
     right = [at_k(s, own, 1)["accuracy"].each for s in (ours, linear)]
-    lead = paired(*right, rng(11)).interval
+    lead = compare(*right, rng(11))
     assert lead.low > 0.2 if strength else lead.high < 0.03
 
 
@@ -166,7 +166,7 @@ def test_mcll_beats_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vec
         out = learner.outputs("frozen", net, book.test)
         scores = out if name == "MCLL" else tagging.product_scores(out, vectors)
         found[name] = at_k(np.maximum(scores, -1e6), book.bags.rows(book.test), 5)["accuracy"].each
-    lead = paired(found["MCLL"], found["NCSL"], rng(12)).interval
+    lead = compare(found["MCLL"], found["NCSL"], rng(12))
     assert lead.low > 0.1 if lonely else lead.mean < 0.05
 
 
@@ -180,7 +180,7 @@ def test_neighbours_on_the_map_are_alike_where_features_show_words(visible):
     distance = ((place[:, None] - place[None]) ** 2).sum(axis=2)
     np.fill_diagonal(distance, np.inf)
     five = np.take_along_axis(common, np.argsort(distance, axis=1)[:, :5], axis=1).mean(axis=1)
-    lead = paired(five, (common.sum(axis=1) - 1) / 199, rng(13)).interval
+    lead = compare(five, (common.sum(axis=1) - 1) / 199, rng(13))
     assert lead.low > 0.1 if visible else lead.low <= 0 or lead.mean < 0.02
 
 
@@ -192,7 +192,7 @@ def test_retrieval_is_better_for_frequent_tags_where_some_are_frequent(exponent)
     found = tagging.retrieval(learner.outputs("frozen", net, book.test), truth)
     share = found.each / tagging.retrieval_ceiling(truth, book.K).each
     half = found.which * 2 // book.K
-    lead = between(share[half == 0], share[half > 0], rng(14)).interval
+    lead = compare_groups(share[half == 0], share[half > 0], rng(14))
     assert lead.low > 0.05 if exponent else lead.low <= 0
 
 
@@ -216,5 +216,5 @@ def test_tag_models_beat_global_frequency_where_tags_are_visual(visual, monkeypa
     (model,) = tagging.logistic_path(X[train], targets, [0.1])
     floor = tagging.frequency_scores(images.bags.rows(train).counts(K), len(test))
     right = [at_k(s, images.bags.rows(test), 10)["accuracy"].each for s in (model.scores(X[test]), floor)]
-    lead = paired(*right, rng(15)).interval
+    lead = compare(*right, rng(15))
     assert lead.low > 0.1 if visual else lead.low <= 0

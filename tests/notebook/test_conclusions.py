@@ -1,0 +1,109 @@
+"""Claims are judged by the rule, none is forgotten, and each says why."""
+
+import json
+
+import pytest
+
+from helpers.claims import papers
+from helpers.errors import BadInput
+from helpers.measures.stats import Effect, Interval
+from helpers.notebook import conclusions, results
+from helpers.notebook.artefacts import write_json
+from helpers.notebook.run import start
+
+YAML = {
+    "paper": "a paper",
+    "measures": {"A@10": {"unit": "points", "scale": 100, "digits": 1, "margin": 1, "because": "a tenth"}},
+    "claims": {
+        "V7a": {"notebook": "07_toy", "statement": "a beats b", "where": "Table 2", "compared": "a and b",
+                "over": "users", "measure": "A@10", "cited": "43.65, 41.66", "numbers": {"x": [43.65, 41.66]}},
+        "V8a": {"notebook": "07_toy", "statement": "owners matter", "where": "Table 2", "compared": "a and b",
+                "over": "users", "measure": "A@10", "needs": ["owners"]},
+        "V6": {"notebook": "07_toy", "statement": "a model", "where": "section 3", "says": "procedure"},
+        "B1": {"notebook": "03_other", "statement": "another", "where": "1", "says": "procedure"},
+    },
+}  # fmt: skip
+GAP = Effect(0.03, 0.015, 0.045, 0.44, 0.41, 200)
+
+
+@pytest.fixture(autouse=True)
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
+    monkeypatch.setattr(papers, "CLAIMS", papers.claims_of(YAML))
+
+
+def a_run(simulated=False, **missing):
+    about = {"name": "toygram", "simulated": simulated}
+    write_json(conclusions.notebook_outputs("demo", "00") / "collection" / "collection.json", about)
+    run = start("07_toy", {"__annotations__": {"profile": str, "seed": int}, "profile": "demo", "seed": 0})
+    run.missing |= missing
+    return run
+
+
+def test_a_whole_notebook(tmp_path):
+    run = a_run(owners="toygram has no owners")
+    run.measured("V7a", GAP, note="both on the same features")
+    run.showed("V6", "64 numbers a user")
+    table = run.verdicts()
+    assert list(table.index) == ["V7a", "V8a", "V6"]
+    assert table["verdict"].tolist() == ["reproduced", "not testable", "procedure"]
+    assert table.loc["V7a", "here"] == "44.0 and 41.0: +3.0 [1.5, 4.5] points"
+    assert table.loc["V7a", "the paper's numbers"] == "43.65, 41.66"
+    assert table.loc["V8a", "why"] == "toygram has no owners"
+    results.save(run, {"a": 1.0})
+    board = json.loads((tmp_path / "demo" / "scoreboard.json").read_text())["claims"]
+    assert [c["corrected"] for c in board] == ["reproduced", "not testable", "procedure"]
+    assert 0 < board[0]["p"] < 0.05
+    assert (board[0]["margin"], board[0]["because"], board[0]["data"]) == ("±1 points", "a tenth", "toygram")
+    assert board[0]["effects"][""]["low"] == 0.015
+
+
+def test_simulated_people_and_seen_pictures():
+    run = a_run(simulated=True)
+    run.measured("V7a", GAP)
+    assert run.found["V7a"]["verdict"] == "supported (planted)"
+    run = a_run()
+    run.measured("V7a", GAP, seen=0.96)
+    assert run.found["V7a"]["verdict"] == "supported"
+    assert run.found["V7a"]["note"] == "96% of the test items were seen in training"
+    run = a_run(simulated=True)
+    run.measured("V7a", GAP, data="x", simulated=False)
+    assert run.found["V7a"]["verdict"] == "reproduced"
+
+
+def test_what_is_undecided_says_what_would_decide():
+    run = a_run()
+    run.measured("V7a", {"first": GAP, "second": Effect(0.02, -0.02, 0.06, units=200)})
+    assert run.found["V7a"]["verdict"] == "undecided"
+    assert run.found["V7a"]["note"] == "about 3,200 users would decide it (200 here)"
+    run = a_run()
+    run.measured("V7a", Interval(-0.02, -0.03, -0.01))
+    assert run.found["V7a"]["verdict"] == "contradicted"
+
+
+def test_nothing_is_forgotten_twice_or_elsewhere():
+    run = a_run()
+    with pytest.raises(BadInput, match="claim V7a was not judged; measure it or say run.cannot"):
+        results.save(run, {})
+    run.cannot("V7a, V8a", "this profile trains one network")
+    for call, message in (
+        (lambda: run.cannot("V7a", "again"), "claim V7a is given twice"),
+        (lambda: run.measured("B1", GAP), "'B1' is no claim of this notebook; they are V7a, V8a, V6"),
+        (lambda: run.showed("Z9", "x"), "'Z9' is no claim"),
+        (lambda: run.measured("V6", GAP), "V6 is a procedure"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            call()
+    with pytest.raises(BadInput, match="claims something"):
+        a_run().showed("V7a", "x")
+    with pytest.raises(BadInput, match="has no difference"):
+        a_run().measured("V7a", {})
+
+
+def test_claims_of_a_notebook_that_is_not_run():
+    a_run()
+    claims = conclusions.not_testable("07_toy", "toygram has no posts", "demo")
+    assert [(c["id"], c["verdict"], c["note"]) for c in claims] == [
+        (id, "not testable", "toygram has no posts") for id in ("V7a", "V8a", "V6")
+    ]
+    assert conclusions.not_testable("01_none", "x", "demo") == []

@@ -1,0 +1,92 @@
+"""What the lines of the notebooks' code are for: teaching, plotting or plumbing.
+
+    python tests/notebooks/plumbing.py [FOLDER]
+
+A statement is plumbing if it records claims or metrics, dresses a table, or asks whether the data have a part;
+everything else that is no plot, import, parameter or exercise teaches. Blank lines and comments do not count.
+"""
+
+import ast
+import re
+import statistics
+import sys
+from collections import Counter
+from pathlib import Path
+
+from helpers.notebook import sources as notebooks
+from helpers.paths import NOTEBOOKS
+
+LONGEST = 12  # lines of a teaching cell
+NAMES = {  # in this order: the first kind that a statement's names belong to
+    "claims": "Claim claims claim VERDICTS verdict verdicts cited judge comparison judged concluded measured showed"
+    " cannot metrics save save_arrays save_table save_weights save_collection board scoreboard",
+    "tables": "DataFrame Series display option_context style Styler format fillna rename_axis table reindex",
+    "guards": "has lacks missing left_out not_testable",
+    "plots": "plt axes axis figure plots sns ax fig",
+}
+KIND = {name: kind for kind, names in NAMES.items() for name in names.split()}
+PLUMBING = ("claims", "tables", "guards")
+
+
+def kind_of(statement: ast.stmt) -> str:
+    """Teaching, one of `NAMES`, or "imports"."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return "imports"
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.For | ast.With | ast.If):
+        # a block is what most of its lines are
+        lines = Counter()
+        for inner in statement.body + getattr(statement, "orelse", []):
+            lines[kind_of(inner)] += inner.end_lineno - inner.lineno + 1
+        return lines.most_common(1)[0][0]
+    used = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    used |= {node.attr for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
+    kinds = {KIND[name] for name in used if name in KIND}
+    return next((kind for kind in NAMES if kind in kinds), "teaching")
+
+
+def lines_of(source: str) -> Counter:
+    """kind -> lines of one code cell."""
+    found: Counter = Counter()
+    lines = source.splitlines()
+    if lines and lines[0].startswith("%%needs"):
+        found["guards"] += 1
+        lines[0] = ""
+    for statement in ast.parse("\n".join(lines)).body:
+        part = lines[statement.lineno - 1 : statement.end_lineno]
+        found[kind_of(statement)] += sum(bool(re.sub("#.*", "", line).strip()) for line in part)
+    return found
+
+
+def cells(file: Path) -> list[Counter]:
+    """The lines of each code cell before the exercises, but the parameters cell."""
+    found = []
+    for cell in notebooks.read(file).cells:
+        if cell.cell_type == "markdown" and re.search(r"^#+ Exercises", cell.source, re.MULTILINE):
+            break
+        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            found.append(lines_of(cell.source))
+    return found
+
+
+def teaches(cell: Counter) -> bool:
+    """Whether most of a cell teaches."""
+    return cell["teaching"] > sum(cell.values()) / 2
+
+
+def main(folder: Path) -> None:
+    kinds, total = ("teaching", "plots", *PLUMBING), Counter()
+    print(f"{'':32}{''.join(f'{kind:>10}' for kind in kinds)}    median  longer than {LONGEST}")
+    every: list[int] = []
+    for file in sorted(folder.glob("*.ipynb")):
+        mine = cells(file)
+        lines, lengths = sum(mine, Counter()), [sum(cell.values()) for cell in mine if teaches(cell)]
+        total, every = total + lines, every + lengths
+        numbers = "".join(f"{lines[kind]:10}" for kind in kinds)
+        print(f"{file.stem:32}{numbers}{statistics.median(lengths):10.0f}{sum(n > LONGEST for n in lengths):8}")
+    numbers = "".join(f"{total[kind]:10}" for kind in kinds)
+    print(f"{'all':32}{numbers}{statistics.median(every):10.0f}{sum(n > LONGEST for n in every):8}")
+    print(f"plumbing: {sum(total[kind] for kind in PLUMBING)} of {sum(total[kind] for kind in kinds)} lines")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else NOTEBOOKS)
