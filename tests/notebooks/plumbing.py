@@ -11,6 +11,7 @@ import re
 import statistics
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from helpers.notebook import sources as notebooks
@@ -29,19 +30,30 @@ PLUMBING = ("claims", "tables", "guards")
 
 
 def kind_of(statement: ast.stmt) -> str:
-    """Teaching, one of `NAMES`, or "imports"."""
+    """Teaching, one of `NAMES`, or "imports"; a text that is put together and not printed dresses a table."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return "imports"
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.For | ast.With | ast.If):
-        # a block is what most of its lines are
-        lines = Counter()
-        for inner in statement.body + getattr(statement, "orelse", []):
-            lines[kind_of(inner)] += inner.end_lineno - inner.lineno + 1
-        return lines.most_common(1)[0][0]
-    used = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    used |= {node.attr for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
+    nodes = list(ast.walk(statement))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     kinds = {KIND[name] for name in used if name in KIND}
+    if any(isinstance(node, ast.JoinedStr) for node in nodes) and not used & {"print", "say", "plots"}:
+        kinds.add("tables")
     return next((kind for kind in NAMES if kind in kinds), "teaching")
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a cell without their blocks, whose statements count for themselves."""
+    for statement in body:
+        blocks = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
+        if any(blocks):
+            for name in ("body", "orelse", "finalbody"):
+                if getattr(statement, name, []):
+                    setattr(statement, name, [])
+            statement.end_lineno = min(block[0].lineno for block in blocks if block) - 1
+        yield statement
+        for block in blocks:
+            yield from statements(block)
 
 
 def lines_of(source: str) -> Counter:
@@ -51,8 +63,8 @@ def lines_of(source: str) -> Counter:
     if lines and lines[0].startswith("%%needs"):
         found["guards"] += 1
         lines[0] = ""
-    for statement in ast.parse("\n".join(lines)).body:
-        part = lines[statement.lineno - 1 : statement.end_lineno]
+    for statement in statements(ast.parse("\n".join(lines)).body):
+        part = lines[statement.lineno - 1 : max(statement.end_lineno, statement.lineno)]
         found[kind_of(statement)] += sum(bool(re.sub("#.*", "", line).strip()) for line in part)
     return found
 
