@@ -96,8 +96,7 @@ PARAMETERS = "profile: str = 'smoke'\nseed: int = 0\n"
 BREAKS = [
     (unexecuted, "not executed"),
     (out_of_order, "not executed"),
-    (lambda n: n.cells.__delitem__(slice(3, 8)), "expected 20 to 60"),
-    (lambda n: n.cells.extend(new_markdown_cell("## Next") for _ in range(45)), "expected 20 to 60"),
+    (lambda n: n.cells.__delitem__(slice(3, 8)), "expected at least 20"),
     (lambda n: n.metadata.update(papermill={}), "keep kernelspec"),
     (lambda n: n.cells[2].metadata.update(papermill={}), "keep tags only"),
     (lambda n: n.cells[2].metadata.update(tags=["injected-parameters"]), "injected by papermill"),
