@@ -43,7 +43,7 @@ def notebook_problems(file: Path) -> list[str]:
     for one in papers.of_notebook(file.stem):
         if not one.unmeasured and not re.search(rf"""["' ]{one.id}["',]""", source):
             found.append(f"claim {one.id} is neither measured nor said to be out of reach")
-    if papers.of_notebook(file.stem) and "run.verdicts(" not in source:
+    if re.search(r"run\.(measured|showed)\(", source) and "run.verdicts(" not in source:
         found.append("claims are judged, but run.verdicts() does not show them")
     if not re.search(r"^#+ Next\b", cells[-1].source, re.MULTILINE):
         found.append("the last cell must hold `## Next`")
