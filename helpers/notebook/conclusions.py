@@ -25,7 +25,7 @@ NO_COLLECTION = {"name": None, "simulated": False}
 def about_collection(profile: str) -> dict:
     """`name` and `simulated` of the collection that notebook 00 saved."""
     file = notebook_outputs(profile, "00") / "collection" / "collection.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else NO_COLLECTION
+    return NO_COLLECTION | (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
 
 def record(claim: Claim, verdict: str, name: str, data: str | None, simulated: bool = False, **found) -> dict:
