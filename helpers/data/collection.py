@@ -8,8 +8,8 @@ never invented.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,18 +20,12 @@ from helpers.errors import BadInput
 from helpers.files import replacing
 
 TIME = "datetime64[ns]"
+_ids = partial(pa.Column, "int32", pa.Check.ge(0))
+_known = partial(pa.Column, nullable=True)
 
 
 def _schema(**columns) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, ordered=True)
-
-
-def _ids(**options) -> pa.Column:
-    return pa.Column("int32", pa.Check.ge(0), **options)
-
-
-def _known(kind, *checks: pa.Check) -> pa.Column:
-    return pa.Column(kind, list(checks), nullable=True)
 
 
 SCHEMAS = {
@@ -68,31 +62,17 @@ ABSENT = {
     "attributes": (lambda c: c.users[PERSONAL].isna().all(axis=None), "tells nothing about its users"),
     "places": (lambda c: c.users[PLACE].isna().all(axis=None), "names no country or place of its users"),
 }
-
-
-class Part(NamedTuple):
-    """What goes when a collection is used without a part."""
-
-    missing: tuple[str, ...]  # keys of `Collection.missing`
-    columns: Mapping[str, list[str]]  # table -> columns that lose their values; none: all rows go
-    truth: Mapping[str, list[str]] = {}  # the same for tables of `truth`, where columns and tables go
-
-
+# part -> what goes where a collection is used without it: table -> columns that lose their values (none: all
+# rows go), and the same for tables of `truth`, where the columns and tables themselves go
 PARTS = {
-    "views": Part(("views", "view_times"), {"views": []}, {"posts": []}),
-    "tags": Part(("tags", "tag_times"), {"tags": []}, {"tag_kinds": [], "senses": []}),
-    "times": Part(
-        ("view_times", "tag_times", "uploads"), {"views": ["at"], "tags": ["at"], "items": ["uploaded_at"]}
-    ),
+    "views": ({"views": []}, {"posts": []}),
+    "tags": ({"tags": []}, {"tag_kinds": [], "senses": []}),
+    "times": ({"views": ["at"], "tags": ["at"], "items": ["uploaded_at"]}, {}),
     # names and numbers of contents and styles mean nothing without the labels, or tell them
-    "labels": Part(("labels",), {"labels": []}, {"posts": [], "content_taste": [], "style_taste": []}),
-    "attributes": Part(
-        ("attributes", "places"),
-        {"users": PERSONAL},
-        {"people": ["generation", "language", "second_language"]},
-    ),
-    "owners": Part(("owners",), {"items": ["owner"]}),
-    "titles": Part(("titles",), {"items": ["title"]}),
+    "labels": ({"labels": []}, {"posts": [], "content_taste": [], "style_taste": []}),
+    "attributes": ({"users": PERSONAL}, {"people": ["generation", "language", "second_language"]}),
+    "owners": ({"items": ["owner"]}, {}),
+    "titles": ({"items": ["title"]}, {}),
 }
 
 
@@ -173,18 +153,21 @@ class Collection:
         """
         if unknown := [part for part in parts if part not in PARTS]:
             raise BadInput(f"without: no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
-        tables, truth, missing = {name: getattr(self, name) for name in TABLES}, dict(self.truth), {}
+        less = self
         for part in parts:
-            for table, columns in PARTS[part].columns.items():
-                frame = tables[table] if columns else empty_table(table)
+            tables, truth, known = {}, dict(less.truth), less.missing
+            for table, columns in PARTS[part][0].items():
+                frame = getattr(less, table) if columns else empty_table(table)
                 blank = {c: -1 if c == "owner" else frame[c].mask(frame[c].notna()) for c in columns}
                 tables[table] = frame.assign(**blank).astype(frame.dtypes)
-            for table, columns in PARTS[part].truth.items():
+            for table, columns in PARTS[part][1].items():
                 frame = truth.pop(table, None)
                 if columns and frame is not None:
                     truth[table] = frame.drop(columns=columns)
-            missing |= dict.fromkeys(PARTS[part].missing, f"was loaded without its {part}")
-        return replace(self, **tables, truth=truth, missing=missing | dict(self.missing))
+            less = replace(less, **tables, truth=truth)
+            fresh = [name for name in less.missing if name not in known]
+            less = replace(less, missing=known | dict.fromkeys(fresh, f"was loaded without its {part}"))
+        return less
 
     def save(self, folder: Path) -> None:
         """Write the tables as parquet and the pictures with them. Replaces `folder` as a whole.

@@ -9,8 +9,8 @@ import csv
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -103,8 +103,7 @@ def text_lines(file: Path) -> list[tuple[int, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """How one kind of file is written."""
 
     separator: str  # between the values of a line; of one or more characters
@@ -123,7 +122,9 @@ def read(source: Source, name: str, form: Format) -> pd.DataFrame:
     layout = list(form.columns) if form.header is None else _headings(where, form, content)
     try:
         frame = _arrow(content, form, layout)
-        if len(frame) and all(_in_range(frame[c], kind) for c, kind in form.columns.items()):
+        limits = [(frame[c], *KINDS[kind][1:3]) for c, kind in form.columns.items()]
+        # NaN lies between no limits
+        if len(frame) and all(low is None or values.between(low, high).all() for values, low, high in limits):
             return frame
     except pa.ArrowInvalid:
         pass
@@ -145,11 +146,6 @@ def _arrow(content: pa.Buffer, form: Format, layout: list[str]) -> pd.DataFrame:
         pyarrow.csv.ParseOptions(delimiter=separator, quote_char='"' if form.quoted else False),
         pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[]),
     ).to_pandas()
-
-
-def _in_range(values: pd.Series, kind: str) -> bool:
-    _, low, high, _ = KINDS[kind]
-    return low is None or bool(values.between(low, high).all())  # False for NaN as well
 
 
 def _headings(where: str, form: Format, content: pa.Buffer) -> list[str]:
@@ -185,12 +181,11 @@ def _walk(where: str, form: Format, layout: list[str], content: pa.Buffer) -> pd
                 " correct or remove the line"
             )
         of = dict(zip(layout, values, strict=True))
-        rows.append([_value(line, c, of[c], kind) for c, kind in form.columns.items()])
+        rows.append({c: _value(line, c, of[c], kind) for c, kind in form.columns.items()})
     if not rows:
         raise BadInput(f"{where}: the file holds no rows; download it again")
-    types = [KINDS[kind][0] for kind in form.columns.values()]
-    arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), types, strict=True)]
-    return pa.table(arrays, names=list(form.columns)).to_pandas()
+    schema = pa.schema([(c, KINDS[kind][0]) for c, kind in form.columns.items()])
+    return pa.Table.from_pylist(rows, schema).to_pandas()
 
 
 def _value(line: str, column: str, text: str, kind: str):

@@ -72,7 +72,7 @@ class FileImages:
     def __init__(self, source: Path, names: Sequence[str], size: int):
         self.source, self.names, self.size = Path(source), list(names), size
         members = [] if self.source.is_dir() else tar_members(self.source)
-        self._members = {name: (at, length) for name, at, length in members}
+        self.members = {name: (at, length) for name, at, length in members}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -108,18 +108,12 @@ class FileImages:
     def _stream(self, name: str):
         if self.source.is_dir():
             return open(self.source / name, "rb")
-        if name not in self._members:
+        if name not in self.members:
             raise FileNotFoundError
-        at, length = self._members[name]
+        at, length = self.members[name]
         with open(self.source, "rb") as stream:
             stream.seek(at)
             return io.BytesIO(stream.read(length))
-
-    def there(self) -> np.ndarray:
-        """bool (M,): which files are there."""
-        if self.source.is_dir():
-            return present(self.source, self.names)
-        return np.array([name in self._members for name in self.names], bool)
 
     def reference(self) -> dict:
         return {"kind": "files", "source": str(self.source), "names": self.names, "size": self.size}
@@ -149,10 +143,11 @@ def open_images(reference: dict, folder: Path) -> ImageStore:
     if not source.exists():
         raise BadInput(f"{folder}: its pictures lie in {source}, which is gone; put it there, or {AGAIN}")
     store = FileImages(source, reference["names"], reference["size"])
-    if gone := [name for name, there in zip(store.names, store.there(), strict=True) if not there]:
+    there = present(source, store.names) if source.is_dir() else np.isin(store.names, list(store.members))
+    if not there.all():
         raise BadInput(
-            f"{source}: {len(gone)} of {len(store)} pictures are gone, the first is {gone[0]}; put them"
-            f" there, or {AGAIN}"
+            f"{source}: {(~there).sum()} of {len(store)} pictures are gone, the first is"
+            f" {store.names[there.argmin()]}; put them there, or {AGAIN}"
         )
     return store
 
@@ -242,29 +237,23 @@ def decoded(
     key = json.dumps([str(source), names, size, stamps])
     target = cache() / "pictures" / f"{size}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     beside = target.with_suffix(".json")
-    unreadable: dict[str, str] = {}
-
-    def refuse_unreadable() -> None:
-        if unreadable and not leave_out:
-            raise BadInput(refusal(source, unreadable, ", or load with leave_out_unreadable=True"))
-
-    def write_header(stream, rows: int) -> None:
-        about = {"descr": "|u1", "fortran_order": False, "shape": (rows, size, size, 3)}
-        np.lib.format.write_array_header_1_0(stream, about)
-
     if target.is_file() and beside.is_file():
         unreadable = json.loads(beside.read_text(encoding="utf-8"))
-        refuse_unreadable()
-        return ArrayImages(target), unreadable
+        if leave_out or not unreadable:
+            return ArrayImages(target), unreadable
+    unreadable = {}
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(names), size, size, 3)}
     # written chunk by chunk: the whole need not fit into memory
     with replacing(beside) as note, replacing(target) as new, open(new, "wb") as stream:
-        write_header(stream, len(names))
+        np.lib.format.write_array_header_1_0(stream, header)
         for pictures, reasons in FileImages(source, names, size).read_all():
             stream.write(pictures.tobytes())
             unreadable |= reasons
-        refuse_unreadable()
+        if unreadable and not leave_out:
+            raise BadInput(refusal(source, unreadable, ", or load with leave_out_unreadable=True"))
         stream.seek(0)  # numpy's header has room for any number of rows
-        write_header(stream, len(names) - len(unreadable))
+        header["shape"] = (len(names) - len(unreadable), size, size, 3)
+        np.lib.format.write_array_header_1_0(stream, header)
         note.write_text(json.dumps(unreadable), encoding="utf-8")
     return ArrayImages(target), unreadable
 

@@ -12,7 +12,6 @@ from helpers.errors import BadInput
 from helpers.files import given_path
 from helpers.paths import cache
 
-GREY = 128
 PACKED = (".zip", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 
 
@@ -97,16 +96,15 @@ def load(
     item = np.searchsorted(ids, genres["movie"]).astype(np.int32)
     labels = pd.DataFrame({"item": item, "kind": "genre", "label": genres["label"]})
     users, views, tags = _crowd(releases, ids)
-    some = ", ".join(list(unreadable)[: pictures.NAMED]) + ", …" * (len(unreadable) > pictures.NAMED)
+    n, named = len(unreadable), pictures.NAMED
+    some = ", ".join(list(unreadable)[:named]) + (", …" if n > named else "")
     told = {
         "owners": (True, "has no owners: nobody uploads a movie"),
         "views": (views.empty, "records no ratings in this release"),
         "tags": (tags.empty, "records no tags in this release"),
         "labels": (not any(len(r.genres) for r in releases), "names no genres in this release"),
         "images": (without_posters, "was loaded without posters: every picture is a grey square"),
-        "unreadable": (
-            len(unreadable), f"was loaded without {len(unreadable)} movies of unreadable posters: {some}"
-        ),
+        "unreadable": (n > 0, f"was loaded without {n} movies of unreadable posters: {some}"),
     }  # fmt: skip
     return Collection(
         "movielens", False, items=full_table("items", items), users=users, views=views, tags=tags,
@@ -135,17 +133,17 @@ def _posters(posters: Path | str | None, places: list[Path]) -> Path:
 def _grey(n: int, size: int) -> pictures.ArrayImages:
     target = cache() / "pictures" / f"grey-{n}-{size}.npy"
     if not target.is_file():
-        pictures.keep_array(target, np.full((n, size, size, 3), GREY, np.uint8))
+        pictures.keep_array(target, np.full((n, size, size, 3), 128, np.uint8))
     return pictures.ArrayImages(target)
 
 
 def _crowd(releases: list[Release], ids: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Users, views and tags with dense ids; rows about other movies than `ids` are left out."""
     people, views, tags = [], [empty_table("views")], [empty_table("tags").astype({"tag": "str"})]
-    base = 0
     for release in releases:
         given = [(f, out) for f, out in ((release.ratings, views), (release.tags, tags)) if f is not None]
         events = [(f[f["movie"].isin(ids)].drop_duplicates(ignore_index=True), out) for f, out in given]
+        base = sum(map(len, people))
         users = np.sort(pd.concat([frame["user"] for frame, _ in events]).unique())
         for frame, out in events:
             frame["user"] = (np.searchsorted(users, frame["user"]) + base).astype(np.int32)
@@ -157,8 +155,6 @@ def _crowd(releases: list[Release], ids: np.ndarray) -> tuple[pd.DataFrame, pd.D
         if release.people is not None:
             described = described.merge(release.people, on="user", how="left")
         people.append(described)
-        base += len(users)
-    everyone = pd.concat(people, ignore_index=True)
-    everyone = full_table("users", everyone.assign(user=np.arange(len(everyone))))
-    all_tags = pd.concat(tags, ignore_index=True).astype({"tag": "category"})
-    return everyone, pd.concat(views, ignore_index=True), all_tags
+    everyone, all_views, all_tags = (pd.concat(t, ignore_index=True) for t in (people, views, tags))
+    everyone = full_table("users", everyone.assign(user=everyone.index))
+    return everyone, all_views, all_tags.astype({"tag": "category"})
