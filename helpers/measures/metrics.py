@@ -47,21 +47,15 @@ def rmse(value: np.ndarray, predicted: np.ndarray) -> float:
 
 @numba.njit(nogil=True, cache=True)
 def _top_k(scores, k, top):
-    best = np.empty(k, scores.dtype)
     for q in range(scores.shape[0]):
-        size = 0
         for c in range(scores.shape[1]):
-            s = scores[q, c]
-            if size == k and not s > best[k - 1]:
-                continue
-            at = size if size < k else k - 1
-            while at > 0 and s > best[at - 1]:
-                best[at] = best[at - 1]
-                top[q, at] = top[q, at - 1]
+            at = min(c, k)  # class c climbs from the end past those that it beats
+            while at > 0 and scores[q, c] > scores[q, top[q, at - 1]]:
+                if at < k:
+                    top[q, at] = top[q, at - 1]
                 at -= 1
-            best[at] = s
-            top[q, at] = c
-            size = min(size + 1, k)
+            if at < k:
+                top[q, at] = c
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
@@ -78,25 +72,16 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     return top
 
 
-@numba.njit(cache=True)
-def _hits(top, indptr, indices, result):
-    for q in range(top.shape[0]):
-        for rank in range(top.shape[1]):
-            for t in range(indptr[q], indptr[q + 1]):
-                if indices[t] == top[q, rank]:
-                    result[q, rank] = True
-                    break
-
-
 def hits(top: np.ndarray, truth) -> np.ndarray:
     """bool[Q, k]: whether each suggestion of `top` int[Q, k] is among the query's true classes.
 
-    Args:
-        truth: (indptr int64[Q+1], indices int[·]), the true classes of each query, without repeats.
+    These are `truth` = (indptr int64[Q+1], indices int[·]), without repeats.
     """
-    result = np.zeros(top.shape, np.bool_)
-    _hits(top, *truth, result)
-    return result
+    indptr, indices = truth
+    first = np.arange(len(top)) * (1 + max(top.max(initial=0), indices.max(initial=0)))
+    return np.isin(
+        first[:, None] + top, np.repeat(first, np.diff(indptr)) + indices
+    )  # one id a (query, class)
 
 
 def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
@@ -104,7 +89,6 @@ def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
 
     accuracy@k is the share of queries with at least one true class in the top k; precision@k is hits / k;
     recall@k is hits / number of true classes. Queries without a true class are left out and counted.
-
     Source: Veit et al. 2018, Table 2; Denton et al. 2015, Table 3; Joulin et al. 2016, Table 1.
     """
     count = hits(top_k(scores, k), truth).sum(axis=1)
@@ -140,27 +124,20 @@ def _average_precision(truth, scores, order, counts, result):
     for c in range(scores.shape[0]):
         s, y, o = scores[c], truth[c], order[c]
         for r in range(counts.shape[0]):
-            above, hit, total = 0, 0, 0.0
-            first = len(o)  # `order` is ascending, so the walk is from its end
-            while first > 0:
-                last, here, here_hit = first - 1, 0, 0
-                threshold = s[o[last]]
-                while last >= 0 and s[o[last]] == threshold:  # equal scores enter together, as one step
-                    i = o[last]
-                    here += counts[r, i]
-                    here_hit += counts[r, i] * y[i]
-                    last -= 1
-                above += here
-                hit += here_hit
-                if here_hit > 0:
+            above, hit, here_hit, total = 0, 0, 0, 0.0
+            for k in range(len(o) - 1, -1, -1):  # `order` is ascending, so the walk is from its end
+                i = o[k]
+                above += counts[r, i]
+                here_hit += counts[r, i] * y[i]
+                if here_hit > 0 and (k == 0 or s[o[k - 1]] != s[i]):  # equal scores enter as one step
+                    hit += here_hit
                     total += here_hit * (hit / above)
-                first = last + 1
+                    here_hit = 0
             result[r, c] = total / hit if hit > 0 else np.nan
 
 
 def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what: str) -> np.ndarray:
-    truth = np.ascontiguousarray(np.asarray(truth, np.bool_).T)
-    scores = np.ascontiguousarray(np.asarray(scores).T)
+    truth, scores = (np.ascontiguousarray(np.transpose(x)) for x in (np.asarray(truth, np.bool_), scores))
     check_scores(scores, what)
     if truth.shape != scores.shape:
         shapes = f"truth is {truth.T.shape} and scores {scores.T.shape}"
@@ -173,16 +150,9 @@ def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what:
 def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
     """mAP: the mean over classes of average precision Σ (R_n − R_{n−1}) P_n over distinct thresholds.
 
-    Equal scores enter together, as in scikit-learn, so the result does not depend on the order of the items.
-    Classes without positives are left out and counted.
-
-    Args:
-        truth: bool[n, C], whether item n has class C.
-        scores: float[n, C].
-
-    Raises:
-        BadInput: a score is NaN, the shapes differ, or no class has a positive.
-
+    From bool[n, C], whether item n has class C, and scores float[n, C]. Equal scores enter together, as in
+    scikit-learn, so the order of the items does not matter. Classes without positives are left out and
+    counted. Raises BadInput for a score that is NaN, different shapes, or no positive at all.
     Source: Bibas et al. 2022, section 4.1.4.
     """
     what = "mean_average_precision"
@@ -192,10 +162,8 @@ def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
 def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """float64[R]: `mean_average_precision` of R bootstrap samples of the items, from one sorting.
 
-    A class that a sample holds no positive of is left out of that sample's mean.
-
-    Args:
-        counts: int64[R, n], how often each item is in each sample (`stats.resamples`).
+    `counts` int64[R, n] says how often each item is in each sample (`stats.resamples`). A class that a sample
+    holds no positive of is left out of that sample's mean.
     """
     values = _precisions(truth, scores, counts, "resampled_map")
     return np.array([mean_of_known(row, "resampled_map").mean for row in values])
@@ -237,8 +205,7 @@ class Comparison(NamedTuple):
 def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], counts: np.ndarray) -> Comparison:
     """Compare methods on the same test items by mAP: over seeds, and over items (`resampled_map`).
 
-    Args:
-        scores: method -> one array float[n, C] per seed; BadInput if methods differ in their number of seeds.
+    Each has one array of scores float[n, C] a seed; BadInput if methods differ in their number of seeds.
     """
     if len({len(each) for each in scores.values()}) != 1:
         found = ", ".join(f"{name}: {len(each)}" for name, each in scores.items())
