@@ -172,19 +172,15 @@ def _torchvision(name: str) -> Pretrained:
     import torchvision  # here, because its import takes a second and the default network does without
 
     if name not in torchvision.models.list_models(module=torchvision.models):
-        raise BadInput(
-            f"pretrained network {name!r} is unknown; give {LITE}, or a classification model of torchvision"
-            " such as alexnet, googlenet or resnet50"
-        )
+        known = f"{LITE}, or a classification model of torchvision such as alexnet, googlenet or resnet50"
+        raise BadInput(f"pretrained network {name!r} is unknown; give {known}")
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         network = torchvision.models.get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise BadInput(
-            f"{name}: its weights could not be downloaded ({error}); connect to a network once, or put"
-            f" {weights.url} into {folder}, or use {LITE}, which is installed"
-        ) from None
+        remedy = f"put {weights.url} into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use {LITE}"
+        why = f"could not be downloaded ({error}); connect to a network once, or {remedy}, which is installed"
+        raise BadInput(f"{name}: its weights {why}") from None
     if name == "inception_v3":  # its second head, which it would ask for when it is trained on
         network.aux_logits, network.AuxLogits = False, None
     usual = weights.transforms()

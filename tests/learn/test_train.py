@@ -330,6 +330,8 @@ def test_nothing_mixes_devices():
             network(images.cpu())
 
 
-def test_half_precision_only_where_it_gains():
-    assert precision("auto", CPU) is torch.float32
-    assert precision("bf16", CPU) is torch.bfloat16
+def test_half_precision_only_where_it_gains(monkeypatch):
+    assert precision(CPU) is torch.float32
+    for gains, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda gains=gains, **_: gains)
+        assert precision(torch.device("cuda")) is expected
