@@ -29,10 +29,8 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def random_crops(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A random square of each picture: (B, 3, H, H) of any dtype to (B, 3, side, side).
-
-    The generator is one of the CPU, so that equal seeds give equal crops on any device.
-    Source: Fang et al. 2015, section 4.1 (224 of 256 pixels).
+    """A random square of each picture: (B, 3, H, H) of any dtype to (B, 3, side, side). The generator is the
+    CPU's: equal seeds give equal crops on any device. Source: Fang et al. 2015, 4.1 (224 of 256 pixels).
     """
     batch, _, height, _ = images.shape
     if side == height:
@@ -134,9 +132,7 @@ class Pictures:
     def _read(self, chosen: np.ndarray) -> Tensor:
         # in order of the rows, so that a memory map is read forwards
         order = np.argsort(self.rows[chosen], kind="stable")
-        images = np.empty((len(chosen), self.store.size, self.store.size, 3), np.uint8)
-        images[order] = self.store[self.rows[chosen][order]]
-        return torch.from_numpy(images)
+        return torch.from_numpy(self.store[self.rows[chosen][order]][np.argsort(order)])
 
 
 @dataclass(frozen=True)

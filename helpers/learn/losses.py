@@ -1,7 +1,6 @@
 """Losses for pictures with several tags, and softmax over very many classes.
 
-Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss returns the mean over the batch,
-which `helpers.learn.train.fit` makes small.
+Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss is the mean over the batch.
 """
 
 from collections.abc import Callable
@@ -69,9 +68,8 @@ def negative_cosine(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def with_auxiliary(loss: Loss) -> Loss:
-    """The same loss for a network that returns further outputs while training, each counted 0.3 times.
-
-    Source: Szegedy et al. 2015, section 5 (GoogLeNet's auxiliary classifiers).
+    """The same loss for a network that returns further outputs while training, each counted 0.3 times: the
+    auxiliary classifiers of Szegedy et al. 2015, section 5.
     """
 
     def total(outputs, targets: Tensor) -> Tensor:
@@ -85,9 +83,7 @@ def with_auxiliary(loss: Loss) -> Loss:
 
 def in_batch(scores: Tensor, targets: Tensor) -> Tensor:
     """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K: to compare with
-    `SampledOutput`, which never computes the scores (B, K) that are dropped here.
-
-    Source: Joulin et al. 2016, section 3, "Large dictionary".
+    `SampledOutput`, which never computes the scores that are dropped here. Source: as there.
     """
     classes, place = torch.unique(targets, return_inverse=True)
     return F.cross_entropy(scores[:, classes], place)
@@ -119,8 +115,6 @@ class SampledOutput:
         """The classes that take part: ids int64 (C,) in ascending order, places of the targets int64 (B,),
         and the correction float (C,) that is added to the scores."""
         own = torch.unique(targets)
-        if not self.samples:
-            return own, torch.searchsorted(own, targets), torch.zeros(len(own), device=own.device)
         drawn = torch.randint(self.K, (self.samples,), generator=self.generator, device=targets.device)
         ids = torch.unique(torch.cat([own, drawn]))
         chance = max(self.K - len(own), 1) / max(len(ids) - len(own), 1)
@@ -207,14 +201,10 @@ def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> d
         F.cross_entropy(dense(e), targets).backward()
         optimiser.step()
 
-    layers = {
-        "all classes": lambda: full,
-        "classes of the batch": lambda: SampledOutput(K, d, 0).step,
-        "shared sample": lambda: SampledOutput(K, d, min(4096, K // 2)).step,
-    }
-    found = {}
-    for name, make in layers.items():
-        step = make()
+    def seconds(step: Callable) -> float:
         step(e, targets)
-        found[name] = timeit(partial(step, e, targets), number=steps) / steps
-    return found
+        return timeit(partial(step, e, targets), number=steps) / steps
+
+    sampled = {"classes of the batch": 0, "shared sample": min(4096, K // 2)}
+    found = {name: seconds(SampledOutput(K, d, samples).step) for name, samples in sampled.items()}
+    return {"all classes": seconds(full)} | found

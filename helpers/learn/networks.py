@@ -1,4 +1,4 @@
-"""The networks of the papers, at any resolution. Each has `features(images)` and an output layer `head`."""
+"""The networks of the papers, at any resolution: `features(images)`, then an output layer, `head`."""
 
 from collections.abc import Mapping
 
@@ -61,7 +61,6 @@ class AlexNet(nn.Module):
         return self.layers(images)["fc7"]
 
     def forward(self, images: Tensor) -> Tensor:
-        """The output layer: float (B, outputs)."""
         return self.head(self.features(images))
 
 
@@ -96,7 +95,11 @@ class GoogLeNet(nn.Module):
             self.inceptions.append(Inception(channels, one, three_in, three, five_in, five, pool))
             channels = one + three + five + pool
             if number in AUXILIARY:
-                self.auxiliary[str(number)] = _auxiliary(channels, scaled(128), scaled(1024), outputs)
+                self.auxiliary[str(number)] = nn.Sequential(
+                    nn.AdaptiveAvgPool2d(4), _convolution(channels, scaled(128), 1), nn.Flatten(),
+                    nn.Linear(16 * scaled(128), scaled(1024)), nn.ReLU(inplace=True), nn.Dropout(0.7),
+                    nn.Linear(scaled(1024), outputs),
+                )  # fmt: skip
         self.pool = nn.MaxPool2d(3, 2, 1)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(channels, outputs)
@@ -155,7 +158,6 @@ class Adapter(nn.Module):
         return torch.relu(self.learned(self.drop(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The output layer: float (B, outputs)."""
         return self.head(self.drop(self.features(x)))
 
 
@@ -206,13 +208,6 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
     """Convolution that keeps the size (up to its stride), batch normalisation, ReLU."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-def _auxiliary(channels: int, reduced: int, units: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(4), _convolution(channels, reduced, 1), nn.Flatten(),
-        nn.Linear(16 * reduced, units), nn.ReLU(inplace=True), nn.Dropout(0.7), nn.Linear(units, outputs),
-    )  # fmt: skip
 
 
 def parameters(network: nn.Module) -> int:

@@ -56,7 +56,28 @@ def load(name: str) -> Pretrained:
     weights are downloaded once (layer "head": what its last linear layer reads; AlexNet and VGG have "fc6"
     and "fc7"). BadInput for an unknown name, or a download that failed; the message says what to do.
     """
-    return _efficientnet_lite() if name == LITE else _torchvision(name)
+    if name == LITE:
+        return _efficientnet_lite()
+    import torchvision  # here, because its import takes a second and the default network does without
+
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        known = f"{LITE}, or a classification model of torchvision such as alexnet, googlenet or resnet50"
+        raise BadInput(f"pretrained network {name!r} is unknown; give {known}")
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        network = torchvision.models.get_model(name, weights=weights, progress=False)
+    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
+        remedy = f"put {weights.url} into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use {LITE}"
+        why = f"could not be downloaded ({error}); connect to a network once, or {remedy}, which is installed"
+        raise BadInput(f"{name}: its weights {why}") from None
+    if name == "inception_v3":  # its second head, which it would ask for when it is trained on
+        network.aux_logits, network.AuxLogits = False, None
+    usual = weights.transforms()
+    mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
+    total = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        total.update(key.encode() + tensor.numpy().tobytes())
+    return Pretrained(name, *_without_classifier(network, name), mean, std, total.hexdigest())
 
 
 def features(
@@ -88,12 +109,10 @@ def cached_features(
     key += [torch.__version__, hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     file = cache() / f"features-{pretrained.name}-{resolution}-{name}.npy"
-    if file.is_file():
-        return np.load(file, allow_pickle=False)
-    made = features(pretrained, store, rows, resolution, device)
-    with replacing(file) as new, open(new, "wb") as stream:
-        np.save(stream, made)
-    return made
+    if not file.is_file():
+        with replacing(file) as new, open(new, "wb") as stream:
+            np.save(stream, features(pretrained, store, rows, resolution, device))
+    return np.load(file)
 
 
 def identity(store) -> str:
@@ -157,38 +176,11 @@ def _block(block) -> nn.Module:
 
 
 def _fused(original: nn.Conv2d, norm: nn.BatchNorm2d, activated: bool = True) -> nn.Module:
-    """One convolution in the place of padding, convolution and batch-norm."""
-    size, stride = original.kernel_size[0], original.stride[0]
-    channels, padding = (original.in_channels, original.out_channels), size // 2 if stride == 1 else 0
-    plain = nn.Conv2d(*channels, size, stride, padding, groups=original.groups, bias=False)
-    plain.weight = original.weight
-    before = (size - stride) // 2  # TensorFlow's "same" for even sides: one pixel less to the left and on top
-    pad = [nn.ZeroPad2d((before, size - stride - before) * 2)] if stride > 1 else []
-    after = [nn.ReLU6(inplace=True)] if activated else []
-    return nn.Sequential(*pad, fuse_conv_bn_eval(plain.eval(), norm), *after)
-
-
-def _torchvision(name: str) -> Pretrained:
-    import torchvision  # here, because its import takes a second and the default network does without
-
-    if name not in torchvision.models.list_models(module=torchvision.models):
-        known = f"{LITE}, or a classification model of torchvision such as alexnet, googlenet or resnet50"
-        raise BadInput(f"pretrained network {name!r} is unknown; give {known}")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    try:
-        network = torchvision.models.get_model(name, weights=weights, progress=False)
-    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
-        remedy = f"put {weights.url} into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use {LITE}"
-        why = f"could not be downloaded ({error}); connect to a network once, or {remedy}, which is installed"
-        raise BadInput(f"{name}: its weights {why}") from None
-    if name == "inception_v3":  # its second head, which it would ask for when it is trained on
-        network.aux_logits, network.AuxLogits = False, None
-    usual = weights.transforms()
-    mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
-    total = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
-        total.update(key.encode() + tensor.numpy().tobytes())
-    return Pretrained(name, *_without_classifier(network, name), mean, std, total.hexdigest())
+    """One convolution in the place of convolution and batch-norm, and of padding where that is symmetric."""
+    fused = fuse_conv_bn_eval(original, norm)
+    if fused.stride[0] == 1:
+        fused.padding, fused.static_padding = (fused.kernel_size[0] // 2,) * 2, nn.Identity()
+    return nn.Sequential(fused, nn.ReLU6(inplace=True)) if activated else fused
 
 
 def _without_classifier(network: nn.Module, name: str) -> tuple[nn.Module, dict[str, int]]:

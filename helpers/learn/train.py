@@ -85,7 +85,7 @@ def fit(
     resume: bool = False,
     log: Callable[[str], None] | None = print,
 ) -> list[dict]:
-    """Train in place, `processes` sharing every batch of `recipe.batch` under torchrun.
+    """Train in place, `processes` sharing every batch under torchrun; in bf16 where a GPU has units for it.
 
     Returns one dict an epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
     BadInput where the loss is no longer finite. Every random number of an epoch follows from (seed, epoch),
@@ -105,11 +105,10 @@ def fit(
     state = _State(network, recipe, seed, len(examples))
     if resume:
         state.read(checkpoint, device)
-    kind = precision(device)
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     rank, size = processes()
     # averages gradients over the processes; all start from the first one's weights
     step = nn.parallel.DistributedDataParallel(network) if size > 1 else network
-    steps = math.ceil(len(examples) / recipe.batch)
     own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
     while state.epoch < recipe.epochs and not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
@@ -119,11 +118,11 @@ def fit(
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(hash_seed(seed, state.epoch, "dropout", *own))
             starts = range(0, len(order), recipe.batch)
-            shares = [share(order[k : k + recipe.batch], rank, size) for k in starts]
+            shares = (share(order[k : k + recipe.batch], rank, size) for k in starts)
             parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
-                state.set_lr(state.epoch + position / steps)
-                with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
+                state.set_lr(state.epoch + position / len(parts))
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
                     value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
                 value.backward()
@@ -173,12 +172,11 @@ class _State:
             {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
             {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        options = {"lr": recipe.lr, "fused": True}
+        lr, momentum = recipe.lr, recipe.momentum
         if recipe.optimiser == "sgd":
-            options |= {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
-            self.optimiser = torch.optim.SGD(groups, **options)
+            self.optimiser = torch.optim.SGD(groups, lr, momentum, nesterov=momentum > 0, fused=True)
         else:
-            self.optimiser = torch.optim.AdamW(groups, betas=(recipe.momentum, 0.999), **options)
+            self.optimiser = torch.optim.AdamW(groups, lr, (momentum, 0.999), fused=True)
 
     @property
     def finished(self) -> bool:
@@ -241,12 +239,3 @@ class _State:
 def hash_seed(*key) -> int:
     """A 63-bit seed from any numbers and texts."""
     return int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "little") >> 1
-
-
-def precision(device: torch.device) -> torch.dtype:
-    """The number format of matrix products: bf16 on a GPU that has units for it, else float32.
-
-    On a CPU without such units bf16 is eleven times slower.
-    """
-    gains = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if gains else torch.float32

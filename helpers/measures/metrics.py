@@ -13,8 +13,6 @@ import numpy as np
 from helpers.errors import BadInput
 from helpers.measures.stats import Interval, interval, paired_test
 
-LEVEL = 0.01  # of the paired test: Bibas et al. 2022, Table 5
-
 
 class Score(NamedTuple):
     """A mean over users, queries or classes."""
@@ -60,8 +58,7 @@ def _top_k(scores, k, top):
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """int32[Q, k]: the k best classes of each row of scores float[Q, C]; of equals the lower index first.
-
-    Raises BadInput where a score is NaN or k is not in 1..C.
+    BadInput where a score is NaN or k is not in 1..C.
     """
     scores = np.ascontiguousarray(scores)
     check_scores(scores, "top_k")
@@ -73,9 +70,8 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def hits(top: np.ndarray, truth) -> np.ndarray:
-    """bool[Q, k]: whether each suggestion of `top` int[Q, k] is among the query's true classes.
-
-    These are `truth` = (indptr int64[Q+1], indices int[·]), without repeats.
+    """bool[Q, k]: whether each suggestion of `top` int[Q, k] is among the query's true classes, which are
+    `truth` = (indptr int64[Q+1], indices int[·]).
     """
     indptr, indices = truth
     first = np.arange(len(top)) * (1 + max(top.max(initial=0), indices.max(initial=0)))
@@ -108,7 +104,6 @@ def _share_of_hits(top: np.ndarray, truth, among: np.ndarray, n_classes: int, wh
 
 def recall_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
     """For each class, the share of its queries that have it in the top k; the mean is the macro recall@k.
-
     Classes that are true for no query are left out. Arguments as for `hits`. Source: Denton et al., Fig. 6.
     """
     return _share_of_hits(top, truth, truth[1], n_classes, "recall_per_class")
@@ -170,16 +165,16 @@ def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> 
 
 
 class Gain(NamedTuple):
-    """By how much one method is ahead of another."""
+    """By how much one method is ahead of another, as in Bibas et al. 2022, Table 5."""
 
     over_items: Interval  # mean difference of mAP and its bootstrap interval over test items, 95 %
     relative: float  # the mean difference as a share of the other's mAP
     p: float  # two-sided, of the paired t-test over seeds
-    sign: int  # +1 or −1 where p < 0.01 and the interval leaves out 0 on the same side; else 0
+    sign: int  # +1 or −1 where p < 0.01 (Table 5) and the interval leaves out 0 on the same side; else 0
 
     @property
     def percent(self) -> str:
-        """As in Table 5: "+2.6 %*", with a star where the sign is sure."""
+        """For example "+2.6 %*", with a star where the sign is sure."""
         return f"{100 * self.relative:+.1f} %" + "*" * abs(self.sign)
 
 
@@ -197,7 +192,7 @@ class Comparison(NamedTuple):
         """How far `method` is ahead of `over`."""
         test = paired_test(self.values[method], self.values[over])
         found = interval(test.difference, self.drawn[method] - self.drawn[over])
-        sure = test.p < LEVEL and (found.low > 0 if test.difference > 0 else found.high < 0)
+        sure = test.p < 0.01 and (found.low > 0 if test.difference > 0 else found.high < 0)
         sign = int(np.sign(test.difference)) if sure else 0
         return Gain(found, test.difference / float(self.values[over].mean()), test.p, sign)
 

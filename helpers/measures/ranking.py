@@ -68,12 +68,8 @@ def recommender_auc(
     Exact: every held-out item of a user against every item that is in neither list, ties counted half. Users
     without a held-out item, or who touched everything, are left out. BadInput if all are, or a score is NaN.
 
-    Args:
-        train: (indptr int64[N+1], indices int32[·]), the interactions a user trained with.
-        held_out: the same for the held-out positives; disjoint from `train`.
-        users: int[·], the users to measure; all of them by default.
-        block: users scored at a time, which bounds memory to block × M scores.
-
+    `train` and `held_out`, disjoint, are (indptr int64[N+1], indices int32[·]), the items of each user. All
+    users are measured, or `users` int[·]; `block` of them are scored at a time, to save memory.
     Source: Bibas et al. 2022, section 4.1.5 and Table 3.
     """
     users = np.arange(len(train[0]) - 1) if users is None else np.asarray(users)

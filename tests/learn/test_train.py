@@ -20,7 +20,7 @@ from helpers.learn.examples import (
     random_flips,
 )
 from helpers.learn.networks import AlexNet, load_weights, parameters
-from helpers.learn.train import Recipe, fit, precision
+from helpers.learn.train import Recipe, fit
 
 CPU = torch.device("cpu")
 
@@ -328,10 +328,3 @@ def test_nothing_mixes_devices():
         assert images.device.type == loss.device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
             network(images.cpu())
-
-
-def test_half_precision_only_where_it_gains(monkeypatch):
-    assert precision(CPU) is torch.float32
-    for gains, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda gains=gains, **_: gains)
-        assert precision(torch.device("cuda")) is expected
