@@ -21,9 +21,8 @@ def resolve(wanted: str) -> torch.device:
 
 
 def describe(device: torch.device | str) -> dict:
-    """What really computes: {"kind": "cpu"} (or "mps"); for cuda also what is known of the card.
-
-    That is name, memory_gib, compute_capability, cuda, cudnn (torch's number) and driver.
+    """What really computes: {"kind": "cpu"} (or "mps"); for cuda also what is known of name, memory_gib,
+    compute_capability, cuda, cudnn (torch's number) and driver.
     """
     device = torch.device(device)
     if device.type != "cuda":

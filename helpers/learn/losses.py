@@ -40,11 +40,8 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     The weights make positives and negatives of each class count alike however rare it is. The paper prints a
     sum over the training set without its minus sign; here it is multiplied by −N / K, so that the mean of a
     batch estimates the average over classes of (mean loss of positives + mean loss of negatives): 2 log 2
-    for a network that knows nothing, whatever K and N are.
-
-    `counts` int (K,) are N_k, the training pictures with class k (BadInput outside 0..N), and n is N, all of
-    them. The loss takes outputs float (B, K) and targets 0 or 1 (B, K).
-    Source: Joulin et al. 2016, section 3, first loss.
+    for a network that knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k,
+    the pictures with class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, 3, first loss.
     """
     counts = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
@@ -73,9 +70,7 @@ def with_auxiliary(loss: Loss) -> Loss:
     """
 
     def total(outputs, targets: Tensor) -> Tensor:
-        if isinstance(outputs, Tensor):
-            return loss(outputs, targets)
-        main, *others = outputs
+        main, *others = (outputs,) if isinstance(outputs, Tensor) else outputs
         return loss(main, targets) + 0.3 * sum(loss(other, targets) for other in others)
 
     return total
@@ -185,10 +180,8 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
 
 
 def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> dict[str, float]:
-    """Seconds of a step of the output layer, by name: all K classes, those of the batch, or a shared sample.
-
-    Forward and backward pass and the update of the weights, on this machine and the current threads; the
-    first step is not counted.
+    """Seconds of a step of the output layer (forward, backward, update; the first is not counted), by name:
+    all K classes, those of the batch, or a shared sample. On this machine and the current threads.
     """
     generator = torch.Generator().manual_seed(seed)
     e = torch.randn(batch, d, generator=generator, requires_grad=True)

@@ -23,7 +23,6 @@ class AlexNet(nn.Module):
     At 224 pixels the first convolution has the original 11 x 11 kernel with stride 4, and three poolings with
     overlapping windows (3 x 3, stride 2) leave 6 x 6 cells. Smaller pictures get a smaller first kernel and
     stride and no third pooling, which leaves 5 to 15 cells a side.
-
     Outputs are classes or values to regress; `side` is that of the square input in pixels, at least 24
     (BadInput otherwise: the poolings need them). `width` scales the original's 96, 256, 384, 384 and 256
     channels and 4096 units in FC6 and FC7; `dropout` is the share dropped before these two while training.
@@ -44,16 +43,13 @@ class AlexNet(nn.Module):
         )  # fmt: skip
         with torch.no_grad():
             cells = self.convolutions(torch.zeros(1, 3, side, side)).numel()
-        self.fc6 = nn.Linear(cells, units)
-        self.fc7 = nn.Linear(units, units)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(units, outputs)
+        self.fc6, self.fc7 = nn.Linear(cells, units), nn.Linear(units, units)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(units, outputs)
         _initialise(self, nn.Conv2d, nn.Linear)
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         """FC6 and FC7 after their ReLU, each (B, units), for float images (B, 3, side, side)."""
-        flat = self.convolutions(images).flatten(1)
-        fc6 = torch.relu(self.fc6(self.drop(flat)))
+        fc6 = torch.relu(self.fc6(self.drop(self.convolutions(images).flatten(1))))
         return {"fc6": fc6, "fc7": torch.relu(self.fc7(self.drop(fc6)))}
 
     def features(self, images: Tensor) -> Tensor:
@@ -70,7 +66,6 @@ class GoogLeNet(nn.Module):
     Szegedy et al. 2015; used by Joulin et al. 2016, section 3. Strides are the original's; below 48 pixels
     the first pooling is skipped, or the last modules would see a single cell. Batch normalisation after each
     convolution is ours: without it so deep a network does not start to learn from a few thousand pictures.
-
     Arguments as for `AlexNet`; width 1.0 is the original, with 1024 features before the output layer, and
     dropout comes before that layer (the original: 0.4).
     """
@@ -101,8 +96,7 @@ class GoogLeNet(nn.Module):
                     nn.Linear(scaled(1024), outputs),
                 )  # fmt: skip
         self.pool = nn.MaxPool2d(3, 2, 1)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(channels, outputs)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(channels, outputs)
         _initialise(self, nn.Conv2d)
 
     def _run(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -141,16 +135,12 @@ class Inception(nn.Module):
 
 
 class Adapter(nn.Module):
-    """A learned layer on frozen, standardised features: what a laptop trains instead of a deep network.
-
-    Outputs are classes, or the numbers of a tag's vector. Inputs and units are dropped while training.
-    """
+    """A learned layer on frozen, standardised features: what a laptop trains instead of a deep network."""
 
     def __init__(self, inputs: int, units: int, outputs: int, dropout: float = 0.5):
         super().__init__()
         self.learned = nn.Linear(inputs, units)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(units, outputs)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(units, outputs)
         _initialise(self, nn.Linear)
 
     def features(self, x: Tensor) -> Tensor:

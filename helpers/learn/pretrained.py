@@ -117,7 +117,6 @@ def cached_features(
 
 def identity(store) -> str:
     """A digest that changes when the files behind an image store do: their names, sizes and times of change.
-
     The pictures themselves are not read, because that can take longer than the features.
     """
     about = store.reference()

@@ -7,13 +7,12 @@ each draws for itself). `helpers.runner.distributed` is the command.
 """
 
 import copy
-import dataclasses
 import hashlib
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -161,10 +160,9 @@ class _State:
         self.network, self.recipe = network, recipe
         # a digest of what decides the weights, so that a run resumes only its own checkpoint
         shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
-        text = json.dumps([shapes, dataclasses.asdict(recipe), seed, examples])
+        text = json.dumps([shapes, asdict(recipe), seed, examples])
         self.identity = hashlib.sha256(text.encode()).hexdigest()
-        self.epoch, self.scale, self.since_change = 0, 1.0, 0
-        self.history: list[dict] = []
+        self.epoch, self.scale, self.since_change, self.history = 0, 1.0, 0, []
         self.best, self.best_epoch, self.best_weights = math.inf, -1, None
         # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
         weights = [p for p in network.parameters() if p.requires_grad]
@@ -212,10 +210,9 @@ class _State:
     def line(self) -> str:
         """The last epoch in one line."""
         row = self.history[-1]
-        found = f"lr {row['lr']:.4f}  loss {row['loss']:.4f}"
+        found = f"epoch {row['epoch']:3d}/{self.recipe.epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}"
         found += "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
-        speed = f"{row['seconds']:.1f} s  {row['per_second']:.0f}/s"
-        return f"epoch {row['epoch']:3d}/{self.recipe.epochs}  {found}  {speed}"
+        return f"{found}  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
 
     def write(self, file: Path) -> None:
         content = {name: getattr(self, name) for name in ("identity", *self.kept)}

@@ -1,7 +1,6 @@
 """The measures for labels and tags, each defined once. None divides by min(k, ·); ties are treated exactly.
 
-A measure that averages over users, queries or classes returns a `Score`, so that what was left out is
-counted and the parts are there for a bootstrap (`stats`). Recommenders: `ranking`.
+What averages over users, queries or classes returns a `Score`, whose parts a bootstrap (`stats`) resamples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,10 +73,8 @@ def hits(top: np.ndarray, truth) -> np.ndarray:
     `truth` = (indptr int64[Q+1], indices int[·]).
     """
     indptr, indices = truth
-    first = np.arange(len(top)) * (1 + max(top.max(initial=0), indices.max(initial=0)))
-    return np.isin(
-        first[:, None] + top, np.repeat(first, np.diff(indptr)) + indices
-    )  # one id a (query, class)
+    first = np.arange(len(top)) * (1 + max(top.max(initial=0), indices.max(initial=0)))  # id of class 0
+    return np.isin(first[:, None] + top, np.repeat(first, np.diff(indptr)) + indices)
 
 
 def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
@@ -104,7 +101,7 @@ def _share_of_hits(top: np.ndarray, truth, among: np.ndarray, n_classes: int, wh
 
 def recall_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
     """For each class, the share of its queries that have it in the top k; the mean is the macro recall@k.
-    Classes that are true for no query are left out. Arguments as for `hits`. Source: Denton et al., Fig. 6.
+    Classes that are true for no query are left out. Source: Denton et al. 2015, Fig. 6.
     """
     return _share_of_hits(top, truth, truth[1], n_classes, "recall_per_class")
 
@@ -155,10 +152,8 @@ def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
 
 
 def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """float64[R]: `mean_average_precision` of R bootstrap samples of the items, from one sorting.
-
-    `counts` int64[R, n] says how often each item is in each sample (`stats.resamples`). A class that a sample
-    holds no positive of is left out of that sample's mean.
+    """float64[R]: `mean_average_precision` of R bootstrap samples of the items, from one sorting. `counts`
+    int64[R, n] are those of `stats.resamples`; a class without positives in a sample is left out there.
     """
     values = _precisions(truth, scores, counts, "resampled_map")
     return np.array([mean_of_known(row, "resampled_map").mean for row in values])
@@ -198,9 +193,8 @@ class Comparison(NamedTuple):
 
 
 def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], counts: np.ndarray) -> Comparison:
-    """Compare methods on the same test items by mAP: over seeds, and over items (`resampled_map`).
-
-    Each has one array of scores float[n, C] a seed; BadInput if methods differ in their number of seeds.
+    """Compare methods on the same test items by mAP: over seeds, each with scores float[n, C], and over items
+    (`resampled_map`). BadInput if methods differ in their number of seeds.
     """
     if len({len(each) for each in scores.values()}) != 1:
         found = ", ".join(f"{name}: {len(each)}" for name, each in scores.items())

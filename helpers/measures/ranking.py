@@ -42,7 +42,6 @@ def personalised_ranking(user: np.ndarray, positive: np.ndarray, score: np.ndarr
     negatives) that are scored above it, ties counted half: 0 is the top, 1 the bottom. PR is the mean over
     a user's positives, then over users. At random it is 0.5; lower is better. A perfect ranking of p
     positives and q negatives gives (p − 1) / 2 / (p + q − 1), which is not 0 (`best_ranking`).
-
     All arrays have one value a held-out entry; users, 0..n_users-1, without both kinds are left out. Raises
     BadInput for a score that is NaN, or where no user has both kinds.
     Source: Fang et al. 2015, section 4.1 (after Dror et al. 2011).
@@ -67,7 +66,6 @@ def recommender_auc(
 
     Exact: every held-out item of a user against every item that is in neither list, ties counted half. Users
     without a held-out item, or who touched everything, are left out. BadInput if all are, or a score is NaN.
-
     `train` and `held_out`, disjoint, are (indptr int64[N+1], indices int32[·]), the items of each user. All
     users are measured, or `users` int[·]; `block` of them are scored at a time, to save memory.
     Source: Bibas et al. 2022, section 4.1.5 and Table 3.
