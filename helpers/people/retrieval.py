@@ -12,11 +12,9 @@ from helpers.words.bags import Bags
 
 
 def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, Bags]:
-    """Every pair of a hashtag and a user that occurs in posts, int64 (Q, 2), in order of user and tag; and
-    (indptr, indices), rows of the posts in which it does.
-
-    Raises:
-        BadInput: no post, or a post of an unknown user, for whom no image is the own one.
+    """Every pair of a hashtag and a user that occurs in posts, int64 (Q, 2), in order of user and tag, and
+    the rows of the posts in which it does. BadInput for no post, or one of an unknown user, for whom no image
+    is the own one.
     """
     if len(posts) == 0 or posts.user.min() < 0:
         raise BadInput("queries: needs at least one post, and users who are known")
@@ -29,14 +27,9 @@ def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, Bags]:
 def own_images(
     score: Callable[[np.ndarray, np.ndarray], np.ndarray], posts: Posts, n_tags: int, k: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best.
-
-    Args:
-        score: (tag int (Q,), user int (Q,)) -> float (Q, n), scores of the posts' images.
-        posts: n posts, whose images are searched.
-
-    Returns:
-        float (Q,), 1 or 0 for each query of `queries`; int (Q,), the users who ask.
+    """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best: float
+    (Q,), 1 or 0 for each query of `queries`, and int (Q,), the users who ask. `score` maps tag int (Q,) and
+    user int (Q,) to scores of the images of the n posts, float (Q, n).
     """
     query, truth = queries(posts, n_tags)
     found = metrics.at_k(score(query[:, 0], query[:, 1]), truth, min(k, len(posts)))
@@ -44,15 +37,11 @@ def own_images(
 
 
 def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.ndarray) -> pd.DataFrame:
-    """Who means what by words with exactly two meanings.
+    """Who means what by words with exactly two meanings: one row a word and user, with word, community,
+    content (meant), other (the other meaning), u, tag.
 
-    Args:
-        senses: columns word, community, content: what a community means by a word.
-        community: (U,), the community of each user.
-        vocabulary: text (K,), the hashtags in the order of their codes; other words are left out.
-
-    Returns:
-        One row a word and user: word, community, content (meant), other (the other meaning), u, tag.
+    `senses` (word, community, content) has what a community means by a word, `community` (U,) that of each
+    user; words that are not in the vocabulary, text (K,) in the order of their codes, are left out.
     """
     known = senses[senses["word"].isin(vocabulary)]
     meanings = known.groupby("word")["content"].agg(lambda c: sorted(set(c)))
@@ -66,13 +55,9 @@ def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.nda
 
 
 def own_meaning(scores: np.ndarray, mine: np.ndarray, either: np.ndarray, k: int = 10) -> np.ndarray:
-    """Share of the own meaning among the k best images of either meaning: float (n,).
-
-    Args:
-        scores: float (n, M), of all images for each query.
-        mine: bool (n, M), images that show the own meaning.
-        either: bool (n, M), images that may be found; at least one each (else `BadInput`), and where there
-            are fewer than k, the share is of those.
+    """Share of the own meaning among the k best images of either meaning, float (n,), from scores of all
+    images float (n, M), which of them show the own meaning, and which may be found, both bool (n, M). Where
+    fewer than k may be found, the share is of those; BadInput where none may.
     """
     if not either.any(axis=1).all():
         raise BadInput("own_meaning: there is a query without any image to find")

@@ -31,7 +31,6 @@ def test_a_descriptor_by_hand():
     np.testing.assert_allclose(u[0], [0.3, -1, 0, 1, 0, 0, 0, 0.5, 1, 0.5], atol=1e-6)
     np.testing.assert_allclose(u[1], [0.5, 1, 1, 0, 0, 0, 0, 0.5, 0.5, 1], atol=1e-6)
     np.testing.assert_allclose(u[2], [1, 0, 0, 0, 0, 0, 0, 0.5, 0.5, 0.5], atol=1e-6)
-    assert descriptors(users, [], ages=(20, 40))[0, 0] == 0.5
 
 
 @given(st.floats(-90, 90), st.floats(-180, 180))
@@ -73,8 +72,6 @@ def test_top_countries():
 def test_what_a_descriptor_refuses():
     with pytest.raises(ValueError, match="6 countries given"):
         descriptors(people(age=[1]), list("abcdef"))
-    with pytest.raises(ValueError, match="expected the lower one first"):
-        descriptors(people(age=[1]), [], ages=(50, 50))
 
 
 @settings(deadline=None)
