@@ -116,8 +116,8 @@ def learn(
     """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
     tag) once; after every step the rows of V and P go back into their balls.
 
-    Each of n posts has a row of x and one of u, int (n,), and its true tags, ascending: (indptr int64 (n +
-    1,), indices int32). BadInput where there is none.
+    Each of n posts has a row of x and one of u, int (n,), and its true tags, as in `posts.Posts`; where there
+    is none, BadInput.
     """
     row = Bags(*tags).owner
     if len(row) == 0:

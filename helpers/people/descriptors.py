@@ -59,10 +59,9 @@ def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.
     if not 0 < test < 1:
         raise ValueError(f"test is {test}; expected a share between 0 and 1")
     order = rng.permutation(len(posts))
-    before = np.concatenate([[0], np.cumsum(posts[order])[:-1]])
+    before = np.cumsum(posts[order]) - posts[order]
     chosen = np.zeros(len(posts), bool)
     chosen[order[before < test * posts.sum()]] = True
-    if not (~chosen[active]).any():
-        # one user holds nearly everything: the last user with posts stays in training
-        chosen[[u for u in order if posts[u] > 0][-1]] = False
+    if chosen[active].all():  # one user holds nearly everything: the last user with posts stays in training
+        chosen[order[posts[order] > 0][-1]] = False
     return chosen

@@ -27,8 +27,7 @@ class Posts:
     def __post_init__(self):
         images, users, size = len(self.image), len(self.user), np.diff(self.tags[0])
         if not images == users == len(size):
-            counts = f"{images} images, {users} users, {len(size)} tag sets"
-            raise BadInput(f"posts: {counts}; there must be one each")
+            raise BadInput(f"posts: {images} images, {users} users, {len(size)} tag sets; give one each")
         if (size < 1).any():
             raise BadInput(f"posts: post {int(np.argmin(size))} has no hashtag; leave it out")
 

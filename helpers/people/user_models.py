@@ -23,9 +23,8 @@ RIDGE = 0.3  # penalty of `TripletModel.begin`, as a share of the features' mean
 
 class TripletModel(nn.Module):
     """Embeddings of images, K hashtags and U users, of sizes F, D and E (in the paper 300, 300, 50). The
-    three models below differ in how they combine them. One user, 0 in every post, is the model without a
-    user. A user who was not in training (`posts.UNKNOWN`) gets the mean of all users' embeddings: the average
-    user.
+    models below differ in how they combine them. One user, 0 in every post, is the model without a user. One
+    who was not in training (`posts.UNKNOWN`) gets the mean of all users' embeddings: the average user.
 
     `features`, float (M, n), are the frozen ones of all images; they are standardised here, because networks
     differ in scale, and scaled so that a typical image has length 1. BadInput where there are none, or one is
@@ -50,9 +49,7 @@ class TripletModel(nn.Module):
         nn.init.normal_(self.image.weight)
         if tag_vectors is not None:
             known = torch.tensor(np.array(tag_vectors, np.float32))[:, :D]
-            known = known / known.norm(dim=1).mean().clamp_min(1e-6)
-            with torch.no_grad():
-                self.tag[:, : known.shape[1]] = known
+            self.tag.data[:, : known.shape[1]] = known / known.norm(dim=1).mean().clamp_min(1e-6)
 
     @torch.no_grad()
     def begin(self, posts: Posts) -> None:
@@ -64,8 +61,7 @@ class TripletModel(nn.Module):
         back to tags.
         """
         h = self.tag[:, : self.tag.shape[1] - self.held]
-        E, F = self.user.shape[1], self.image.out_features
-        bags = Bags(*posts.tags)
+        E, F, bags = self.user.shape[1], self.image.out_features, Bags(*posts.tags)
         row, tag = torch.from_numpy(bags.owner), torch.from_numpy(bags.indices.astype(np.int64))
         mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, h[tag]) / row.bincount()[:, None]
         user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
@@ -90,8 +86,7 @@ class TripletModel(nn.Module):
 
     def embed_users(self, user: Tensor) -> Tensor:
         """u: (B, E) of users int (B,), the mean embedding where the user is `posts.UNKNOWN`."""
-        known = self.user[user.clamp_min(0)]
-        return torch.where((user < 0)[:, None], self.user.mean(0), known)
+        return torch.where((user < 0)[:, None], self.user.mean(0), self.user[user.clamp_min(0)])
 
     def forward(self, batch: Tensor) -> Tensor:
         """Scores (3, B, B) of all replacements within a batch of triplets int (B, 3), image, tag, user: entry
@@ -230,10 +225,10 @@ class UserPairs(TripletModel):
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
 
-    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score. Three are
-    "intermediate": it is replaced by a random one. A replacement that gives a triplet of the training posts
-    is no negative (t⁻ ∉ T), so it is never taken. Without `hard` the three hard ones are left out, to see
-    what they bring.
+    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score; `hard`
+    leaves them out if false, to see what they bring. Three are "intermediate": it is replaced by a random
+    one. A replacement that gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never
+    taken.
     """
 
     def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard: bool = True):
@@ -259,8 +254,7 @@ class RankingLoss:
     def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:
         """The mean loss of a batch: scores (3, B, B) of its triplets int (B, 3)."""
         chosen, possible = self.negatives(scores, batch)
-        if not self.hard:
-            possible = possible & (torch.arange(6, device=scores.device) >= 3)[:, None]
+        possible[:3] &= self.hard
         negative = scores.repeat(2, 1, 1).gather(2, chosen[:, :, None])[:, :, 0]
         violation = torch.relu(negative - scores[0].diagonal() + MARGIN)
         return (violation * possible).sum() / scores.shape[1]
@@ -292,6 +286,5 @@ def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "r
     if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
         network, criterion = OverAllTags(model), lambda s, batch: nn.functional.cross_entropy(s, batch[:, 1])
     else:
-        network = model
-        criterion = RankingLoss(posts, model.n_tags, model.n_users, device, hard=loss == "ranking")
+        network, criterion = model, RankingLoss(posts, model.n_tags, model.n_users, device, loss == "ranking")
     return fit(network, posts, criterion, recipe, device=device, seed=seed, log=None)

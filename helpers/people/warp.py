@@ -40,15 +40,13 @@ def violators(
     phi: np.ndarray, V: np.ndarray, positive: np.ndarray, row: np.ndarray, true, seed: int,
     margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> Violators:  # fmt: skip
-    """For each example the first drawn negative y with φ·V_y > φ·V_positive − margin, of `most` at most.
+    """For each example the first negative y, of `most` drawn, with φ·V_y > φ·V_positive − margin; φ is
+    float32 (B, d), V float32 (K, d). BadInput for shapes that do not fit, or an embedding that is not finite.
 
-    Negatives are drawn uniformly among the tags that are not true for the example: those of `candidate(seed,
-    b, 0, K)`, `candidate(seed, b, 1, K)`, … for example b. With n of them, of which r violate, the expected
-    number of draws is n / r, so the rank is estimated as ⌊n / draws⌋.
-
-    φ is float32 (B, d), V float32 (K, d). Each example has a true tag `positive` and the set `row` of true
-    tags, both int (B,); `true` is (indptr int64, indices int32), each set ascending. BadInput for shapes that
-    do not fit, or an embedding that is not finite.
+    Each example has a true tag `positive` and the set `row` of true tags, both int (B,), of `true` (indptr
+    int64, indices int32). Negatives are drawn uniformly among the others (`candidate`, with draw 0, 1, …).
+    With n of them, of which r violate, the expected number of draws is n / r, so the rank is estimated as ⌊n
+    / draws⌋.
     """
     if phi.shape != (len(positive), V.shape[1]) or len(row) != len(positive):
         raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
@@ -83,9 +81,9 @@ def fit_tables(
     """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
-    too large for a frequent tag or too small for a rare one. `train` has the true tags of each row,
-    ascending: (indptr int64 (N + 1,), indices int32); none at all, or one outside 0..K−1, raises BadInput.
-    Returns X float32 (N, d) and V float32 (K, d); scores are X Vᵀ.
+    too large for a frequent tag or too small for a rare one. `train` has the true tags of each row: (indptr
+    int64 (N + 1,), indices int32); none at all, or one outside 0..K−1, raises BadInput. Returns X float32 (N,
+    d) and V float32 (K, d); scores are X Vᵀ.
     """
     indptr, indices = train
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= n_tags:
@@ -112,15 +110,6 @@ def candidate(seed, example, draw, n):
     return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
-@numba.njit(cache=True, inline="always")
-def is_true(tags, y):
-    """Whether y is in a short ascending list."""
-    for t in tags:
-        if t >= y:
-            return t == y
-    return False
-
-
 @lru_cache
 def kernels(width: int):
     """The compiled loops for embeddings of `width` numbers: the search of `violators` for a batch, and one
@@ -134,7 +123,7 @@ def kernels(width: int):
         while count < most and len(true) < len(V):
             y = candidate(seed, example, attempt, len(V))
             attempt += 1
-            if is_true(true, y):
+            if y in true:
                 continue
             count += 1
             v, score = V[y], np.float32(0)

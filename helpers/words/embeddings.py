@@ -127,8 +127,7 @@ def multi_sense(
     Source: Li and Jurafsky 2015, section 3.1 (seats ∝ n · P(w | table), a new one ∝ γ · P(w | new table)) and
     3.2; the global vectors are used in Veit et al. 2018, section 3.1. The authors' own program
     (github.com/jiweil/mutli-sense-embedding, `joint_training`) takes shortcuts that this does not: P is one σ
-    of the mean context with a second vector per sense, and a new table has the weight γ whatever the context.
-    As here, a new sense starts as the global vector and learns by skip-gram with negative sampling; there,
+    of the mean context with a second vector per sense, a new table has the weight γ whatever the context, and
     the global vectors of the neighbours are also the context vectors.
     """
     if max_senses < 1 or gamma <= 0:

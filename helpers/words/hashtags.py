@@ -84,9 +84,7 @@ def _normalised(tags: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_frequency(column: pd.Series) -> pd.DataFrame:
-    """The used categories of a column, named as it is, and their count; most frequent first, ties by the
-    alphabet.
-    """
+    """The used categories, named as the column, and their count; most frequent first, then by alphabet."""
     counts = np.bincount(column.cat.codes.to_numpy(), minlength=len(column.cat.categories))
     frame = pd.DataFrame({column.name: column.cat.categories, "count": counts.astype(np.int64)})
     ranked = frame.sort_values(["count", column.name], ascending=[False, True], kind="stable")

@@ -11,7 +11,7 @@ from helpers.errors import BadInput
 from helpers.learn import losses
 from helpers.learn.learners import FROZEN, Learner
 from helpers.learn.train import Recipe
-from helpers.measures.metrics import Score, at_k, recall_per_class, top_k
+from helpers.measures.metrics import at_k, recall_per_class, top_k
 from helpers.words.bags import Bags, Drawn
 from helpers.words.tagging import logistic_path
 
@@ -47,11 +47,7 @@ def word_scores(scores: np.ndarray, truth: Bags) -> tuple[np.ndarray, np.ndarray
     """
     K = scores.shape[1]
     recall = recall_per_class(top_k(scores, 10), truth, K)
-    return _precision(scores, truth).each, recall.each[recall.which >= K // 2]
-
-
-def _precision(scores: np.ndarray, truth: Bags) -> Score:
-    return at_k(scores, truth, 10)["precision"]
+    return at_k(scores, truth, 10)["precision"].each, recall.each[recall.which >= K // 2]
 
 
 def train_words(
@@ -82,7 +78,7 @@ def train_words(
     truth = book.bags.rows(book.held)
 
     def error() -> float:
-        return 1 - _precision(learner.outputs(kind, net, book.held), truth).mean
+        return 1 - at_k(learner.outputs(kind, net, book.held), truth, 10)["precision"].mean
 
     return net, learner.fit(net, given, loss, recipe, error, s)
 
@@ -99,6 +95,6 @@ def regress_words(
     targets /= targets.sum(axis=1).mean()
     X, truth = learner.frozen.numpy(), book.bags.rows(book.held)
     path = logistic_path(X[items], targets, strengths, device=learner.device)
-    found = [_precision(model.scores(X[book.held]), truth).mean for model in path]
+    found = [at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path]
     best = int(np.argmax(found))
     return path[best].scores(X[book.test]), found[best]

@@ -37,12 +37,6 @@ def planted(
     return Planted(sets, sets.tags[place] - topics * words, topic, place)
 
 
-def coded(sense: np.ndarray, meaning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Senses and meanings, (n,) of any values, as `pseudo.purity` reads them: int (n,), bool (n, M)."""
-    s, m = (np.unique(values, return_inverse=True)[1] for values in (sense, meaning))
-    return s, m[:, None] == np.arange(m.max() + 1)
-
-
 def separation(
     word: np.ndarray, sense: np.ndarray, meaning: np.ndarray, rng: np.random.Generator, repeats: int = 50
 ) -> pd.DataFrame:
@@ -56,10 +50,10 @@ def separation(
     word, sense, meaning = (np.asarray(values)[np.asarray(sense) >= 0] for values in (word, sense, meaning))
     rows = {}
     for name in np.unique(word):
-        s, m = coded(sense[word == name], meaning[word == name])
-        counts = np.sort(m.sum(axis=0))[::-1]
+        s, m = (np.unique(values[word == name], return_inverse=True)[1] for values in (sense, meaning))
+        counts, has = np.sort(np.bincount(m))[::-1], m[:, None] == np.arange(m.max() + 1)
         if len(counts) > 1 and counts[1] > 1:
-            shuffled = pseudo.chance_purity(s, m, rng, repeats).mean()
-            rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(s, m), s.max() + 1)
+            shuffled = pseudo.chance_purity(s, has, rng, repeats).mean()
+            rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(s, has), s.max() + 1)
     columns = ["occurrences", "one sense", "shuffled", "found", "senses"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("word")
