@@ -22,9 +22,8 @@ def project(matrix: Tensor, radius: float) -> None:
 
 class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
-    matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius.
-
-    x is scaled to length 1, without which, the paper says, the multiplicative model learns much worse. Raises
+    matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
+    scaled to length 1, without which, the paper says, the multiplicative model learns much worse. Raises
     BadInput where x or u is empty or not finite.
     """
 
@@ -114,10 +113,8 @@ def learn(
     margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> list[dict]:  # fmt: skip
     """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
-    tag) once; after every step the rows of V and P go back into their balls.
-
-    Each of n posts has a row of x and one of u, int (n,), and its true tags, as in `posts.Posts`; where there
-    is none, BadInput.
+    tag) once; after every step the rows of V and P go back into their balls. Each of n posts has a row of x
+    and one of u, int (n,), and its true tags, as in `posts.Posts`; where there is none, BadInput.
     """
     row = Bags(*tags).owner
     if len(row) == 0:

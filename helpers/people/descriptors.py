@@ -16,12 +16,6 @@ def top_countries(country: pd.Series) -> list[str]:
     return sorted(counts.index, key=lambda name: (-counts[name], name))[:COUNTRIES]
 
 
-def unit_vectors(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
-    """Places on the globe (degrees) as points on the unit sphere: float64 (n, 3), NaN where unknown."""
-    lat, lon = np.radians(np.asarray(lat, float)), np.radians(np.asarray(lon, float))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
-
-
 def descriptors(users: pd.DataFrame, countries: Sequence[str]) -> np.ndarray:
     """The user descriptor of 10 (Denton et al. 2015, section 4), float32 (n, 10), from age in years, gender
     "female" or "male", country, lat and lon in degrees, null where unknown.
@@ -35,12 +29,14 @@ def descriptors(users: pd.DataFrame, countries: Sequence[str]) -> np.ndarray:
     if len(countries) > COUNTRIES:
         raise ValueError(f"{len(countries)} countries given; the descriptor has room for {COUNTRIES}")
     out = np.zeros((len(users), DESCRIPTOR), np.float32)
-    age, lat, lon = (users[name].to_numpy(float, na_value=np.nan) for name in ("age", "lat", "lon"))
+    age, *place = (users[name].to_numpy(float, na_value=np.nan) for name in ("age", "lat", "lon"))
     out[:, 0] = np.nan_to_num(np.clip(age / 100, 0, 1), nan=0.5)
     out[:, 1] = users["gender"].map(GENDER).astype(float).fillna(0.0)
-    for place, country in enumerate(countries):
-        out[:, 2 + place] = (users["country"] == country).fillna(False)
-    out[:, 2 + COUNTRIES :] = np.nan_to_num((unit_vectors(lat, lon) + 1) / 2, nan=0.5)
+    for n, country in enumerate(countries):
+        out[:, 2 + n] = (users["country"] == country).fillna(False)
+    lat, lon = np.radians(place)
+    sphere = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    out[:, 2 + COUNTRIES :] = np.nan_to_num((sphere + 1) / 2, nan=0.5)
     return out
 
 

@@ -76,8 +76,7 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
     (len(asked), K). With `own` the user's posts count; ties, and users without a past, go by the frequency
     among all.
     """
-    # below 1, so that it only breaks ties
-    everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)
+    everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)  # < 1: breaks ties
     if not own:
         return np.broadcast_to(everybody.astype(np.float32), (len(asked), n_tags))
     user, ones = train.user[Bags(*train.tags).owner], np.ones(len(train.tags[1]), np.float32)

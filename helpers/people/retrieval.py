@@ -44,12 +44,11 @@ def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.nda
     user; words that are not in the vocabulary, text (K,) in the order of their codes, are left out.
     """
     known = senses[senses["word"].isin(vocabulary)]
-    meanings = known.groupby("word")["content"].agg(lambda c: sorted(set(c)))
-    meanings = meanings[meanings.str.len() == 2]
-    users = pd.DataFrame({"u": np.arange(len(community)), "community": community})
-    rows = known[known["word"].isin(meanings.index)].merge(users, on="community").reset_index(drop=True)
-    both = np.array([*meanings.reindex(rows["word"])], dtype=object).reshape(-1, 2)
-    rows["other"] = np.where(both[:, 0] == rows["content"], both[:, 1], both[:, 0])
+    meanings = known.groupby("word")["content"]
+    first, last = meanings.transform("min"), meanings.transform("max")
+    rows = known.assign(other=last.where(known["content"] == first, first))
+    rows = rows[meanings.transform("nunique") == 2]
+    rows = rows.merge(pd.DataFrame({"u": np.arange(len(community)), "community": community}), on="community")
     rows["tag"] = pd.Index(vocabulary, dtype="str").get_indexer(rows["word"])
     return rows
 

@@ -1,9 +1,8 @@
 """Who tags: scores of (image, hashtag, user) triplets (Veit et al. 2018, section 3.2).
 
 Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron
-on their concatenation (the paper's comparison), and pairwise products only (no three-way term). All learn the
-embeddings of users and hashtags and a linear map of frozen image features, from triplets and the ranking loss
-with six negatives (`learn`).
+on their concatenation (the paper's comparison), and pairwise products only. All learn the embeddings of users
+and hashtags and a linear map of frozen image features, by the ranking loss with six negatives (`learn`).
 """
 
 import math
@@ -53,12 +52,10 @@ class TripletModel(nn.Module):
 
     @torch.no_grad()
     def begin(self, posts: Posts) -> None:
-        """Start users and images at what their hashtags say, instead of at random.
-
-        With h̄ the mean embedding of a training post's tags: a user begins at the mean h̄ of their posts,
-        shrunk to 0 as if there were one more post, an image at the ridge regression of h̄ on its features.
-        Both are cut to the E and F directions that hold most of them (SVD), and `align` is told how to get
-        back to tags.
+        """Start users and images at what their hashtags say, instead of at random. With h̄ the mean embedding
+        of a training post's tags: a user begins at the mean h̄ of their posts, shrunk to 0 as if there were
+        one more post, an image at the ridge regression of h̄ on its features. Both are cut to the E and F
+        directions that hold most of them (SVD), and `align` is told how to get back to tags.
         """
         h = self.tag[:, : self.tag.shape[1] - self.held]
         E, F, bags = self.user.shape[1], self.image.out_features, Bags(*posts.tags)
@@ -125,11 +122,10 @@ def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
 
 
 class UserTensor(TripletModel):
-    """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E).
-
-    With `constants` the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq.
-    3, also holds the two-way terms (this user likes this tag; this tag suits this image) and the one-way
-    ones. Without it they have to be squeezed out of three-way products.
+    """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E). With
+    `constants` the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
+    also holds the two-way terms (this user likes this tag; this tag suits this image) and the one-way ones.
+    Without it they have to be squeezed out of three-way products.
     """
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, constants: bool = False):
@@ -274,10 +270,9 @@ class OverAllTags(nn.Module):
 
 
 def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking") -> list[dict]:
-    """Train a triplet model in place with `helpers.learn.train.fit`; its history.
-
-    The loss is "ranking" (the paper), "random negatives" (without the three hard ones) or "softmax" (over all
-    tags, given image and user). BadInput for another one, or a post of a user whom the model does not know.
+    """Train a triplet model in place; the history of `helpers.learn.train.fit`. The loss is "ranking" (the
+    paper), "random negatives" (without the three hard ones) or "softmax" (over all tags, given image and
+    user). BadInput for another one, or a post of a user whom the model does not know.
     """
     if loss not in ("ranking", "random negatives", "softmax"):
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")

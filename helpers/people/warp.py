@@ -64,7 +64,6 @@ def violators(
 def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed: int,
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
-
     Arguments as for `violators`. The search is compiled and runs on the CPU; gradients flow through the two
     scores only, as in the paper.
     """

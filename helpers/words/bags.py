@@ -80,10 +80,9 @@ class Tagged(NamedTuple):
 
 
 def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
-    """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01.
-
-    The vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images
-    without one of them are left out, as in Veit et al. 2018, section 4.1.
+    """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01. The
+    vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images without
+    one of them are left out, as in Veit et al. 2018, section 4.1.
     """
     tags = by_frequency(hashtags.loc[hashtags["split"] == "train", "tag"])["tag"].to_numpy(str)[:keep]
     code = hashtags["tag"].cat.set_categories(pd.Index(tags, dtype="str")).cat.codes.to_numpy()
@@ -147,9 +146,7 @@ class Drawn:
         size = np.diff(self.bags.indptr)[order]
         return order, self.bags.indices[self.bags.indptr[order] + rng.integers(0, size)].astype(np.int64)
 
-    def batches(
-        self, order: list[np.ndarray], generator: torch.Generator, device
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and the tag drawn for each, int64 (B,), on the device."""
         seed = int(torch.randint(2**62, (1,), generator=generator))
         picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))

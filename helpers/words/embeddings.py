@@ -2,8 +2,7 @@
 
 Veit et al. 2018, section 3.1, learn an image network against such vectors: once the principal singular
 vectors of the PPMI matrix (Levy and Goldberg 2014), once the global vectors of multi-sense skip-gram (Li and
-Jurafsky 2015). The set of tags of one image takes the place of a sentence; the context of a tag is all the
-others.
+Jurafsky 2015). The tags of one image take the place of a sentence; the context of a tag is all the others.
 """
 
 from itertools import pairwise
@@ -65,10 +64,9 @@ def cooccurrence(sets: TagSets) -> sp.csr_matrix:
 
 
 def ppmi(C: sp.csr_matrix) -> sp.csr_matrix:
-    """Positive pointwise mutual information of pairs of tags, from symmetric counts C, float (K, K): max(0,
-    log P(i, j) / (P(i) P(j))) with P(i, j) = C_ij / ΣC and P(i) = Σ_j C_ij / ΣC.
-
-    Source: Levy and Goldberg 2014, section 3; used in Veit et al. 2018, section 3.1.
+    """Positive pointwise mutual information of pairs of tags, from symmetric counts C, float (K, K).
+    max(0, log P(i, j) / (P(i) P(j))) with P(i, j) = C_ij / ΣC and P(i) = Σ_j C_ij / ΣC (Levy and Goldberg
+    2014, section 3; used in Veit et al. 2018, section 3.1).
     """
     C = sp.coo_matrix(C)
     total, margin = C.sum(), np.asarray(C.sum(axis=1)).ravel()
@@ -118,11 +116,10 @@ def multi_sense(
     takes a step of skip-gram; (2) the occurrence leaves its old table, if it has one, and sits down at table
     s with probability ∝ n_s · P(context | sense s), or at a free one ∝ γ · P(context | global vector), P
     being the product of σ(v · c) over the context; (3) the vector of its sense takes a step of skip-gram too.
-    A new sense starts as the global vector.
-
-    Each epoch visits all images, in an order drawn anew; negatives are drawn ∝ frequency^0.75; the step size
-    `lr` falls linearly to a ten-thousandth at the end. There is one thread, so a seed repeats exactly. Raises
-    BadInput for a number out of its range, vectors that diverge, or where no image has two tags.
+    A new sense starts as the global vector. Each epoch visits all images, in an order drawn anew; negatives
+    are drawn ∝ frequency^0.75; the step size `lr` falls linearly to a ten-thousandth at the end. There is one
+    thread, so a seed repeats exactly. Raises BadInput for a number out of its range, vectors that diverge, or
+    where no image has two tags.
 
     Source: Li and Jurafsky 2015, section 3.1 (seats ∝ n · P(w | table), a new one ∝ γ · P(w | new table)) and
     3.2; the global vectors are used in Veit et al. 2018, section 3.1. The authors' own program
@@ -169,10 +166,9 @@ def log_sigmoid_sum(v, tags, start, end, skip, contexts):
 
 @numba.njit(cache=True, fastmath=FAST)
 def pull(v, error, tags, start, end, skip, contexts, table, negative, lr, state):
-    """One step for v and each of its context tags: (Mikolov et al. 2013, eq. 4), one pair after the other.
-
-    Per pair it ascends log σ(v · c₊) + Σ log σ(−v · c₋) with `negative` draws c₋ from `table`; a draw of the
-    context tag itself is left out. Returns the state of the random numbers.
+    """One step for v and each of its context tags, one pair after the other: it ascends log σ(v · c₊) + Σ log
+    σ(−v · c₋) (Mikolov et al. 2013, eq. 4) with `negative` draws c₋ from `table`; a draw of the context tag
+    itself is left out. Returns the state of the random numbers.
     """
     d, cells = len(v), np.uint64(len(table))
     for p in range(start, end):
@@ -206,11 +202,10 @@ def pull(v, error, tags, start, end, skip, contexts, table, negative, lr, state)
 
 @numba.njit(cache=True)
 def seat_weights(w, tags, start, end, position, vectors, contexts, senses, count, gamma, weight):
-    """The Chinese restaurant of tag w at one place (Li and Jurafsky 2015, eq. 5).
-
-    Fills `weight` up to a common factor: a taken table s with count_s · P(context | sense s), the first free
-    one, which is returned (−1: none is free), with γ · P(context | global vector), other free ones with 0. P
-    is the product of σ(v · c) over the context.
+    """The Chinese restaurant of tag w at one place (Li and Jurafsky 2015, eq. 5). It fills `weight` up to a
+    common factor: a taken table s with count_s · P(context | sense s), the first free one, which is returned
+    (−1: none is free), with γ · P(context | global vector), other free ones with 0. P is the product of σ(v ·
+    c) over the context.
     """
     most, free = senses.shape[1], -1
     for s in range(most):

@@ -119,7 +119,6 @@ def split_by_time(
 
 def plain_text(text: str) -> str:
     """Joulin et al. 2016, section 3: without digits, punctuation, accents, special characters; lower case.
-
     Apostrophes and '#' vanish, any other sign becomes a space ("rock'n'roll, baby" -> "rocknroll baby").
     Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the letter
     and stays.

@@ -83,10 +83,8 @@ def correlations(
 
 def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
     """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves, for the words
-    of each question "a is to b as c is to d", int (n, 4).
-
-    Source: Mikolov et al. 2013; Joulin et al. 2016, section 4.3, Table 4 (left). Vectors have length 1 before
-    they are added, as in Mikolov's evaluation.
+    of each question "a is to b as c is to d", int (n, 4) (Mikolov et al. 2013; Joulin et al. 2016, section
+    4.3, Table 4, left). Vectors have length 1 before they are added, as in Mikolov's evaluation.
     """
     U = unit(vectors)
     a, b, c, d = places.T
