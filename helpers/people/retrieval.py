@@ -11,29 +11,22 @@ from helpers.people.posts import Posts
 from helpers.words.bags import Bags
 
 
-def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, Bags]:
-    """Every pair of a hashtag and a user that occurs in posts, int64 (Q, 2), in order of user and tag, and
-    the rows of the posts in which it does. BadInput for no post, or one of an unknown user, for whom no image
-    is the own one.
-    """
-    if len(posts) == 0 or posts.user.min() < 0:
-        raise BadInput("queries: needs at least one post, and users who are known")
-    post = Bags(*posts.tags).owner
-    key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
-    pair, place = np.unique(key, return_inverse=True)
-    return np.stack([pair % n_tags, pair // n_tags], axis=1), Bags.of(place, post, len(pair))
-
-
 def own_images(
     score: Callable[[np.ndarray, np.ndarray], np.ndarray], posts: Posts, n_tags: int, k: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best: float
-    (Q,), 1 or 0 for each query of `queries`, and int (Q,), the users who ask. `score` maps tag int (Q,) and
-    user int (Q,) to scores of the images of the n posts, float (Q, n).
+    (Q,), 1 or 0, and int (Q,), the users who ask. Every pair of hashtag and user that occurs in the n posts
+    asks, in order of user and tag. `score` maps tag int (Q,) and user int (Q,) to scores of the posts'
+    images, float (Q, n). BadInput for no post, or one of an unknown user, for whom no image is the own one.
     """
-    query, truth = queries(posts, n_tags)
-    found = metrics.at_k(score(query[:, 0], query[:, 1]), truth, min(k, len(posts)))
-    return found["accuracy"].each, query[:, 1]
+    if len(posts) == 0 or posts.user.min() < 0:
+        raise BadInput("own_images: needs at least one post, and users who are known")
+    post = Bags(*posts.tags).owner
+    key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
+    pair, place = np.unique(key, return_inverse=True)
+    user, tag = np.divmod(pair, n_tags)
+    found = metrics.at_k(score(tag, user), Bags.of(place, post, len(pair)), min(k, len(posts)))
+    return found["accuracy"].each, user
 
 
 def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.ndarray) -> pd.DataFrame:

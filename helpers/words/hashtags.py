@@ -72,9 +72,9 @@ def keep_hashtags(
 
 
 def _normalised(tags: pd.DataFrame) -> pd.DataFrame:
-    written = tags["tag"].cat.categories
-    code, names = pd.factorize(np.array([normalise(tag) for tag in written], object), sort=True)
-    merged = code[tags["tag"].cat.codes.to_numpy()] if len(written) else np.zeros(0, np.int64)
+    written = np.array([normalise(tag) for tag in tags["tag"].cat.categories], object)
+    code, names = pd.factorize(written, sort=True)
+    merged = code[tags["tag"].cat.codes.to_numpy()]
     tag = pd.Categorical.from_codes(merged, categories=pd.Index(names, dtype="str"))
     frame = tags[["user", "item"]].assign(tag=tag, at=tags["at"])
     # the earliest of equal rows; times that are unknown come last
@@ -148,10 +148,8 @@ def word_targets(
     vocabulary (word, count of images), most frequent first.
     """
     cut, texts = TreebankWordTokenizer().tokenize, titles["title"].astype("category")
-    words = pd.Series([cut(plain_text(t)) for t in texts.cat.categories], dtype=object).explode()
-    of_text = pd.DataFrame({"code": words.index.to_numpy(int), "word": words.astype("str").to_numpy()})
-    titled = pd.DataFrame({"item": titles["item"].to_numpy(), "code": texts.cat.codes.to_numpy(int)})
-    titled = titled.merge(of_text.dropna(), on="code")[["item", "word"]]
+    words = pd.Series([cut(plain_text(t)) for t in texts.cat.categories], dtype=object)
+    titled = titles[["item"]].assign(word=words.reindex(texts.cat.codes).array).explode("word").dropna()
     plain = pd.Series([plain_text(t) for t in tags["tag"].cat.categories], dtype="str")
     tagged = pd.DataFrame({"item": tags["item"].to_numpy(), "word": plain[tags["tag"].cat.codes].to_numpy()})
     pairs = pd.concat([titled, tagged], ignore_index=True).astype({"item": np.int32, "word": "category"})
