@@ -221,10 +221,9 @@ class UserPairs(TripletModel):
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
 
-    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score; `hard`
-    leaves them out if false, to see what they bring. Three are "intermediate": it is replaced by a random
-    one. A replacement that gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never
-    taken.
+    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score (left out
+    without `hard`, to see what they bring). Three are "intermediate": it is replaced by a random one. What
+    gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never taken.
     """
 
     def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard: bool = True):
