@@ -24,17 +24,10 @@ class Clusters(NamedTuple):
 
 
 def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
-    """K-means of the item factors: c_k = {I_i : y_i in a_k}.
+    """K-means of the item factors Y, float32 (M, d): c_k = {I_i : y_i in a_k} (Fang et al. 2015, equation 4).
 
-    One thread: with more, sums are added in an order that changes from run to run, and so may the classes.
-
-    Args:
-        Y: float32 (M, d), item factors.
-        K: number of pseudo classes; BadInput if it is not from 2 to M.
-        seed: decides the first centres (k-means++).
-        starts: the best of so many runs is kept.
-
-    Source: Fang et al. 2015, equation 4.
+    The seed decides the first centres (k-means++); the best of so many starts is kept. BadInput where K is not
+    from 2 to M. One thread: with more, sums are added in another order in each run, and classes may change.
     """
     if not 2 <= K <= len(Y):
         raise BadInput(f"cluster: K = {K} pseudo classes of {len(Y)} items; give 2 to {len(Y)}")
@@ -75,10 +68,8 @@ def embed(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """FC6 and FC7 of pictures, from their central crops: "fc6" and "fc7", each float32 (M, units).
 
-    Args:
-        items: int (M,), which pictures of the image store.
-        side: of the crops, in pixels.
-        rows: compute only these of the M; the others stay 0, so that rows keep their numbers.
+    items, int (M,), are pictures of the image store; side is that of the crops, in pixels; of the M only `rows`
+    are computed where these are given: the others stay 0, so that rows keep their numbers.
     """
     rows = np.arange(len(items)) if rows is None else rows
     network.to(device).eval()
