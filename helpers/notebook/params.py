@@ -45,7 +45,7 @@ RULES = rules()
 
 
 def check(name: str, annotation, value, where: str):
-    """One parameter's value, checked against its annotation (a type or its text, one of `TYPES`) and its rule.
+    """One parameter's value, checked against its annotation (one of `TYPES`, or its name) and its rule.
 
     BadInput says in one line where ("params/demo/03.yaml, line 4"), what was expected and what to write.
     """
@@ -118,7 +118,7 @@ def scalar_or_list(text: str, where: str):
 
 
 def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
-    """A flat mapping in a YAML file: name -> (value, line). BadInput if it is none, or names something twice."""
+    """A flat mapping in a YAML file: name -> (value, line). BadInput if it is none, or names one twice."""
     text, file, found = file.read_text(encoding="utf-8"), shown(file), {}
     try:
         root = yaml.compose(text, yaml.SafeLoader)

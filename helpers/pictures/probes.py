@@ -22,8 +22,8 @@ KERNEL_LIMIT = 5000  # above so many training items the matrix of dot products c
 
 
 class Split(NamedTuple):
-    """Positions in the set, int64. The strength of the penalty is chosen on `validate`, by a classifier trained
-    on `learn`; one with that strength is trained on `train`, which holds both, and meets `test` once."""
+    """Positions, int64. The strength of the penalty is chosen on `validate`, by a classifier trained on
+    `learn`; one with that strength is trained on `train`, which holds both, and meets `test` once."""
 
     learn: np.ndarray
     validate: np.ndarray
@@ -42,8 +42,8 @@ def splits(
     15 % to validate), so no choice ever sees an item that is tested. Published: test as published; where
     nothing is published to validate, 20 % of the training items, drawn anew in each repetition.
 
-    test_share is of all items, never more than two thirds of the candidates; may_test is bool (n,), items that
-    no feature learner has seen the labels of. BadInput where too few may be tested, or a class is too small.
+    test_share is of all items, at most two thirds of the candidates; may_test is bool (n,), items that no
+    feature learner has seen the labels of. BadInput where too few may be tested, or a class is too small.
     """
     n = len(data)
     allowed = np.ones(n, bool) if may_test is None else np.asarray(may_test, bool)
@@ -173,7 +173,7 @@ def scores(
 
 
 def outcome(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Whether the answer is a true class, bool (n_test,), or where precision is measured float (n_test, L), the
+    """Whether the answer is a true class, bool (n_test,); where precision is measured, float (n_test, L), the
     scores with ignored pairs last: a negative below every positive changes no precision."""
     if data.measure == ACCURACY:
         return data.labels[test, given.argmax(axis=1)]

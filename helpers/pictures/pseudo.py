@@ -26,7 +26,7 @@ class Clusters(NamedTuple):
 def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
     """K-means of the item factors Y, float32 (M, d): c_k = {I_i : y_i in a_k} (Fang et al. 2015, equation 4).
 
-    The seed decides the first centres (k-means++); the best of so many starts is kept. BadInput where K is not
+    The seed decides the first centres (k-means++); the best of so many starts is kept. BadInput unless K is
     from 2 to M. One thread: with more, sums are added in another order in each run, and classes may change.
     """
     if not 2 <= K <= len(Y):
@@ -68,8 +68,8 @@ def embed(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """FC6 and FC7 of pictures, from their central crops: "fc6" and "fc7", each float32 (M, units).
 
-    items, int (M,), are pictures of the image store; side is that of the crops, in pixels; of the M only `rows`
-    are computed where these are given: the others stay 0, so that rows keep their numbers.
+    items, int (M,), are pictures of the image store; side is that of the crops, in pixels. Where `rows` of
+    them are given, only these are computed; the others stay 0, so that rows keep their numbers.
     """
     rows = np.arange(len(items)) if rows is None else rows
     network.to(device).eval()

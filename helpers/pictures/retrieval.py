@@ -17,7 +17,7 @@ def common_viewers(
 ) -> np.ndarray:
     """Measure 1: viewers that query and neighbour have in common, over the union of both (the Jaccard index).
 
-    From the distinct pairs of V, int32 (n,), and items, int (Q,) and (Q, k): float64 (Q, k), 0 without viewers.
+    From distinct pairs of V, int32 (n,), and items, int (Q,) and (Q, k): float64 (Q, k), 0 without viewers.
     """
     indptr, viewers = to_csr(item, user, n_items)
     n_users = int(user.max(initial=-1)) + 1
@@ -68,7 +68,7 @@ class Experiment:
     n_users: int
 
     def retrieve(self, features: np.ndarray, queries: np.ndarray, base: np.ndarray, k: int) -> Retrieved:
-        """Query `base` by cosine of the features, float (M, n), for k neighbours each, and measure what comes.
+        """Query `base` by cosine of features (M, n) for k neighbours each, and measure what comes.
 
         queries and base are int rows; BadInput if they overlap or k is larger than the base.
         """

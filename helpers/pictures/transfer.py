@@ -39,8 +39,8 @@ LEARNT = {
 
 
 class Learnt(NamedTuple):
-    """A feature from an earlier notebook. Of items that its network has seen it was told words, tags or labels,
-    and may remember viewers: a test on them would be easier than one on new pictures."""
+    """A feature from an earlier notebook. Of items that its network has seen it was told words, tags or
+    labels, and may remember viewers: a test on them would be easier than one on new pictures."""
 
     values: np.ndarray  # float32 (M, F), by item of the collection; 0 where there is none
     there: np.ndarray  # bool (M,), items that have the feature
@@ -54,8 +54,8 @@ def gather(
 ) -> dict[str, Learnt]:  # fmt: skip
     """The features that notebooks 05, 06 and 08 left for M items, without those a dataset could not support.
 
-    read_arrays is that of a notebook's run; `has` says whether the data had what a notebook needs ("05"): one
-    that could not run is not asked for. BadInput, naming the command, where one has not run or arrays do not fit.
+    read_arrays is that of a notebook's run; `has` says whether the data had what a notebook ("05") needs: one
+    that could not run is not asked for. BadInput, naming what to run, where one has not run or does not fit.
     """
     found = {}
     for source, (number, names, told_by) in LEARNT.items():
@@ -101,8 +101,8 @@ def sets_of(
     collection: Collection, there: np.ndarray, unseen: np.ndarray, most: int, least: int,
     rng: np.random.Generator,
 ) -> dict[str, LabelledSet]:  # fmt: skip
-    """The collection's own sets over at most `most` items, half of them unseen where there are enough; a class
-    needs `least` of them. there and unseen are bool (M,), from `shared_items`."""
+    """The collection's own sets over at most `most` items, half of them unseen where there are enough; a
+    class needs `least` of them. there and unseen are bool (M,), from `shared_items`."""
     able, told = rng.permutation(np.flatnonzero(unseen)), rng.permutation(np.flatnonzero(there & ~unseen))
     first = able[: max(most // 2, most - len(told))]
     items = np.sort(np.concatenate([first, told[: most - len(first)]]))
@@ -153,7 +153,7 @@ def table(
 ) -> pd.DataFrame:  # fmt: skip
     """Rows are sets, columns features: per cent, mean ± standard deviation over the repetitions.
 
-    measured is set -> feature -> probe; cited, set -> the paper's numbers of `features` or None, gives rows too.
+    measured is set -> feature -> probe; cited, set -> the paper's numbers of `features`, gives rows too.
     """
     cells = {name: {f: str(p) for f, p in probed.items()} for name, probed in measured.items()}
     order = list(dict.fromkeys(f for probed in measured.values() for f in probed))

@@ -21,9 +21,9 @@ from helpers.notebook import artefacts
 
 
 def training(profile: str, number: str):
-    """What a notebook saved as `training`: rows int (n,) of the collection's images, targets (n,) or (n, K), and
-    a dict with "outputs", "side", "width", "dropout", "flips", "seed" and "recipe" (the fields of `Recipe`).
-    BadInput if it has not run in this profile."""
+    """What a notebook saved as `training` (BadInput if it has not run in this profile): rows int (n,) of the
+    collection's images, targets (n,) or (n, K), and a dict with "outputs", "side", "width", "dropout",
+    "flips", "seed" and "recipe" (the fields of `Recipe`)."""
     folder = paths.notebook_outputs(profile, number)
     stored = artefacts.read_arrays(folder, "training", f"python -m helpers.run {profile} --only {number}")
     return stored["rows"], stored["targets"], json.loads(str(stored["about"]))

@@ -67,8 +67,8 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
 
 
 def run_notebook(job: Job) -> None:
-    """Run one job; when this returns, everything is written and stamped as done. The stamp is written last, so
-    a notebook whose run was killed counts as not done; after a Failure the copy is kept at `job.failed`."""
+    """Run one job; when this returns, everything is written and stamped as done. The stamp is written last,
+    so a notebook whose run was killed counts as not done; after a Failure the copy is at `job.failed`."""
     running = job.folder / f"{job.file.stem}.running.ipynb"
     clear(job)
     before = time.perf_counter()

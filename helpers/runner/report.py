@@ -110,11 +110,10 @@ def body(notebook) -> str:
 def write_html(executed: Path, target: Path, profile: str) -> None:
     """Write an executed notebook as one self-contained page."""
     html = Markup(relinked(body(notebooks.read(executed)), target.parent))
-    light, dark = (
-        Markup(HtmlFormatter(style=style).get_style_defs(".highlight")) for style in ("default", "github-dark")
-    )
-    about = {"title": target.stem, "profile": profile, "highlight_light": light, "highlight_dark": dark}
-    _write(target, "notebook.html.j2", about | {"body": html})
+    about = {"title": target.stem, "profile": profile, "body": html}
+    for theme, style in {"light": "default", "dark": "github-dark"}.items():
+        about[f"highlight_{theme}"] = Markup(HtmlFormatter(style=style).get_style_defs(".highlight"))
+    _write(target, "notebook.html.j2", about)
 
 
 def relinked(html: str, folder: Path) -> str:
