@@ -46,9 +46,7 @@ RULES = rules()
 
 def check(name: str, annotation, value, where: str):
     """One parameter's value, checked against its annotation (one of `TYPES`, or its name) and its rule.
-
-    BadInput says in one line where ("params/demo/03.yaml, line 4"), what was expected and what to write.
-    """
+    BadInput says in one line where ("params/demo/03.yaml, line 4"), what was expected and what to write."""
     kind = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     kind = kind.replace(" ", "")
     if kind not in TYPES:

@@ -27,9 +27,7 @@ def strip(images: np.ndarray) -> np.ndarray:
 
 def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float = 0.6):
     """Strips of pictures, each uint8 (B, S, S, 3), titles to the left, to display; `zoom` inches a picture.
-
-    As JPEG: a strip of small pictures is four times heavier as PNG.
-    """
+    As JPEG: a strip of small pictures is four times heavier as PNG."""
     widest = max(len(row) for row in rows)
     height = len(rows) * (zoom + 0.12)
     figure, axes = plt.subplots(len(rows), 1, figsize=(widest * zoom, height), squeeze=False)
@@ -67,9 +65,7 @@ def as_jpeg(figure) -> Image:
 
 def long_tail(series: dict[str, np.ndarray], xlabel: str, ylabel: str, axis=None):
     """Counts against their rank on two logarithmic axes: a Zipf law is a straight line.
-
-    series is legend -> counts of any order; zeros are left out.
-    """
+    series is legend -> counts of any order; zeros are left out."""
     figure, axis = plt.subplots(figsize=(4, 3)) if axis is None else (axis.figure, axis)
     for name, counts in series.items():
         ordered = np.sort(np.asarray(counts))[::-1]
@@ -103,9 +99,7 @@ def word_cloud(words: Sequence[str], weights: np.ndarray, axis) -> None:
 
 def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640) -> Image:
     """Pictures at their places on a two-dimensional map of `side` pixels, to display.
-
-    position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), later ones on top.
-    """
+    position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), the last on top."""
     step = max(1, round(images.shape[1] / 24))
     small = images[:, ::step, ::step]
     edge = small.shape[1]

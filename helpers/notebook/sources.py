@@ -130,10 +130,8 @@ def closure(modules: set[str], package: Path) -> dict[str, str]:
         file = module_file(module, package)
         inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
         code, imports = _parsed(file.read_text(encoding="utf-8"), inside, package)
-        total = hashlib.sha256(code)
-        for extra in data_files(file, package):
-            total.update(extra.name.encode() + extra.read_bytes())
-        found[module] = total.hexdigest()
+        extra = b"".join(f.name.encode() + f.read_bytes() for f in data_files(file, package))
+        found[module] = hashlib.sha256(code + extra).hexdigest()
         todo += imports
     return found
 
@@ -158,14 +156,10 @@ def data_files(file: Path, package: Path) -> list[Path]:
 
 def module_file(module: str, package: Path) -> Path | None:
     """The file of a module of `package`, or None if there is no such module."""
-    parts = module.split(".")
-    if parts[0] != package.name:
-        return None
-    base = package.joinpath(*parts[1:])
-    for file in (base / "__init__.py", base.parent / f"{base.name}.py"):
-        if file.is_file() and (len(parts) > 1 or file.name == "__init__.py"):
-            return file
-    return None
+    top, *parts = module.split(".")
+    base = package.joinpath(*parts)
+    files = [base / "__init__.py", *([base.with_suffix(".py")] if parts else [])]
+    return next((file for file in files if top == package.name and file.is_file()), None)
 
 
 def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
@@ -189,10 +183,8 @@ def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
 
 def with_outputs(notebook, executed):
     """A clean copy of `notebook` that shows the outputs of `executed`, a run of the same code.
-
     Cells that papermill added are left out, as is every metadata except tags; cell ids stay. Neighbouring
-    pieces of one stream are joined: where they were cut is chance. BadInput for other code or text on stderr.
-    """
+    pieces of one stream are joined: where they were cut is chance. BadInput for other code or stderr."""
     import nbformat
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 

@@ -76,8 +76,7 @@ def _published(data: LabelledSet, rng: np.random.Generator, repeats: int) -> lis
         if data.partitions:
             train, test = data.partitions[r % len(data.partitions)]
         if len(train) < 5 or not len(test):
-            there = f"{len(train)} pictures for training and {len(test)} for testing are there"
-            raise BadInput(f"{data.name}: {there}")
+            raise BadInput(f"{data.name}: {len(train)} pictures for training, {len(test)} for testing")
         held = validate if len(validate) else rng.permutation(train)[: max(1, len(train) // 5)]
         found.append(Split(np.setdiff1d(train, held), np.sort(held), train, test))
     return found
@@ -121,10 +120,8 @@ class Probe(NamedTuple):
 
 def scaled(blocks: Sequence[np.ndarray], learn: np.ndarray) -> np.ndarray:
     """Features side by side, each with the same weight: float32 (n, sum of widths).
-
     Every column gets mean 0 and variance 1 on `learn`, then a block of d columns is divided by √d: the mean
-    squared length of its rows is 1 whatever its width, so one grid of strengths serves all features.
-    """
+    squared length of its rows is 1 whatever its width, so one grid of strengths serves all features."""
     out = []
     for block in blocks:
         block = np.asarray(block, np.float32)
@@ -248,10 +245,8 @@ def probe(
     grid: Sequence[float], seed: int = 0,
 ) -> Probe:  # fmt: skip
     """All repetitions of one feature, or of several side by side, on one set.
-
     blocks are float (n, d), BadInput if one has not a row for each picture; kind is `SVM` or `LOGISTIC`; grid
-    holds strengths C to choose from: of equally good ones the strongest penalty is taken.
-    """
+    holds strengths C to choose from: of equally good ones the strongest penalty is taken."""
     values, strengths, outcomes, before = [], [], [], None
     with threadpool_limits(1):  # matrices this small gain nothing by threads, and sums keep their order
         for split in repetitions:
@@ -269,10 +264,8 @@ def probe(
 
 def difference(a: Probe, b: Probe, rng: np.random.Generator) -> Interval:
     """Interval of the mean of a − b over the same repetitions; BadInput if their splits are not the same.
-
     Drawn test sets overlap, and so do training sets: the corrected interval allows for that. Where all
-    repetitions have one published test set, its pictures are drawn with replacement instead.
-    """
+    repetitions have one published test set, its pictures are drawn with replacement instead."""
     if any(not np.array_equal(s.test, t.test) for s, t in zip(a.splits, b.splits, strict=True)):
         raise BadInput("difference: the two features were tested on different items")
     first = a.splits[0]

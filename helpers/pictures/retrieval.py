@@ -16,9 +16,7 @@ def common_viewers(
     item: np.ndarray, user: np.ndarray, n_items: int, queries: np.ndarray, neighbours: np.ndarray
 ) -> np.ndarray:
     """Measure 1: viewers that query and neighbour have in common, over the union of both (the Jaccard index).
-
-    From distinct pairs of V, int32 (n,), and items, int (Q,) and (Q, k): float64 (Q, k), 0 without viewers.
-    """
+    From distinct pairs of V, int32 (n,), and items, int (Q,) and (Q, k): float64 (Q, k), 0 for no viewer."""
     indptr, viewers = to_csr(item, user, n_items)
     n_users = int(user.max(initial=-1)) + 1
     return _jaccard(indptr, viewers, n_users, queries.astype(np.int64), neighbours.astype(np.int64))
@@ -43,9 +41,7 @@ def viewed_by_owner(
     item: np.ndarray, user: np.ndarray, n_users: int, owners: np.ndarray, neighbours: np.ndarray
 ) -> np.ndarray:
     """Measure 2: which neighbours, int (Q, k), the user who posted the query (owners, int (Q,)) has viewed.
-
-    bool (Q, k), from the distinct pairs of V, item and user int32 (n,).
-    """
+    bool (Q, k), from the distinct pairs of V, item and user int32 (n,)."""
     wanted = neighbours.astype(np.int64) * n_users + owners[:, None]
     return np.isin(wanted, item.astype(np.int64) * n_users + user)
 
@@ -69,9 +65,7 @@ class Experiment:
 
     def retrieve(self, features: np.ndarray, queries: np.ndarray, base: np.ndarray, k: int) -> Retrieved:
         """Query `base` by cosine of features (M, n) for k neighbours each, and measure what comes.
-
-        queries and base are int rows; BadInput if they overlap or k is larger than the base.
-        """
+        queries and base are int rows; BadInput if they overlap or k is larger than the base."""
         if len(np.intersect1d(queries, base)):
             raise BadInput("retrieve: a query is in the base and would find itself")
         return self.measure(queries, base[nearest(features[queries], features[base], k)[0]])
@@ -121,10 +115,8 @@ def bands(
 
 def pixels(store, rows: np.ndarray, side: int = 16) -> np.ndarray:
     """The pictures themselves as features, minus the mean picture: float32 (n, side · side · 3).
-
     Without the subtraction every cosine is near 1, because all pictures are bright. Each of side · side cells
-    is the mean of its pixels; raises BadInput where the store's size is no multiple of `side`.
-    """
+    is the mean of its pixels; raises BadInput where the store's size is no multiple of `side`."""
     if store.size % side:
         raise BadInput(f"pixels: pictures of {store.size} pixels cannot be averaged to {side} cells a side")
     cell = store.size // side

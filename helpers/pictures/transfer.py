@@ -53,10 +53,8 @@ def gather(
     has: Callable[[str], bool] = lambda notebook: True,
 ) -> dict[str, Learnt]:  # fmt: skip
     """The features that notebooks 05, 06 and 08 left for M items, without those a dataset could not support.
-
-    read_arrays is that of a notebook's run; `has` says whether the data had what a notebook ("05") needs: one
-    that could not run is not asked for. BadInput, naming what to run, where one has not run or does not fit.
-    """
+    read_arrays is that of a run; `has` says whether the data had what a notebook ("05") needs: one that could
+    not run is not asked for. BadInput, naming what to run, where one has not run or its arrays do not fit."""
     found = {}
     for source, (number, names, told_by) in LEARNT.items():
         if not has(number):
@@ -152,9 +150,7 @@ def table(
     features: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Rows are sets, columns features: per cent, mean ± standard deviation over the repetitions.
-
-    measured is set -> feature -> probe; cited, set -> the paper's numbers of `features`, gives rows too.
-    """
+    measured is set -> feature -> probe; cited, set -> the paper's numbers of `features`, gives rows too."""
     cells = {name: {f: str(p) for f, p in probed.items()} for name, probed in measured.items()}
     order = list(dict.fromkeys(f for probed in measured.values() for f in probed))
     for name, values in (cited or {}).items():

@@ -35,15 +35,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", metavar="NN", action="append", default=[], help="this one; may be repeated")
     made.add_argument("-p", dest="assignments", metavar="NAME=VALUE", action="append", default=[],
                       help="a parameter, for every selected notebook that has it")  # fmt: skip
-    made.add_argument(
-        "--data-dir", metavar="FOLDER", help="where downloaded data lie, for the notebooks that read them"
-    )
+    made.add_argument("--data-dir", metavar="FOLDER", help="downloaded data, for notebooks that read them")
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
-    made.add_argument("--refresh", action="store_true",
-                      help="maintainers: write the outputs of the smoke run into notebooks/")  # fmt: skip
-    made.add_argument("--reference", action="store_true",
-                      help="maintainers: renew outputs/reference/smoke from the smoke run")  # fmt: skip
+    made.add_argument("--refresh", action="store_true", help="maintainers: write a smoke run into notebooks/")
+    made.add_argument("--reference", action="store_true", help="maintainers: renew outputs/reference/smoke")
     return made
 
 
@@ -61,11 +57,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         given.profile = given.profile or SMOKE
         if (given.refresh or given.reference) and (given.profile != SMOKE or given.assignments):
             raise BadInput("--refresh and --reference are for the profile smoke, without -p")
-        if given.data_dir is not None:
-            given.data_dir = existing(given.data_dir)
-        jobs = plan(
-            project, given.profile, given.first, given.last, given.only, given.assignments, given.data_dir
-        )
+        folder = given.data_dir if given.data_dir is None else existing(given.data_dir)
+        jobs = plan(project, given.profile, given.first, given.last, given.only, given.assignments, folder)
         if given.list:
             show(jobs)
             return 0

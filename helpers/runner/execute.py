@@ -45,9 +45,7 @@ class Untestable(Failure):
 
 def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
     """Execute a notebook into `output`, which is written after every cell and kept after a failure.
-
-    A Failure names the notebook, the cell and the error.
-    """
+    A Failure names the notebook, the cell and the error."""
     output.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs is said by Failure
     try:
@@ -123,9 +121,7 @@ def clear(job: Job) -> None:
 
 def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
     """Run the jobs in order, print a line each, stop at the first failure; then write the report.
-
-    `force` holds numbers of notebooks that are run even if they are done. Returns 0, or 1 after a failure.
-    """
+    `force` holds numbers of notebooks that are run even if they are done. Returns 0, or 1 after a failure."""
     table, failure = [], None
     started, clock = datetime.now(UTC), time.perf_counter()
     width = max(len(job.file.stem) for job in jobs)
@@ -156,30 +152,19 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
         print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}{why}", flush=True)
         if failure:
             break
-    index = write_summary(jobs[0].profile, table, started, time.perf_counter() - clock)
+    profile, folder = jobs[0].profile, paths.outputs() / jobs[0].profile
+    about = {"profile": profile, "seconds": round(time.perf_counter() - clock, 2)}
+    about |= {"started_at": started.isoformat(timespec="seconds"), "versions": provenance.versions()}
+    about |= {"commit": provenance.commit(), "platform": provenance.machine(), "notebooks": table}
+    artefacts.write_json(folder / "run.json", about)
+    results.write_scoreboard(profile)
+    index = report.write_index(folder)
     if failure:
         print(f"error: {failure}\nkept for inspection: {job.failed}", file=sys.stderr)
         return 1
-    print(rows.printed(artefacts.read_json(index.parent / "scoreboard.json")["claims"]))
+    print(rows.printed(artefacts.read_json(folder / "scoreboard.json")["claims"]))
     print(f"report: {index}")
     return 0
-
-
-def write_summary(profile: str, table: list[dict], started: datetime, seconds: float) -> Path:
-    """Write the profile's run.json, scoreboard.json and index.html; returns the last."""
-    folder = paths.outputs() / profile
-    summary = {
-        "profile": profile,
-        "seconds": round(seconds, 2),
-        "started_at": started.isoformat(timespec="seconds"),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "platform": provenance.machine(),
-        "notebooks": table,
-    }
-    artefacts.write_json(folder / "run.json", summary)
-    results.write_scoreboard(profile)
-    return report.write_index(folder)
 
 
 @contextmanager

@@ -29,9 +29,7 @@ def stale_sources(jobs: Sequence[Job]) -> list[str]:
 
 def refresh(project: Project, jobs: Sequence[Job]) -> None:
     """Put the outputs of the smoke run into the notebooks; execute their solutions and write these too.
-
-    Failure if a solution did not run, or a cell wrote to stderr.
-    """
+    Failure if a solution did not run, or a cell wrote to stderr."""
     for job in jobs:
         write_back(job.file, job.executed)
     solutions = notebooks.find(project.notebooks / "solutions")

@@ -126,10 +126,8 @@ def plan(
     data_dir: str | None = None,
 ) -> list[Job]:
     """The selected notebooks with their checked parameters; BadInput for the first mistake.
-
     The profile is a folder of params, or `smoke`; an assignment, "name=value", is for every selected notebook
-    that has this parameter; data_dir is the parameter of this name, for those that have it, if any.
-    """
+    that has this parameter; data_dir is the parameter of this name, for those that have it, if any."""
     refuse_unknown([profile], project.profiles(), "params", "profile")
     found = notebooks.find(project.notebooks)
     if not found:
@@ -153,11 +151,8 @@ def plan(
         if defaults.get("profile") != profile:
             overrides = {"profile": profile} | overrides
         parameters = defaults | overrides
-        decides = {
-            "parameters": parameters,
-            "code": notebooks.code_digest(notebook, project.package, file.name),
-            "versions": provenance.versions(),
-        }
+        code = notebooks.code_digest(notebook, project.package, file.name)
+        decides = {"parameters": parameters, "code": code, "versions": provenance.versions()}
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         requires = notebooks.requirements(notebook, file.name)
         jobs.append(Job(number, file, profile, overrides, parameters, requires, digest))
