@@ -12,16 +12,11 @@ __all__ = ["NAMES", "BadInput", "Collection", "load"]
 
 
 def load(name: str, data_dir: str | paths.Path = "", **options) -> Collection:
-    """Load or generate a dataset.
+    """Load or generate one of the datasets `NAMES`.
 
-    Args:
-        name: one of `NAMES`.
-        data_dir: where downloaded files lie, default `helpers.paths.data()`; emojigram and openmoji come with
-            the project and need none.
-        options: the dataset's own; see `emojigram.network.generate`, `openmoji.load`, `movielens.load`.
-
-    Raises:
-        BadInput: unknown name or option, or input that cannot be read.
+    `data_dir` is where downloaded files lie, default `helpers.paths.data()`; emojigram and openmoji come with
+    the project and need none. The options are the dataset's own; see `emojigram.network.generate`,
+    `openmoji.load`, `movielens.load`. Raises BadInput: unknown name or option, or input that cannot be read.
     """
     # imported here because each reader brings its own heavy packages
     if name == "emojigram":
@@ -34,10 +29,9 @@ def load(name: str, data_dir: str | paths.Path = "", **options) -> Collection:
         options["data_dir"] = data_dir or paths.data()
     else:
         raise BadInput(f"dataset {name!r} is unknown; choose one of {', '.join(NAMES)}")
+    known = inspect.signature(reader)
     try:
-        inspect.signature(reader).bind(**options)
+        known.bind(**options)
     except TypeError as error:
-        raise BadInput(
-            f"{name}: {error}; options are {', '.join(inspect.signature(reader).parameters)}"
-        ) from None
+        raise BadInput(f"{name}: {error}; options are {', '.join(known.parameters)}") from None
     return reader(**options)

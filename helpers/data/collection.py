@@ -8,8 +8,8 @@ never invented.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,18 +20,12 @@ from helpers.errors import BadInput
 from helpers.files import replacing
 
 TIME = "datetime64[ns]"
+_ids = partial(pa.Column, "int32", pa.Check.ge(0))
+_known = partial(pa.Column, nullable=True)
 
 
 def _schema(**columns) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, ordered=True)
-
-
-def _ids(**options) -> pa.Column:
-    return pa.Column("int32", pa.Check.ge(0), **options)
-
-
-def _known(kind, *checks: pa.Check) -> pa.Column:
-    return pa.Column(kind, list(checks), nullable=True)
 
 
 SCHEMAS = {
@@ -53,47 +47,32 @@ SCHEMAS = {
     "labels": _schema(item=_ids(), kind=pa.Column("category"), label=pa.Column("category")),
 }  # fmt: skip
 TABLES = tuple(SCHEMAS)
-
-
-PERSONAL = ["age", "gender", "country", "lat", "lon"]
-# what is said of a part that is absent where its loader gives no reason
+PLACE = ["country", "lat", "lon"]
+PERSONAL = ["age", "gender", *PLACE]
+# part -> what tells that it is absent, and what is then said of it where the loader gives no reason
 ABSENT = {
-    "views": "records no views",
-    "view_times": "does not say when pictures were viewed",
-    "tags": "has no tags",
-    "tag_times": "does not say when tags were given",
-    "labels": "has no labels",
-    "uploads": "records no upload times",
-    "owners": "names no owners",
-    "titles": "has no titles",
-    "attributes": "tells nothing about its users",
-    "places": "names no country or place of its users",
+    "views": (lambda c: c.views.empty, "records no views"),
+    "view_times": (lambda c: c.views["at"].isna().all(), "does not say when pictures were viewed"),
+    "tags": (lambda c: c.tags.empty, "has no tags"),
+    "tag_times": (lambda c: c.tags["at"].isna().all(), "does not say when tags were given"),
+    "labels": (lambda c: c.labels.empty, "has no labels"),
+    "uploads": (lambda c: c.items["uploaded_at"].isna().all(), "records no upload times"),
+    "owners": (lambda c: (c.items["owner"] < 0).all(), "names no owners"),
+    "titles": (lambda c: c.items["title"].isna().all(), "has no titles"),
+    "attributes": (lambda c: c.users[PERSONAL].isna().all(axis=None), "tells nothing about its users"),
+    "places": (lambda c: c.users[PLACE].isna().all(axis=None), "names no country or place of its users"),
 }
-
-
-class Part(NamedTuple):
-    """What goes when a collection is used without a part."""
-
-    missing: tuple[str, ...]  # keys of `Collection.missing`
-    columns: Mapping[str, list[str]]  # table -> columns that lose their values; none: all rows go
-    truth: Mapping[str, list[str]] = {}  # the same for tables of `truth`, where columns and tables go
-
-
+# part -> what goes where a collection is used without it: table -> columns that lose their values (none: all
+# rows go), and the same for tables of `truth`, where the columns and tables themselves go
 PARTS = {
-    "views": Part(("views", "view_times"), {"views": []}, {"posts": []}),
-    "tags": Part(("tags", "tag_times"), {"tags": []}, {"tag_kinds": [], "senses": []}),
-    "times": Part(
-        ("view_times", "tag_times", "uploads"), {"views": ["at"], "tags": ["at"], "items": ["uploaded_at"]}
-    ),
+    "views": ({"views": []}, {"posts": []}),
+    "tags": ({"tags": []}, {"tag_kinds": [], "senses": []}),
+    "times": ({"views": ["at"], "tags": ["at"], "items": ["uploaded_at"]}, {}),
     # names and numbers of contents and styles mean nothing without the labels, or tell them
-    "labels": Part(("labels",), {"labels": []}, {"posts": [], "content_taste": [], "style_taste": []}),
-    "attributes": Part(
-        ("attributes", "places"),
-        {"users": PERSONAL},
-        {"people": ["generation", "language", "second_language"]},
-    ),
-    "owners": Part(("owners",), {"items": ["owner"]}),
-    "titles": Part(("titles",), {"items": ["title"]}),
+    "labels": ({"labels": []}, {"posts": [], "content_taste": [], "style_taste": []}),
+    "attributes": ({"users": PERSONAL}, {"people": ["generation", "language", "second_language"]}),
+    "owners": ({"items": ["owner"]}, {}),
+    "titles": ({"items": ["title"]}, {}),
 }
 
 
@@ -108,8 +87,8 @@ def empty_table(name: str) -> pd.DataFrame:
 
 def full_table(name: str, columns: Mapping) -> pd.DataFrame:
     """A table of the schema; columns that are not given are unknown throughout."""
-    empty = empty_table(name)
-    return pd.DataFrame(columns).reindex(columns=empty.columns).astype(empty.dtypes)
+    dtypes = empty_table(name).dtypes
+    return pd.DataFrame(columns).reindex(columns=dtypes.index).astype(dtypes)
 
 
 @dataclass(frozen=True)
@@ -141,79 +120,59 @@ class Collection:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        for name in TABLES:
-            check_table(name, getattr(self, name), where=self.name)
         m, n = len(self.items), len(self.users)
-        for name, column, size in [
-            ("views", "user", n), ("views", "item", m), ("tags", "user", n), ("tags", "item", m),
-            ("labels", "item", m), ("items", "owner", n),
-        ]:  # fmt: skip
-            values = getattr(self, name)[column].to_numpy()
-            if len(values) and values.max() >= size:
-                row = int(values.argmax())
-                what = "items" if column == "item" else "users"
-                raise BadInput(
-                    f"{self.name}: {name}.{column} is {values[row]} at row {row}, but there are only {size}"
-                    f" {what} (ids run from 0 to {size - 1})"
-                )
-        for name, column in [("items", "item"), ("users", "user")]:
-            ids = getattr(self, name)[column].to_numpy()
+        sizes = {"item": (m, "items"), "user": (n, "users"), "owner": (n, "users")}
+        for name in TABLES:
+            frame = getattr(self, name)
+            _check_table(name, frame, self.name)
+            for column in frame.columns.intersection(list(sizes)):
+                (size, what), values = sizes[column], frame[column].to_numpy()
+                if len(values) and values.max() >= size:
+                    row = int(values.argmax())
+                    raise BadInput(
+                        f"{self.name}: {name}.{column} is {values[row]} at row {row}, but there are only"
+                        f" {size} {what} (ids run from 0 to {size - 1})"
+                    )
+        for name, ids in [("items.item", self.items["item"]), ("users.user", self.users["user"])]:
             if not np.array_equal(ids, np.arange(len(ids))):
-                raise BadInput(f"{self.name}: {name}.{column} must be 0, 1, 2, … in order")
+                raise BadInput(f"{self.name}: {name} must be 0, 1, 2, … in order")
         if len(self.images) != m:
             raise BadInput(f"{self.name}: {len(self.images)} images for {m} items; there must be one each")
         # whatever a loader forgets to tell, a notebook can rely on `has`
         told = dict(self.missing)
-        for part in self._absent():
-            of = {"view_times": "views", "tag_times": "tags"}.get(part)
-            told.setdefault(part, told.get(of, ABSENT[part]))
+        for part, (absent, reason) in ABSENT.items():
+            if absent(self):
+                of = {"view_times": "views", "tag_times": "tags"}.get(part)
+                told.setdefault(part, told.get(of, reason))
         object.__setattr__(self, "missing", told)
 
-    def _absent(self) -> list[str]:
-        known = {
-            "views": len(self.views) > 0,
-            "view_times": self.views["at"].notna().any(),
-            "tags": len(self.tags) > 0,
-            "tag_times": self.tags["at"].notna().any(),
-            "labels": len(self.labels) > 0,
-            "uploads": self.items["uploaded_at"].notna().any(),
-            "owners": (self.items["owner"] >= 0).any(),
-            "titles": self.items["title"].notna().any(),
-            "attributes": self.users[PERSONAL].notna().any(axis=None),
-            "places": self.users[PERSONAL[2:]].notna().any(axis=None),
-        }
-        return [part for part, there in known.items() if not there]
-
     def without(self, parts: Sequence[str]) -> "Collection":
-        """The same collection with parts taken away (keys of `PARTS`), each told in `missing`.
+        """The same collection with parts taken away (keys of `PARTS`, else BadInput), each told in `missing`.
 
         Tables of `truth` that would tell the part, or mean nothing without it, go too.
-
-        Raises:
-            BadInput: an unknown part.
         """
         if unknown := [part for part in parts if part not in PARTS]:
             raise BadInput(f"without: no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
-        tables, truth, missing = {name: getattr(self, name) for name in TABLES}, dict(self.truth), {}
+        less = self
         for part in parts:
-            for table, columns in PARTS[part].columns.items():
-                frame = tables[table] if columns else empty_table(table)
-                blank = {
-                    c: -1 if c == "owner" else frame[c].where(np.zeros(len(frame), bool)) for c in columns
-                }
+            tables, truth, known = {}, dict(less.truth), less.missing
+            for table, columns in PARTS[part][0].items():
+                frame = getattr(less, table) if columns else empty_table(table)
+                blank = {c: -1 if c == "owner" else frame[c].mask(frame[c].notna()) for c in columns}
                 tables[table] = frame.assign(**blank).astype(frame.dtypes)
-            for table, columns in PARTS[part].truth.items():
+            for table, columns in PARTS[part][1].items():
                 frame = truth.pop(table, None)
                 if columns and frame is not None:
                     truth[table] = frame.drop(columns=columns)
-            missing |= dict.fromkeys(PARTS[part].missing, f"was loaded without its {part}")
-        return replace(self, **tables, truth=truth, missing=missing | dict(self.missing))
+            less = replace(less, **tables, truth=truth)
+            fresh = [name for name in less.missing if name not in known]
+            less = replace(less, missing=known | dict.fromkeys(fresh, f"was loaded without its {part}"))
+        return less
 
     def save(self, folder: Path) -> None:
         """Write the tables as parquet and the pictures with them. Replaces `folder` as a whole.
 
-        The folder can be moved: pictures lie in it, or, where they are decoded on the fly, at a path
-        relative to it.
+        It can be moved: pictures lie in it or, if decoded on the fly, at a path relative to it.
         """
         with replacing(folder) as new:
             new.mkdir(parents=True)
@@ -222,21 +181,13 @@ class Collection:
             for name, frame in self.truth.items():
                 (new / "truth").mkdir(exist_ok=True)
                 frame.to_parquet(new / "truth" / f"{name}.parquet", index=False)
-            about = {
-                "name": self.name,
-                "simulated": self.simulated,
-                "missing": dict(self.missing),
-                "images": self.images.save(new),
-            }
+            about = {"name": self.name, "simulated": self.simulated, "missing": dict(self.missing)}
+            about["images"] = self.images.save(new)
             (new / "collection.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "Collection":
-        """The collection that `save` wrote.
-
-        Raises BadInput: the folder holds no collection, or the images that it refers to are gone.
-        """
-        folder = Path(folder)
+        """The collection that `save` wrote. Raises BadInput: there is none, or its images are gone."""
         file = folder / "collection.json"
         if not file.is_file():
             raise BadInput(f"{folder}: no collection here (collection.json is absent)")
@@ -254,29 +205,20 @@ class Collection:
         """Whether the dataset knows this part ("views", "owners", "attributes", "tags", …)."""
         return part not in self.missing
 
-    def why_not(self, part: str) -> str:
-        """The sentence that a notebook prints where a section cannot be run on this data."""
-        return f"not testable on this data: {self.name} {self.missing[part]}"
 
-
-def check_table(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Check one table against its schema.
-
-    Raises BadInput: naming the dataset, the table, the first bad row and what was expected.
-    """
+def _check_table(name: str, frame: pd.DataFrame, where: str) -> None:
+    """Raises BadInput: naming the dataset, the table, the first bad row and what was expected."""
     try:
-        return SCHEMAS[name].validate(frame, lazy=False)
+        SCHEMAS[name].validate(frame, lazy=False)
     except pa.errors.SchemaError as error:
-        cases = error.failure_cases
+        cases, column = error.failure_cases, getattr(error.schema, "name", "?")
         detail = str(error).splitlines()[0]
         if isinstance(cases, pd.DataFrame) and len(cases) and cases["index"].notna().any():
             first = cases.iloc[0]
             value = getattr(first["failure_case"], "item", lambda: first["failure_case"])()
             rule = getattr(error.check, "error", None) or error.check
             detail = f"row {int(first['index'])}: {value!r} fails {rule}"
-        raise BadInput(
-            f"{where}: table {name}, column {getattr(error.schema, 'name', '?')}: {detail}"
-        ) from None
+        raise BadInput(f"{where}: table {name}, column {column}: {detail}") from None
 
 
 def label_matrix(labels: pd.DataFrame, kind: str, n_items: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Reading tables from a folder or a .zip, fast, and saying exactly which line is wrong.
 
 A file is parsed by Arrow. Only where Arrow refuses, or a number is out of range, is the file walked line
-by line in Python: the walk names the first bad line, or copes with what Arrow cannot (a separator inside
+by line in Python: the walk names a bad line, or copes with what Arrow cannot (a separator inside
 a free text).
 """
 
@@ -9,10 +9,9 @@ import csv
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -29,18 +28,16 @@ KINDS = {
     "flag": (pa.int32(), 0, 1, "0 or 1"),
     "text": (pa.string(), None, None, "text"),
 }
-NUMBER = {"rating": re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+", re.ASCII)}
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+", re.ASCII)
 
 
 class Source:
     """The files directly inside a folder, or inside a .zip (or its one top-level folder).
 
     Nothing is ever unpacked: a member of a .zip is read into memory, and only under a plain name, so a
-    member called `../../x` can neither be reached nor written.
-
-    Raises:
-        BadInput: there is no such place, or it is not a readable .zip.
+    member called `../../x` can neither be reached nor written. Raises BadInput: there is no such place, or
+    it is not a readable .zip.
     """
 
     def __init__(self, path: Path):
@@ -64,11 +61,6 @@ class Source:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
-    @property
-    def label(self) -> str:
-        """A short name for the release, which stays the same when the folder is moved."""
-        return self.path.resolve().name.removesuffix(".zip")
-
     def where(self, name: str) -> str:
         """How messages name a file of this source."""
         return f"{self.path}/{name}" if self._zip is None else f"{self.path}({name})"
@@ -78,17 +70,18 @@ class Source:
 
         Raises BadInput: the file is absent, empty or damaged.
         """
-        if name not in self._members:
+        if name not in self:
             raise BadInput(f"{self.path}: {name} is missing; found {', '.join(self._members) or 'no files'}")
         try:
-            if self._zip is None:
-                file = self.path / name
-                content = pa.memory_map(str(file)).read_buffer() if file.stat().st_size else pa.py_buffer(b"")
-            else:
+            if self._zip is not None:
                 content = pa.py_buffer(self._zip.read(self._members[name]))
+            elif (file := self.path / name).stat().st_size:
+                content = pa.memory_map(str(file)).read_buffer()
+            else:
+                content = b""
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise BadInput(f"{self.where(name)}: cannot be read ({error}); download the .zip again") from None
-        if content.size == 0:
+        if not len(content):
             raise BadInput(f"{self.where(name)}: the file is empty; download it again")
         return content
 
@@ -110,23 +103,14 @@ def text_lines(file: Path) -> list[tuple[int, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class Format:
-    """How one kind of file is written.
+class Format(NamedTuple):
+    """How one kind of file is written."""
 
-    Attributes:
-        separator: between the values of a line; of one or more characters.
-        columns: name -> kind (a key of `KINDS`), in the file's order if it has no header.
-        header: None if the first line is data, else for each name the headings that stand for it.
-        encoding: of the text.
-        quoted: values may stand in double quotes.
-    """
-
-    separator: str
-    columns: dict[str, str]
-    header: dict[str, tuple[str, ...]] | None = None
+    separator: str  # between the values of a line; of one or more characters
+    columns: dict[str, str]  # name -> kind (a key of `KINDS`), in the file's order if it has no header
+    header: dict[str, tuple[str, ...]] | None = None  # name -> its possible headings; None: line 1 is data
     encoding: str = "utf-8"
-    quoted: bool = False
+    quoted: bool = False  # values may stand in double quotes
 
 
 def read(source: Source, name: str, form: Format) -> pd.DataFrame:
@@ -134,15 +118,17 @@ def read(source: Source, name: str, form: Format) -> pd.DataFrame:
 
     Raises BadInput: the file is missing, empty, or a line of it is wrong; the message names file and line.
     """
-    content = source.buffer(name)
-    layout = list(form.columns) if form.header is None else _headings(source, name, form, content)
+    content, where = source.buffer(name), source.where(name)
+    layout = list(form.columns) if form.header is None else _headings(where, form, content)
     try:
         frame = _arrow(content, form, layout)
+        limits = [(frame[c], *KINDS[kind][1:3]) for c, kind in form.columns.items()]
+        # NaN lies between no limits
+        if len(frame) and all(low is None or values.between(low, high).all() for values, low, high in limits):
+            return frame
     except pa.ArrowInvalid:
-        return _walk(source, name, form, layout, content)
-    if len(frame) and all(_in_range(frame[c], kind) for c, kind in form.columns.items()):
-        return frame
-    return _walk(source, name, form, layout, content)
+        pass
+    return _walk(where, form, layout, content)
 
 
 def _arrow(content: pa.Buffer, form: Format, layout: list[str]) -> pd.DataFrame:
@@ -153,31 +139,16 @@ def _arrow(content: pa.Buffer, form: Format, layout: list[str]) -> pd.DataFrame:
         if b"\x1f" in data:
             raise pa.ArrowInvalid("the file contains the unit separator")
         separator, content = "\x1f", pa.py_buffer(data.replace(form.separator.encode(), b"\x1f"))
-    table = pyarrow.csv.read_csv(
+    skipped, types = int(form.header is not None), {c: KINDS[kind][0] for c, kind in form.columns.items()}
+    return pyarrow.csv.read_csv(
         pa.BufferReader(content),
-        pyarrow.csv.ReadOptions(
-            column_names=layout, skip_rows=int(form.header is not None), encoding=form.encoding
-        ),
+        pyarrow.csv.ReadOptions(column_names=layout, skip_rows=skipped, encoding=form.encoding),
         pyarrow.csv.ParseOptions(delimiter=separator, quote_char='"' if form.quoted else False),
-        pyarrow.csv.ConvertOptions(
-            column_types={c: KINDS[kind][0] for c, kind in form.columns.items()},
-            include_columns=list(form.columns),
-            null_values=[],
-            strings_can_be_null=False,
-        ),
-    )
-    return table.to_pandas()
+        pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[]),
+    ).to_pandas()
 
 
-def _in_range(values: pd.Series, kind: str) -> bool:
-    low, high = KINDS[kind][1:3]
-    if low is None:
-        return True
-    array = values.to_numpy()
-    return bool(array.min() >= low and array.max() <= high)  # False for NaN as well
-
-
-def _headings(source: Source, name: str, form: Format, content: pa.Buffer) -> list[str]:
+def _headings(where: str, form: Format, content: pa.Buffer) -> list[str]:
     """The columns in the file's order; headings that are not asked for keep their own name."""
     first = content.slice(0, min(content.size, 10_000)).to_pybytes().removeprefix(BOM)
     line = re.split(rb"\r?\n", first, maxsplit=1)[0].decode(form.encoding, errors="replace")
@@ -187,18 +158,18 @@ def _headings(source: Source, name: str, form: Format, content: pa.Buffer) -> li
     for column, headings in form.header.items():
         if layout.count(column) != 1:
             raise BadInput(
-                f"{source.where(name)}, line 1: expected one column {' or '.join(headings)},"
+                f"{where}, line 1: expected one column {' or '.join(headings)},"
                 f" found {', '.join(found)[:80]!r}; restore the header that GroupLens ships"
             )
     return layout
 
 
-def _walk(source: Source, name: str, form: Format, layout: list[str], content: pa.Buffer) -> pd.DataFrame:
+def _walk(where: str, form: Format, layout: list[str], content: pa.Buffer) -> pd.DataFrame:
     """The same table, slowly and with an eye on every value."""
-    wanted = [(column, layout.index(column), kind) for column, kind in form.columns.items()]
     texts = [at for at, column in enumerate(layout) if form.columns.get(column) == "text"]
-    columns: dict[str, list] = {column: [] for column in form.columns}
-    for number, values in _lines(source, name, form, content):
+    rows = []
+    for number, values in _lines(where, form, content):
+        line = f"{where}, line {number}"
         surplus = len(values) - len(layout)
         if surplus > 0 and len(texts) == 1 and not form.quoted:
             # the separator occurs inside the one free text of the line
@@ -206,50 +177,44 @@ def _walk(source: Source, name: str, form: Format, layout: list[str], content: p
             values[at : at + surplus + 1] = [form.separator.join(values[at : at + surplus + 1])]
         elif surplus:
             raise BadInput(
-                f"{source.where(name)}, line {number}: expected {len(layout)} values separated by"
-                f" {form.separator!r}, found {len(values)}; correct or remove the line"
+                f"{line}: expected {len(layout)} values separated by {form.separator!r}, found {len(values)};"
+                " correct or remove the line"
             )
-        for column, at, kind in wanted:
-            columns[column].append(_value(source.where(name), number, column, values[at], kind))
-    if not columns[wanted[0][0]]:
-        raise BadInput(f"{source.where(name)}: the file holds no rows; download it again")
-    dtypes = {"text": "str", "rating": np.float32, "time": np.int64}
-    return pd.DataFrame(
-        {c: pd.Series(columns[c], dtype=dtypes.get(kind, np.int32)) for c, kind in form.columns.items()}
-    )
+        of = dict(zip(layout, values, strict=True))
+        rows.append({c: _value(line, c, of[c], kind) for c, kind in form.columns.items()})
+    if not rows:
+        raise BadInput(f"{where}: the file holds no rows; download it again")
+    schema = pa.schema([(c, KINDS[kind][0]) for c, kind in form.columns.items()])
+    return pa.Table.from_pylist(rows, schema).to_pandas()
 
 
-def _value(where: str, number: int, column: str, text: str, kind: str):
+def _value(line: str, column: str, text: str, kind: str):
     _, low, high, expected = KINDS[kind]
     if low is None:
         return text
     text = text.strip()
-    if NUMBER.get(kind, WHOLE).fullmatch(text) and low <= float(text) <= high:
-        return float(text) if kind == "rating" else int(text)
-    raise BadInput(
-        f"{where}, line {number}: {column} is {text[:40]!r}, expected {expected}; correct or remove the line"
-    )
+    pattern, number = (NUMBER, float) if kind == "rating" else (WHOLE, int)
+    if pattern.fullmatch(text) and low <= float(text) <= high:
+        return number(text)
+    raise BadInput(f"{line}: {column} is {text[:40]!r}, expected {expected}; correct or remove the line")
 
 
-def _lines(source: Source, name: str, form: Format, content: pa.Buffer) -> Iterator[tuple[int, list[str]]]:
+def _lines(where: str, form: Format, content: pa.Buffer) -> Iterator[tuple[int, list[str]]]:
     """Line number and values of each line that is not blank, without the header."""
-
-    def decoded() -> Iterator[str]:
-        data = content.to_pybytes().removeprefix(BOM)
-        for number, line in enumerate(re.split(rb"\r\n|\n|\r", data), 1):
-            try:
-                yield line.decode(form.encoding)
-            except UnicodeDecodeError as error:
-                raise BadInput(
-                    f"{source.where(name)}, line {number}: not {form.encoding} text ({error.reason} at"
-                    f" byte {error.start}); save the file as {form.encoding}"
-                ) from None
-
+    data = content.to_pybytes().removeprefix(BOM)
+    try:
+        lines = re.split(r"\r\n|\n|\r", data.decode(form.encoding))
+    except UnicodeDecodeError as error:
+        before = re.split(rb"\r\n|\n|\r", data[: error.start])
+        raise BadInput(
+            f"{where}, line {len(before)}: not {form.encoding} text ({error.reason} at byte"
+            f" {len(before[-1])}); save the file as {form.encoding}"
+        ) from None
     if form.quoted:
-        reader = csv.reader((line + "\n" for line in decoded()), delimiter=form.separator)
+        reader = csv.reader((line + "\n" for line in lines), delimiter=form.separator)
         rows = ((reader.line_num, row) for row in reader)
     else:
-        rows = ((number, line.split(form.separator)) for number, line in enumerate(decoded(), 1))
+        rows = ((number, line.split(form.separator)) for number, line in enumerate(lines, 1))
     for position, (number, row) in enumerate(rows):
         if (position or form.header is None) and row and row != [""]:
             yield number, row

@@ -72,25 +72,15 @@ LAYOUTS = {
 
 
 class Release(NamedTuple):
-    """What one release holds, with its own ids.
+    """What one release holds, with its own ids; None for tables that it does not have."""
 
-    Attributes:
-        label: the folder's name.
-        layout: key of `LAYOUTS`.
-        movies: movie int32 (unique), title, genre columns dropped.
-        genres: movie int32, label; one row per genre of a movie.
-        ratings: user, movie int32, rating float32, at int64 (seconds since 1970); None if there are none.
-        tags: user, movie int32, tag, at; None if there are none.
-        people: user int32, age float32, gender "female" or "male"; None if the release describes nobody.
-    """
-
-    label: str
-    layout: str
-    movies: pd.DataFrame
-    genres: pd.DataFrame
-    ratings: pd.DataFrame | None
-    tags: pd.DataFrame | None
-    people: pd.DataFrame | None
+    label: str  # the folder's name
+    layout: str  # key of `LAYOUTS`
+    movies: pd.DataFrame  # movie int32 (unique), title
+    genres: pd.DataFrame  # movie int32, label; one row per genre of a movie
+    ratings: pd.DataFrame | None  # user, movie int32, rating float32, at int64 (seconds since 1970)
+    tags: pd.DataFrame | None  # user, movie int32, tag, at int64
+    people: pd.DataFrame | None  # user int32, age float32, gender "female" or "male"
 
 
 def layout_of(source: Source) -> str | None:
@@ -98,12 +88,8 @@ def layout_of(source: Source) -> str | None:
     return next((n for n, layout in LAYOUTS.items() if any(f in source for f in layout.signature)), None)
 
 
-def find(data_dir: Path) -> list[Source]:
-    """The release at a place, or all releases in the folders directly below it.
-
-    Raises BadInput: there is none.
-    """
-    place = Path(data_dir).expanduser()
+def find(place: Path) -> list[Source]:
+    """The release at a place, or all releases in the folders directly below it; BadInput if there is none."""
     sources = [Source(place)]
     if layout_of(sources[0]) is None and place.is_dir():
         folders = [Source(folder) for folder in sorted(place.iterdir()) if folder.is_dir()]
@@ -124,78 +110,67 @@ def read_release(source: Source) -> Release:
     Raises BadInput: a file is missing, empty or has a bad line, or names a movie or user that is not listed.
     """
     name = layout_of(source)
-    layout = LAYOUTS[name]
-    movies = read(source, *layout.movies)
-    _unique(source, layout.movies[0], movies, "movie")
+    _, rating_file, movie_file, tag_file, people_file = LAYOUTS[name]
+    movies = read(source, *movie_file)
+    _check_unique(source.where(movie_file[0]), movies["movie"])
     genres = _flagged(movies) if name == "100k" else _listed(movies)
     ratings = tags = people = None
-    if layout.tags is not None and layout.tags[0] in source:
-        tags = read(source, *layout.tags)
+    if tag_file is not None and tag_file[0] in source:
+        tags = read(source, *tag_file)
         tags["tag"] = tags["tag"].str.strip()
         tags = tags[tags["tag"] != ""]
-        _known(source, layout.tags[0], tags, "movie", movies, layout.movies[0])
+        _check_listed(source.where(tag_file[0]), tags["movie"], movies["movie"], movie_file[0])
     # the posters' own folder has tags only
-    if layout.ratings[0] in source or tags is None:
-        ratings = read(source, *layout.ratings)
-        _known(source, layout.ratings[0], ratings, "movie", movies, layout.movies[0])
-    if layout.people is not None:
-        people = read(source, *layout.people)
-        _unique(source, layout.people[0], people, "user")
-        _known(source, layout.ratings[0], ratings, "user", people, layout.people[0])
-        people = _people(source, layout.people[0], people, name)
-    return Release(source.label, name, movies[["movie", "title"]], genres, ratings, tags, people)
+    if rating_file[0] in source or tags is None:
+        ratings = read(source, *rating_file)
+        _check_listed(source.where(rating_file[0]), ratings["movie"], movies["movie"], movie_file[0])
+    if people_file is not None:
+        people = read(source, *people_file)
+        _check_unique(source.where(people_file[0]), people["user"])
+        _check_listed(source.where(rating_file[0]), ratings["user"], people["user"], people_file[0])
+        people = _people(source.where(people_file[0]), people, name)
+    label = source.path.resolve().name.removesuffix(".zip")
+    return Release(label, name, movies[["movie", "title"]], genres, ratings, tags, people)
 
 
-def _unique(source: Source, file: str, frame: pd.DataFrame, column: str) -> None:
-    repeated = frame[column].duplicated()
-    if repeated.any():
-        raise BadInput(
-            f"{source.where(file)}: {column} {frame[column][repeated].iloc[0]} is listed twice;"
-            " remove one of the lines"
-        )
+def _check_unique(where: str, ids: pd.Series) -> None:
+    if not ids.is_unique:
+        again = ids[ids.duplicated()].iloc[0]
+        raise BadInput(f"{where}: {ids.name} {again} is listed twice; remove one of the lines")
 
 
-def _known(
-    source: Source, file: str, frame: pd.DataFrame, column: str, listed: pd.DataFrame, in_: str
-) -> None:
-    used = pd.unique(frame[column])
-    strange = used[~np.isin(used, listed[column].to_numpy())]
+def _check_listed(where: str, ids: pd.Series, listed: pd.Series, in_: str) -> None:
+    used = ids.unique()
+    strange = used[~np.isin(used, listed)]
     if len(strange):
-        row = int(np.flatnonzero(frame[column].to_numpy() == strange[0])[0]) + 1
+        row = int((ids == strange[0]).to_numpy().argmax()) + 1
         raise BadInput(
-            f"{source.where(file)}, record {row}: {column} {strange[0]} is not in {in_}"
-            f" ({len(strange)} such {column}s); use the files of one release"
+            f"{where}, record {row}: {ids.name} {strange[0]} is not in {in_} ({len(strange)} such"
+            f" {ids.name}s); use the files of one release"
         )
 
 
 def _listed(movies: pd.DataFrame) -> pd.DataFrame:
-    """Genres written as Action|Comedy; split once per distinct combination."""
-    code, combinations = pd.factorize(movies["genres"])
-    label = pd.Series(combinations.astype("str")).str.split("|").explode()
-    label = label[(label != "") & (label != NO_GENRES)]
-    parts = pd.DataFrame({"code": label.index, "label": label.to_numpy()})
-    pairs = pd.DataFrame({"movie": movies["movie"], "code": code}).merge(parts, on="code")
-    return pairs[["movie", "label"]]
+    """Genres written as Action|Comedy."""
+    pairs = movies[["movie"]].assign(label=movies["genres"].str.split("|")).explode("label")
+    return pairs[~pairs["label"].isin(["", NO_GENRES])].astype({"label": "str"})
 
 
 def _flagged(movies: pd.DataFrame) -> pd.DataFrame:
     """Genres written as 19 columns of 0 and 1."""
-    row, genre = np.nonzero(movies[GENRES_100K[1:]].to_numpy())
-    label = pd.Series(GENRES_100K[1:], dtype="str")[genre]
-    return pd.DataFrame({"movie": movies["movie"].to_numpy()[row], "label": label.to_numpy()})
+    return movies.melt("movie", GENRES_100K[1:], "label").query("value == 1")[["movie", "label"]]
 
 
-def _people(source: Source, file: str, people: pd.DataFrame, layout: str) -> pd.DataFrame:
+def _people(where: str, people: pd.DataFrame, layout: str) -> pd.DataFrame:
     gender = people["gender"].str.strip().map({"F": "female", "M": "male"})
-    age = people["age"].map(AGE_1M) if layout == "1m" else people["age"]
+    age, codes = people["age"], ""
+    if layout == "1m":
+        age, codes = age.map(AGE_1M), f" and an age code of {list(AGE_1M)}"
     bad = gender.isna() | age.isna()
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
+        row = int(bad.argmax())
         raise BadInput(
-            f"{source.where(file)}, record {row + 1}: gender {people['gender'][row]!r}, age"
-            f" {people['age'][row]}; expected F or M"
-            f"{' and an age code of ' + str(list(AGE_1M)) if layout == '1m' else ''}; correct the line"
+            f"{where}, record {row + 1}: gender {people['gender'][row]!r}, age {people['age'][row]};"
+            f" expected F or M{codes}; correct the line"
         )
-    return pd.DataFrame(
-        {"user": people["user"], "age": age.astype(np.float32), "gender": gender.astype("str")}
-    )
+    return people[["user"]].assign(age=age.astype(np.float32), gender=gender.astype("str"))

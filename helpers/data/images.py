@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,47 +21,27 @@ from helpers.paths import cache
 
 # every usual ending: what Pillow cannot read is then named as unreadable, and not passed over
 PICTURE = re.compile(
-    r"(?:\./)?(?:[^/]+/)?0*(\d+)\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)",
-    re.IGNORECASE,
+    r"(?:[^/]+/)?0*(\d+)\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)", re.IGNORECASE
 )
 CHUNK = 256
 NAMED = 10  # at most, of the pictures that cannot be read
-AGAIN = "or run notebook 00 again (with --force)"
+AGAIN = "run notebook 00 again (with --force)"
 
 # Pillow refuses pictures of more than twice its limit; below, its warning would only land in a notebook
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
-class ImageStore(Protocol):
-    """Row i is the picture of item i."""
-
-    size: int
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows) -> np.ndarray:
-        """uint8 array (B, size, size, 3), RGB, for an array of B item ids; (size, size, 3) for one id."""
-
-    def reference(self) -> dict:
-        """Where the pictures lie."""
-
-    def save(self, folder: Path) -> dict:
-        """Put the pictures into `folder` if need be; what `open_images` needs to open them from there."""
-
-
 class ArrayImages:
-    """A memory-mapped uint8 array (M, size, size, 3): decoding is never the bottleneck."""
+    """A memory-mapped uint8 array (M, size, size, 3), RGB: decoding is never the bottleneck."""
 
     def __init__(self, file: Path):
         self.file = Path(file)
         if not self.file.is_file():
-            raise BadInput(f"{self.file}: the images are gone; run notebook 00 again (with --force)")
-        self.array = np.load(self.file, mmap_mode="r", allow_pickle=False)
-        if self.array.dtype != np.uint8 or self.array.ndim != 4 or self.array.shape[3] != 3:
-            raise BadInput(
-                f"{self.file}: expected uint8 (M, size, size, 3), found {self.array.dtype} {self.array.shape}"
-            )
-        self.size = self.array.shape[1]
+            raise BadInput(f"{self.file}: the images are gone; {AGAIN}")
+        self.array = a = np.load(self.file, mmap_mode="r", allow_pickle=False)
+        if a.dtype != np.uint8 or a.ndim != 4 or a.shape[3] != 3:
+            raise BadInput(f"{self.file}: expected uint8 (M, size, size, 3), found {a.dtype} {a.shape}")
+        self.size = a.shape[1]
 
     def __len__(self) -> int:
         return len(self.array)
@@ -83,27 +62,17 @@ class ArrayImages:
 
 
 class FileImages:
-    """Pictures decoded on the fly from a folder or a tar file, for collections that do not fit.
+    """Files `names` of a folder or an uncompressed tar file, decoded on the fly, for what does not fit.
 
-    Each picture is scaled so that its short side is `size` and its centre square is kept (Fang et al.
-    2015, section 4.1). Nothing is unpacked: a tar file is read in place.
-
-    Args:
-        source: a folder or an uncompressed tar file.
-        names: the file name of each item inside `source`.
-        size: side of the returned squares in pixels.
-
-    Raises:
-        BadInput: files are absent or are no pictures; the message names them.
+    A picture is scaled so that its short side is `size` pixels, and its centre square is kept (Fang et al.
+    2015, section 4.1). A tar file is read in place. Raises BadInput, when asked for pictures: files are
+    absent or are no pictures; the message names them.
     """
 
     def __init__(self, source: Path, names: Sequence[str], size: int):
         self.source, self.names, self.size = Path(source), list(names), size
-        self._members: dict[str, tuple[int, int]] = {}
-        if not self.source.is_dir():
-            self._members = {
-                m.name.removeprefix("./"): (m.offset_data, m.size) for m in tar_members(self.source)
-            }
+        members = [] if self.source.is_dir() else tar_members(self.source)
+        self.members = {name: (at, length) for name, at, length in members}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -117,7 +86,7 @@ class FileImages:
 
     def read(self, names: Sequence[str]) -> tuple[np.ndarray, dict[str, str]]:
         """The pictures that can be read, uint8 (B, size, size, 3); and name -> reason of the others."""
-        out, unreadable, filled = np.empty((len(names), self.size, self.size, 3), np.uint8), {}, 0
+        pictures, unreadable = [], {}
         for name in names:
             try:
                 with self._stream(name) as stream, Image.open(stream) as opened:
@@ -126,10 +95,9 @@ class FileImages:
                 raise
             except Exception as error:  # a damaged file makes Pillow raise errors of any kind
                 unreadable[name] = _reason(name, error)
-                continue
-            out[filled] = centre_square(picture, self.size)
-            filled += 1
-        return out[:filled], unreadable
+            else:
+                pictures.append(centre_square(picture, self.size))
+        return np.array(pictures, np.uint8).reshape(-1, self.size, self.size, 3), unreadable
 
     def read_all(self) -> Iterator[tuple[np.ndarray, dict[str, str]]]:
         """What `read` gives for all names, `CHUNK` of them at a time."""
@@ -140,18 +108,12 @@ class FileImages:
     def _stream(self, name: str):
         if self.source.is_dir():
             return open(self.source / name, "rb")
-        if name not in self._members:
+        if name not in self.members:
             raise FileNotFoundError
-        offset, size = self._members[name]
+        at, length = self.members[name]
         with open(self.source, "rb") as stream:
-            stream.seek(offset)
-            return io.BytesIO(stream.read(size))
-
-    def there(self) -> np.ndarray:
-        """bool (M,): which files are there."""
-        if self.source.is_dir():
-            return present(self.source, self.names)
-        return np.array([name in self._members for name in self.names], bool)
+            stream.seek(at)
+            return io.BytesIO(stream.read(length))
 
     def reference(self) -> dict:
         return {"kind": "files", "source": str(self.source), "names": self.names, "size": self.size}
@@ -165,6 +127,12 @@ class FileImages:
         return self.reference() | {"source": Path(source).as_posix()}
 
 
+# Row i is the picture of item i: `store[rows]` is uint8 (B, size, size, 3), RGB, for an array of B item ids
+# and (size, size, 3) for one id. `reference()` tells where the pictures lie; `save(folder)` puts them there
+# if need be, and gives what `open_images` needs to open them from there.
+ImageStore = ArrayImages | FileImages
+
+
 def open_images(reference: dict, folder: Path) -> ImageStore:
     """Open a store from what its `save(folder)` gave. Raises BadInput: pictures are gone."""
     if reference["kind"] == "array":
@@ -173,14 +141,13 @@ def open_images(reference: dict, folder: Path) -> ImageStore:
         raise BadInput(f"unknown kind of image store {reference['kind']!r}; known: array, files")
     source = Path(os.path.normpath(folder.resolve() / reference["source"]))
     if not source.exists():
-        raise BadInput(f"{folder}: its pictures lie in {source}, which is gone; put it there, {AGAIN}")
+        raise BadInput(f"{folder}: its pictures lie in {source}, which is gone; put it there, or {AGAIN}")
     store = FileImages(source, reference["names"], reference["size"])
-    there = store.there()
+    there = present(source, store.names) if source.is_dir() else np.isin(store.names, list(store.members))
     if not there.all():
-        first = store.names[int((~there).argmax())]
         raise BadInput(
-            f"{source}: {(~there).sum()} of {len(there)} pictures are gone, the first is {first}; put them"
-            f" there, {AGAIN}"
+            f"{source}: {(~there).sum()} of {len(store)} pictures are gone, the first is"
+            f" {store.names[there.argmin()]}; put them there, or {AGAIN}"
         )
     return store
 
@@ -192,8 +159,8 @@ def present(folder: Path, names: Sequence[str]) -> np.ndarray:
     return np.array([file.name in listings.get(file.parent, ()) for file in files], bool)
 
 
-def tar_members(source: Path) -> list[tarfile.TarInfo]:
-    """The files inside an uncompressed tar file.
+def tar_members(source: Path) -> list[tuple[str, int, int]]:
+    """Name, position and length in bytes of each file inside an uncompressed tar file.
 
     Raises BadInput: there is no such file, or it is no uncompressed tar file.
     """
@@ -201,7 +168,7 @@ def tar_members(source: Path) -> list[tarfile.TarInfo]:
         raise BadInput(f"{source}: expected a folder or a tar file of pictures")
     try:
         with tarfile.open(source, "r:") as tar:
-            return [member for member in tar if member.isfile()]
+            return [(m.name.removeprefix("./"), m.offset_data, m.size) for m in tar if m.isfile()]
     except tarfile.TarError as error:
         raise BadInput(f"{source}: not an uncompressed tar file ({error}); unpack it to a folder") from None
 
@@ -220,7 +187,7 @@ def refusal(source: Path, unreadable: dict[str, str], otherwise: str = "") -> st
     """The sentence on pictures that cannot be read, the first of them with their reasons."""
     n = len(unreadable)
     if n == 1:
-        name, reason = next(iter(unreadable.items()))
+        [(name, reason)] = unreadable.items()
         return f"{source}: {name} is not a readable picture ({reason}); replace or remove it{otherwise}"
     some = ", ".join([f"{name} ({reason})" for name, reason in unreadable.items()][:NAMED])
     more = ", …" if n > NAMED else ""
@@ -236,90 +203,65 @@ def keep_array(target: Path, array: np.ndarray) -> None:
 def numbered_pictures(source: Path) -> dict[int, str]:
     """The pictures of a folder or a tar file that are named by a number: number -> name inside.
 
-    Raises:
-        BadInput: there is no such place, it is no uncompressed tar file, a number occurs twice, or no
-            picture has a number for a name.
+    Raises BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name.
     """
-    source = Path(source)
     if source.is_dir():
         names = sorted(f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
     else:
-        names = sorted(member.name for member in tar_members(source))
+        names = sorted(name for name, *_ in tar_members(source))
     found: dict[int, str] = {}
-    for name in names:
-        if (match := PICTURE.fullmatch(name)) is None:
-            continue
-        number = int(match[1])
+    for match in filter(None, map(PICTURE.fullmatch, names)):
+        name, number = match[0], int(match[1])
         if number in found:
             raise BadInput(
                 f"{source}: two pictures for number {number}: {found[number]} and {name}; remove one"
             )
-        found[number] = name.removeprefix("./")
+        found[number] = name
     if not found:
         raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other files)")
     return found
 
 
 def decoded(
-    source: Path, names: list[str], size: int, leave_out: bool = False, cache_folder: Path | None = None
+    source: Path, names: list[str], size: int, leave_out: bool = False
 ) -> tuple[ArrayImages, dict[str, str]]:
-    """Decode pictures to centre squares once, and keep the array.
+    """Decode pictures of a folder or tar file to centre squares once, and keep the array.
 
-    The kept file is named by a digest of the names, the size and each file's length and time of change,
-    so a replaced picture is decoded anew.
-
-    Args:
-        source: a folder or an uncompressed tar file.
-        names: the pictures, as named inside `source`.
-        size: side of the squares in pixels.
-        leave_out: go on without the pictures that cannot be read.
-        cache_folder: default `outputs/cache/pictures`.
-
-    Returns:
-        the pictures that can be read, in order; and name -> reason of those that are left out.
-
-    Raises:
-        BadInput: pictures cannot be read; the message names them.
+    It is kept in `outputs/cache/pictures` under a digest of the names, the size and each file's length and
+    time of change, so a replaced picture is decoded anew. Returns the pictures that can be read, in order,
+    and name -> reason of the others: with `leave_out` they are left out, else BadInput names them.
     """
-    source = Path(source).resolve()
+    source = source.resolve()
     stamped = [source / name for name in names] if source.is_dir() else [source]
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) for f in stamped if f.is_file()]
     key = json.dumps([str(source), names, size, stamps])
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    target = Path(cache_folder or cache() / "pictures") / f"{size}-{digest}.npy"
+    target = cache() / "pictures" / f"{size}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     beside = target.with_suffix(".json")
-    unreadable: dict[str, str] = {}
-
-    def refuse_unreadable() -> None:
-        if unreadable and not leave_out:
-            raise BadInput(refusal(source, unreadable, ", or load with leave_out_unreadable=True"))
-
-    def header(rows: int) -> dict:
-        return {"descr": "|u1", "fortran_order": False, "shape": (rows, size, size, 3)}
-
     if target.is_file() and beside.is_file():
         unreadable = json.loads(beside.read_text(encoding="utf-8"))
-        refuse_unreadable()
-        return ArrayImages(target), unreadable
+        if leave_out or not unreadable:
+            return ArrayImages(target), unreadable
+    unreadable = {}
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(names), size, size, 3)}
     # written chunk by chunk: the whole need not fit into memory
     with replacing(beside) as note, replacing(target) as new, open(new, "wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header(len(names)))
+        np.lib.format.write_array_header_1_0(stream, header)
         for pictures, reasons in FileImages(source, names, size).read_all():
             stream.write(pictures.tobytes())
             unreadable |= reasons
-        refuse_unreadable()
+        if unreadable and not leave_out:
+            raise BadInput(refusal(source, unreadable, ", or load with leave_out_unreadable=True"))
         stream.seek(0)  # numpy's header has room for any number of rows
-        np.lib.format.write_array_header_1_0(stream, header(len(names) - len(unreadable)))
+        header["shape"] = (len(names) - len(unreadable), size, size, 3)
+        np.lib.format.write_array_header_1_0(stream, header)
         note.write_text(json.dumps(unreadable), encoding="utf-8")
     return ArrayImages(target), unreadable
 
 
 def centre_square(picture: Image.Image, size: int) -> np.ndarray:
     """Scale the short side to `size` and keep the centre square: uint8 (size, size, 3)."""
-    width, height = picture.size
-    scale = size / min(width, height)
-    picture = picture.resize(
-        (max(size, round(width * scale)), max(size, round(height * scale))), Image.Resampling.BILINEAR
-    )
-    left, top = (picture.width - size) // 2, (picture.height - size) // 2
-    return np.asarray(picture.crop((left, top, left + size, top + size)))
+    scale = size / min(picture.size)
+    width, height = (max(size, round(side * scale)) for side in picture.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    scaled = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(scaled.crop((left, top, left + size, top + size)))

@@ -8,12 +8,10 @@ import pandas as pd
 from helpers.data import images as pictures
 from helpers.data.collection import Collection, empty_table, full_table
 from helpers.data.grouplens import Release, find, read_release
-from helpers.data.images import ArrayImages, FileImages, ImageStore, numbered_pictures
 from helpers.errors import BadInput
 from helpers.files import given_path
 from helpers.paths import cache
 
-GREY = 128
 PACKED = (".zip", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 
 
@@ -24,13 +22,13 @@ def load(
     without_posters: bool = False,
     on_the_fly: bool = False,
     leave_out_unreadable: bool = False,
-    cache_folder: Path | None = None,
 ) -> Collection:
-    """One MovieLens release, or several that lie in one folder, as a collection.
+    """One MovieLens release, or several that lie in one folder, as a collection with labels of kind "genre".
 
     Items are the movies that have a poster. A rating, whatever its value, is a view (Bibas et al. 2022,
     section 4.1.1). Rows about a movie without a poster are left out, and a row that repeats another one
-    exactly counts once. Users are those with a rating or a tag that is left.
+    exactly counts once. Users are those with a rating or a tag that is left; their age and gender are known
+    for 100k and 1M (1M gives ranges of age; see `grouplens.AGE_1M`).
 
     With several releases, users of different releases are different people even where their numbers agree:
     all are kept, with original ids such as "ml-latest-small/17". Who rates in one release and who tags in
@@ -47,15 +45,9 @@ def load(
         on_the_fly: decode posters whenever they are asked for, instead of once into an array.
         leave_out_unreadable: go on without the movies whose posters cannot be read; `missing["unreadable"]`
             tells how many and which.
-        cache_folder: where decoded posters are kept; default `outputs/cache/pictures`.
 
-    Returns:
-        A collection with labels of kind "genre". Age and gender are known for 100k and 1M (1M gives ranges
-        of age; see `grouplens.AGE_1M`).
-
-    Raises:
-        BadInput: no release or no posters there, posters that cannot be read, all named at once, or a file
-            with a bad line, named with its line.
+    Raises BadInput: no release or no posters there, posters that cannot be read, all named at once, or a file
+    with a bad line, named with its line.
     """
     if not str(data_dir):
         raise BadInput(
@@ -70,40 +62,54 @@ def load(
             f"{data_dir}: ml-100k numbers its movies differently from the other releases here"
             f" ({', '.join(r.label for r in releases)}); give the folder of one of them"
         )
-    movies = pd.concat([r.movies for r in releases]).drop_duplicates("movie").sort_values("movie")
+    movies = pd.concat([r.movies.assign(release=k) for k, r in enumerate(releases)])
+    movies = movies.drop_duplicates("movie").sort_values("movie")
     unreadable: dict[str, str] = {}
     if without_posters:
-        paths = [""] * len(movies)
-        images: ImageStore = _grey(len(movies), size, cache_folder)
+        movies["path"] = ""
+        images: pictures.ImageStore = _grey(len(movies), size)
     else:
         place = _posters(posters, [data_dir, *(s.path for s in sources)])
-        names = numbered_pictures(place)
-        movies = movies[movies["movie"].isin(list(names))]
+        movies["path"] = movies["movie"].map(pictures.numbered_pictures(place))
+        movies = movies.dropna(subset="path")
         if movies.empty:
             raise BadInput(
                 f"{place}: no picture is named by a movie id of {data_dir}; expected <movie id>.jpg"
             )
-        paths = [names[movie] for movie in movies["movie"]]
+        paths = movies["path"].tolist()
         if not on_the_fly:
-            images, unreadable = pictures.decoded(place, paths, size, leave_out_unreadable, cache_folder)
+            images, unreadable = pictures.decoded(place, paths, size, leave_out_unreadable)
         elif leave_out_unreadable:
-            for _, reasons in FileImages(place, paths, size).read_all():
+            for _, reasons in pictures.FileImages(place, paths, size).read_all():
                 unreadable |= reasons
         if len(unreadable) == len(paths):
             raise BadInput(pictures.refusal(place, unreadable))
-        movies = movies[[path not in unreadable for path in paths]]
-        paths = [path for path in paths if path not in unreadable]
+        movies = movies[~movies["path"].isin(list(unreadable))]
         if on_the_fly:
-            images = FileImages(place, paths, size)
+            images = pictures.FileImages(place, movies["path"].tolist(), size)
     ids = movies["movie"].to_numpy()
-    people, views, tags = _crowd(releases, ids)
-    items = full_table("items", {
-        "item": np.arange(len(ids)), "owner": -1, "path": paths, "title": movies["title"].to_numpy(),
-        "original_id": ids.astype(str),
-    })  # fmt: skip
+    items = {"item": np.arange(len(ids)), "owner": -1, "original_id": ids.astype(str)}
+    items |= {column: movies[column].to_numpy() for column in ("path", "title")}
+    # a movie's genres come from the first release that lists the movie
+    genres = pd.concat([r.genres.assign(release=k) for k, r in enumerate(releases)]).merge(movies)
+    genres = genres.sort_values(["movie", "label"], ignore_index=True)
+    item = np.searchsorted(ids, genres["movie"]).astype(np.int32)
+    labels = pd.DataFrame({"item": item, "kind": "genre", "label": genres["label"]})
+    users, views, tags = _crowd(releases, ids)
+    n, named = len(unreadable), pictures.NAMED
+    some = ", ".join(list(unreadable)[:named]) + (", …" if n > named else "")
+    told = {
+        "owners": (True, "has no owners: nobody uploads a movie"),
+        "views": (views.empty, "records no ratings in this release"),
+        "tags": (tags.empty, "records no tags in this release"),
+        "labels": (not any(len(r.genres) for r in releases), "names no genres in this release"),
+        "images": (without_posters, "was loaded without posters: every picture is a grey square"),
+        "unreadable": (n > 0, f"was loaded without {n} movies of unreadable posters: {some}"),
+    }  # fmt: skip
     return Collection(
-        "movielens", False, items=items, users=people, views=views, tags=tags, labels=_labels(releases, ids),
-        images=images, missing=_missing(releases, views, tags, without_posters, list(unreadable)),
+        "movielens", False, items=full_table("items", items), users=users, views=views, tags=tags,
+        labels=labels.astype({"kind": "category", "label": "category"}), images=images,
+        missing={part: reason for part, (absent, reason) in told.items() if absent},
     )  # fmt: skip
 
 
@@ -111,98 +117,44 @@ def _posters(posters: Path | str | None, places: list[Path]) -> Path:
     if posters is not None and str(posters):
         return given_path("posters", posters)
     named = [f for place in places if place.is_dir() for f in sorted(place.glob("posters*"))]
-    found = [f for f in named if f.is_dir() or f.suffix == ".tar"]
-    if not found:
-        if packed := [f for f in named if f.suffix.lower() in PACKED]:
-            raise BadInput(
-                f"{packed[0]}: posters are read from a folder or an uncompressed .tar; unpack this file to"
-                f" {packed[0].parent / 'posters'}"
-            )
+    if found := [f for f in named if f.is_dir() or f.suffix == ".tar"]:
+        return found[0]
+    if packed := [f for f in named if f.suffix.lower() in PACKED]:
         raise BadInput(
-            f"{places[0]}: no posters here; give posters=<folder or tar of <movie id>.jpg>,"
-            " or without_posters=True to go on with grey squares"
+            f"{packed[0]}: posters are read from a folder or an uncompressed .tar; unpack this file to"
+            f" {packed[0].parent / 'posters'}"
         )
-    return found[0]
+    raise BadInput(
+        f"{places[0]}: no posters here; give posters=<folder or tar of <movie id>.jpg>,"
+        " or without_posters=True to go on with grey squares"
+    )
 
 
-def _grey(n: int, size: int, cache_folder: Path | None) -> ArrayImages:
-    target = Path(cache_folder or cache() / "pictures") / f"grey-{n}-{size}.npy"
+def _grey(n: int, size: int) -> pictures.ArrayImages:
+    target = cache() / "pictures" / f"grey-{n}-{size}.npy"
     if not target.is_file():
-        pictures.keep_array(target, np.full((n, size, size, 3), GREY, np.uint8))
-    return ArrayImages(target)
+        pictures.keep_array(target, np.full((n, size, size, 3), 128, np.uint8))
+    return pictures.ArrayImages(target)
 
 
 def _crowd(releases: list[Release], ids: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Users, views and tags with dense ids; rows about other movies than `ids` are left out."""
-    people, views, tags, base = [], [empty_table("views")], [empty_table("tags")], 0
+    people, views, tags = [], [empty_table("views")], [empty_table("tags").astype({"tag": "str"})]
     for release in releases:
-        rated = _of_movies(release.ratings, ids)
-        tagged = _of_movies(release.tags, ids)
-        users = np.unique(np.concatenate([pd.unique(f["user"]) for f in (rated, tagged) if f is not None]))
-        for frame, out in ((rated, views), (tagged, tags)):
-            if frame is not None:
-                frame["user"] = (np.searchsorted(users, frame["user"]) + base).astype(np.int32)
-                frame["item"] = np.searchsorted(ids, frame["movie"]).astype(np.int32)
-                frame["at"] = (frame["at"].to_numpy() * 1_000_000_000).view("datetime64[ns]")
-                out.append(frame[[c for c in ("user", "item", "tag", "at") if c in frame]])
+        given = [(f, out) for f, out in ((release.ratings, views), (release.tags, tags)) if f is not None]
+        events = [(f[f["movie"].isin(ids)].drop_duplicates(ignore_index=True), out) for f, out in given]
+        base = sum(map(len, people))
+        users = np.sort(pd.concat([frame["user"] for frame, _ in events]).unique())
+        for frame, out in events:
+            frame["user"] = (np.searchsorted(users, frame["user"]) + base).astype(np.int32)
+            frame["item"] = np.searchsorted(ids, frame["movie"]).astype(np.int32)
+            frame["at"] = (frame["at"].to_numpy() * 1_000_000_000).view("datetime64[ns]")
+            out.append(frame[out[0].columns])
         prefix = f"{release.label}/" if len(releases) > 1 else ""
         described = pd.DataFrame({"user": users, "original_id": [f"{prefix}{u}" for u in users]})
         if release.people is not None:
             described = described.merge(release.people, on="user", how="left")
         people.append(described)
-        base += len(users)
-    everyone = pd.concat(people, ignore_index=True)
-    everyone = full_table("users", everyone.assign(user=np.arange(len(everyone))))
-    joined = pd.concat([t.astype({"tag": "str"}) for t in tags], ignore_index=True).astype(
-        {"tag": "category"}
-    )
-    return everyone, pd.concat(views, ignore_index=True), joined
-
-
-def _of_movies(frame: pd.DataFrame | None, ids: np.ndarray) -> pd.DataFrame | None:
-    """Rows about the movies `ids`, without exact repetitions."""
-    if frame is None:
-        return None
-    kept = frame[frame["movie"].isin(ids)]
-    # most files repeat nothing: one cheap look at pairs, and whole rows only where a pair repeats
-    pair = kept["user"].to_numpy().astype(np.int64) << 32 | kept["movie"].to_numpy()
-    again = pd.Series(pair).duplicated(keep=False).to_numpy()
-    drop = np.zeros(len(kept), bool)
-    drop[again] = kept[again].duplicated().to_numpy()
-    return kept[~drop].reset_index(drop=True)
-
-
-def _labels(releases: list[Release], ids: np.ndarray) -> pd.DataFrame:
-    """A movie's genres come from the first release that lists the movie."""
-    seen = np.zeros(0, np.int32)
-    parts = []
-    for release in releases:
-        genres = release.genres[release.genres["movie"].isin(ids) & ~release.genres["movie"].isin(seen)]
-        parts.append(genres)
-        seen = np.union1d(seen, release.movies["movie"])
-    genres = pd.concat(parts).sort_values(["movie", "label"], kind="stable", ignore_index=True)
-    item = np.searchsorted(ids, genres["movie"]).astype(np.int32)
-    labels = pd.DataFrame({"item": item, "kind": "genre", "label": genres["label"]})
-    return labels.astype({"kind": "category", "label": "category"})
-
-
-def _missing(releases: list[Release], views, tags, without_posters: bool, unreadable: list[str]) -> dict:
-    reasons = {
-        "owners": "has no owners: nobody uploads a movie",
-        "uploads": "records no upload times",
-        "places": "names no country or place of its users",
-    }
-    if all(release.people is None for release in releases):
-        reasons["attributes"] = "tells nothing about its users"
-    if views.empty:
-        reasons["views"] = "records no ratings in this release"
-    if tags.empty:
-        reasons["tags"] = "records no tags in this release"
-    if not any(len(release.genres) for release in releases):
-        reasons["labels"] = "names no genres in this release"
-    if without_posters:
-        reasons["images"] = "was loaded without posters: every picture is a grey square"
-    if unreadable:
-        some = ", ".join(unreadable[: pictures.NAMED]) + (", …" if len(unreadable) > pictures.NAMED else "")
-        reasons["unreadable"] = f"was loaded without {len(unreadable)} movies of unreadable posters: {some}"
-    return reasons
+    everyone, all_views, all_tags = (pd.concat(t, ignore_index=True) for t in (people, views, tags))
+    everyone = full_table("users", everyone.assign(user=everyone.index))
+    return everyone, all_views, all_tags.astype({"tag": "category"})

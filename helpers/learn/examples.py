@@ -29,11 +29,8 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def random_crops(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A random square of each picture, as Fang et al. 2015, section 4.1 (224 of 256 pixels).
-
-    Args:
-        images: (B, 3, H, H) of any dtype, to (B, 3, side, side).
-        generator: of the CPU; equal seeds give equal crops on any device.
+    """A random square of each picture: (B, 3, H, H) of any dtype to (B, 3, side, side). The generator is the
+    CPU's: equal seeds give equal crops on any device. Source: Fang et al. 2015, 4.1 (224 of 256 pixels).
     """
     batch, _, height, _ = images.shape
     if side == height:
@@ -85,24 +82,19 @@ def each_batch(
 def extract(
     features, store, rows: np.ndarray, side: int, device: torch.device, batch: int = 64
 ) -> np.ndarray:
-    """Features of pictures: float32 (len(rows), n) on the CPU.
+    """Features of pictures, cropped to a square in the middle: float32 (len(rows), n) on the CPU.
 
-    Args:
-        features: a function from float images (B, 3, side, side) to (B, n), for example `network.features`.
-        store: an image store; `store[rows]` is uint8 (B, H, H, 3).
-        rows: int (n,), which pictures.
-        side: pictures are cropped to this square in the middle.
-
-    Raises:
-        BadInput: the network is in training mode, so it would drop units at random.
+    A function such as `network.features` turns float images (B, 3, side, side) into (B, n); `store[rows]` is
+    uint8 (B, H, H, 3). BadInput if the network is in training mode: it would drop units at random.
     """
     network = getattr(features, "__self__", features)
     if isinstance(network, nn.Module) and network.training:
         raise BadInput(f"{type(network).__name__} is in training mode; call its eval() before features")
-    seen = each_batch(
-        lambda images: features(centre_crop(normalise(images), side)), store, rows, device, batch
-    )
-    return np.concatenate(seen)
+
+    def compute(images: Tensor) -> Tensor:
+        return features(centre_crop(normalise(images), side))
+
+    return np.concatenate(each_batch(compute, store, rows, device, batch))
 
 
 @dataclass(frozen=True)
@@ -114,25 +106,23 @@ class Pictures:
     targets: Tensor  # of length n: classes, vectors, rows of weights
     side: int  # random crops of this size while training
     flips: bool = True  # mirror half of the pictures
-    workers: int = 1  # threads that decode
 
     def __post_init__(self):
         if len(self.rows) != len(self.targets):
-            raise BadInput(
-                f"{len(self.rows)} pictures but {len(self.targets)} targets; there must be one each"
-            )
+            sizes = f"{len(self.rows)} pictures but {len(self.targets)} targets"
+            raise BadInput(f"{sizes}; there must be one each")
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented float images (B, 3, side, side) and their targets, on the device."""
-        with ThreadPoolExecutor(self.workers) as pool:
-            reading = [pool.submit(self._read, chosen) for chosen in order[: self.workers]]
-            for chosen, ahead in zip_longest(order, order[self.workers :]):
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(self._read, order[0])
+            for chosen, ahead in zip_longest(order, order[1:]):
+                images = reading.result().to(device, non_blocking=True)
                 if ahead is not None:
-                    reading.append(pool.submit(self._read, ahead))
-                images = reading.pop(0).result().to(device, non_blocking=True)
+                    reading = pool.submit(self._read, ahead)
                 # cut and mirrored as bytes, a quarter of what the network's numbers take
                 images = random_crops(images.permute(0, 3, 1, 2), self.side, generator)
                 if self.flips:
@@ -142,9 +132,7 @@ class Pictures:
     def _read(self, chosen: np.ndarray) -> Tensor:
         # in order of the rows, so that a memory map is read forwards
         order = np.argsort(self.rows[chosen], kind="stable")
-        images = np.empty((len(chosen), self.store.size, self.store.size, 3), np.uint8)
-        images[order] = self.store[self.rows[chosen][order]]
-        return torch.from_numpy(images)
+        return torch.from_numpy(self.store[self.rows[chosen][order]][np.argsort(order)])
 
 
 @dataclass(frozen=True)

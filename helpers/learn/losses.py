@@ -1,11 +1,11 @@
 """Losses for pictures with several tags, and softmax over very many classes.
 
-Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss returns the mean over the batch,
-which `helpers.learn.train.fit` makes small.
+Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss is the mean over the batch.
 """
 
-import time
 from collections.abc import Callable
+from functools import partial
+from timeit import timeit
 
 import numpy as np
 import torch
@@ -27,10 +27,9 @@ def multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
-    """MCLL: multi-class logistic loss of one tag per picture, drawn uniformly from its tags.
+    """MCLL: multi-class logistic loss of one tag per picture, int64 (B,), drawn uniformly by `bags.Drawn`.
 
-    Outputs are h_iᵀ f_j for all tags i; tags, int64 (B,), come from `bags.Drawn`.
-    Source: Veit et al. 2018, equation 1.
+    Outputs are h_iᵀ f_j for all tags i. Source: Veit et al. 2018, equation 1.
     """
     return F.cross_entropy(outputs, tags)
 
@@ -41,16 +40,8 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     The weights make positives and negatives of each class count alike however rare it is. The paper prints a
     sum over the training set without its minus sign; here it is multiplied by −N / K, so that the mean of a
     batch estimates the average over classes of (mean loss of positives + mean loss of negatives): 2 log 2
-    for a network that knows nothing, whatever K and N are.
-
-    Args:
-        counts: int (K,), N_k, the number of training pictures with class k; BadInput outside 0..N.
-        n: N, the number of training pictures.
-
-    Returns:
-        (outputs float (B, K), targets 0 or 1 (B, K)) -> mean loss.
-
-    Source: Joulin et al. 2016, section 3, first loss.
+    for a network that knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k,
+    the pictures with class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, 3, first loss.
     """
     counts = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
@@ -67,41 +58,34 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
 
 
 def negative_cosine(outputs: Tensor, targets: Tensor) -> Tensor:
-    """NCSL: minus the cosine between a picture's vector f_j and the sum h̄_j of its tags' vectors.
-
-    A picture whose sum is zero (no tag of its has a vector) adds 0.
-    Source: Veit et al. 2018, equation 2 (after Chollet 2016).
+    """NCSL: minus the cosine between a picture's vector f_j and the sum h̄_j of its tags' vectors; 0 where
+    that is zero, because no tag has a vector. Source: Veit et al. 2018, equation 2 (after Chollet 2016).
     """
     return -F.cosine_similarity(outputs, targets, 1, 1e-8).mean()
 
 
-def with_auxiliary(loss: Loss, weight: float = 0.3) -> Loss:
-    """The same loss for a network that returns further outputs while training, each counted `weight` times.
-
-    Source: Szegedy et al. 2015, section 5 (GoogLeNet's auxiliary classifiers, weight 0.3).
+def with_auxiliary(loss: Loss) -> Loss:
+    """The same loss for a network that returns further outputs while training, each counted 0.3 times: the
+    auxiliary classifiers of Szegedy et al. 2015, section 5.
     """
 
     def total(outputs, targets: Tensor) -> Tensor:
-        if isinstance(outputs, Tensor):
-            return loss(outputs, targets)
-        main, *others = outputs
-        return loss(main, targets) + weight * sum(loss(other, targets) for other in others)
+        main, *others = (outputs,) if isinstance(outputs, Tensor) else outputs
+        return loss(main, targets) + 0.3 * sum(loss(other, targets) for other in others)
 
     return total
 
 
 def in_batch(scores: Tensor, targets: Tensor) -> Tensor:
-    """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K.
-
-    Source: Joulin et al. 2016, section 3, "Large dictionary". `SampledOutput` never computes the scores
-    (B, K) that this function drops; here they are computed and dropped, to compare.
+    """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K: to compare with
+    `SampledOutput`, which never computes the scores that are dropped here. Source: as there.
     """
     classes, place = torch.unique(targets, return_inverse=True)
     return F.cross_entropy(scores[:, classes], place)
 
 
 class SampledOutput:
-    """The output layer W^T e + b of a network with very many classes, trained on a few of them at a time.
+    """The output layer W^T e + b of a network with K classes, very many, trained on a few of them at a time.
 
     Joulin et al. 2016, section 3, "Large dictionary": "we only update the weights that correspond to classes
     present in a training batch". Nothing else is read or written.
@@ -109,14 +93,8 @@ class SampledOutput:
     `step` computes the softmax loss over the classes of the batch and `samples` others, drawn uniformly and
     shared by the whole batch, and moves only the rows of W that took part, by AdaGrad: a row that takes part
     rarely keeps a large step. Sampled scores are raised by −log of the chance to be drawn, so that the sum
-    over the sample estimates the sum over all classes (Bengio and Senécal 2003).
-
-    Args:
-        K, d: classes and size of the embedding e.
-        samples: classes drawn besides those of the batch, at most K (BadInput otherwise); 0 is Joulin et
-            al.'s choice, without correction.
-        lr: step size of AdaGrad.
-        seed: decides W and every draw.
+    over the sample estimates the sum over all classes (Bengio and Senécal 2003). No samples are Joulin et
+    al.'s choice; more than K are BadInput. d is the size of e; the seed decides W and every draw.
     """
 
     def __init__(self, K: int, d: int, samples: int, lr: float = 0.1, seed: int = 0, device="cpu"):
@@ -126,14 +104,12 @@ class SampledOutput:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.weight = torch.randn(K, d, generator=self.generator, device=device) * 0.01
         self.bias = torch.zeros(K, device=device)
-        self._squares = torch.full((K,), 1e-8, device=device), torch.full((K,), 1e-8, device=device)
+        self._squares = torch.full((2, K), 1e-8, device=device)
 
     def classes(self, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The classes that take part: ids int64 (C,) in ascending order, places of the targets int64 (B,),
         and the correction float (C,) that is added to the scores."""
         own = torch.unique(targets)
-        if not self.samples:
-            return own, torch.searchsorted(own, targets), torch.zeros(len(own), device=own.device)
         drawn = torch.randint(self.K, (self.samples,), generator=self.generator, device=targets.device)
         ids = torch.unique(torch.cat([own, drawn]))
         chance = max(self.K - len(own), 1) / max(len(ids) - len(own), 1)
@@ -143,14 +119,8 @@ class SampledOutput:
         return ids, place, correction
 
     def step(self, e: Tensor, targets: Tensor) -> Tensor:
-        """One gradient step of the rows that take part; also fills `e.grad` where e needs a gradient.
-
-        Args:
-            e: float (B, d), the network's embeddings of the batch.
-            targets: int64 (B,), a class each.
-
-        Returns:
-            The mean loss, before the step.
+        """One gradient step of the rows that take part, and the mean loss before it, for embeddings e (B, d)
+        with a class each, int64 (B,); also fills `e.grad` where e needs a gradient.
         """
         ids, place, correction = self.classes(targets)
         weight, bias = self.weight[ids].requires_grad_(), self.bias[ids].requires_grad_()
@@ -175,9 +145,8 @@ class SampledOutput:
 def log_sum_over_samples(
     scores: np.ndarray, size: int, rng: np.random.Generator, draws: int = 200
 ) -> np.ndarray:
-    """log Σ_{c in C} s_c for random sets C of `size` classes, with s_c = exp(score): float64 (draws,).
-
-    The sets are drawn without replacement from all classes, with scores (K,) for one picture.
+    """log Σ_{c in C} exp(score_c) for random sets C of `size` classes without repeats: float64 (draws,), from
+    the scores (K,) of one picture.
     """
     scores = np.asarray(scores, np.float64)
     if not 1 <= size <= len(scores):
@@ -198,12 +167,8 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
     upper = log Z ≥ E[log Σ_C s_c] ≥ P(mean of s over C ≥ Z / K) · (log(|C| / K) + log Z) = lower.
 
     Both hold for any way to draw sets of |C| classes. The lower one needs s_k ≥ 1 for all k: a constant is
-    added to all scores, and so to the three results, which changes no softmax, so that the smallest is 0.
-
-    Args:
-        approximate: float (draws,), log Σ_C exp(score) of each set drawn, without that constant.
-        size: |C|.
-        scores: float (K,), all scores of the picture.
+    added to all scores (K,), and so to the results, which changes no softmax, so that the smallest is 0. It
+    is not in `approximate` (draws,), the log Σ_C exp(score) of each set drawn; `size` is |C|.
     """
     scores = np.asarray(scores, np.float64)
     constant = -scores.min()
@@ -214,13 +179,9 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
     return lower, float(approximate.mean()), upper
 
 
-def seconds_per_step(
-    K: int, d: int = 128, batch: int = 128, samples: int = 4096, steps: int = 3, seed: int = 0
-) -> dict[str, float]:
-    """Seconds of a step of the output layer, by name: all K classes, those of the batch, or a shared sample.
-
-    Forward and backward pass and the update of the weights, on this machine and the current threads; the
-    first step is not counted.
+def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> dict[str, float]:
+    """Seconds of a step of the output layer (forward, backward, update; the first is not counted), by name:
+    all K classes, those of the batch, or a shared sample. On this machine and the current threads.
     """
     generator = torch.Generator().manual_seed(seed)
     e = torch.randn(batch, d, generator=generator, requires_grad=True)
@@ -233,17 +194,10 @@ def seconds_per_step(
         F.cross_entropy(dense(e), targets).backward()
         optimiser.step()
 
-    layers = {
-        "all classes": lambda: full,
-        "classes of the batch": lambda: SampledOutput(K, d, 0).step,
-        "shared sample": lambda: SampledOutput(K, d, min(samples, K // 2)).step,
-    }
-    found = {}
-    for name, make in layers.items():
-        step = make()
+    def seconds(step: Callable) -> float:
         step(e, targets)
-        before = time.perf_counter()
-        for _ in range(steps):
-            step(e, targets)
-        found[name] = (time.perf_counter() - before) / steps
-    return found
+        return timeit(partial(step, e, targets), number=steps) / steps
+
+    sampled = {"classes of the batch": 0, "shared sample": min(4096, K // 2)}
+    found = {name: seconds(SampledOutput(K, d, samples).step) for name, samples in sampled.items()}
+    return {"all classes": seconds(full)} | found

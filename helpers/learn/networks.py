@@ -1,4 +1,4 @@
-"""The networks of the papers, at any resolution. Each has `features(images)` and an output layer `head`."""
+"""The networks of the papers, at any resolution: `features(images)`, then an output layer, `head`."""
 
 from collections.abc import Mapping
 
@@ -18,32 +18,23 @@ AUXILIARY = (2, 5)  # the modules that an auxiliary classifier reads
 
 
 class AlexNet(nn.Module):
-    """Five convolutional and two fully connected layers.
+    """Five convolutional and two fully connected layers (Krizhevsky et al. 2012; Fang et al. 2015, 2.2).
 
-    Krizhevsky et al. 2012; Fang et al. 2015, section 2.2. At 224 pixels the first convolution has the
-    original 11 x 11 kernel with stride 4, and three poolings with overlapping windows (3 x 3, stride 2)
-    leave 6 x 6 cells. Smaller pictures get a smaller first kernel, fewer strides and no third pooling, which
-    leaves 5 to 15 cells a side.
-
-    Args:
-        outputs: K, the number of classes (or of the values to regress).
-        side: side of the square input in pixels, at least 24 (BadInput otherwise: the poolings need them).
-        width: scales 96, 256, 384, 384, 256 channels and 4096 units in FC6 and FC7, the original's.
-        dropout: share of units dropped before FC6 and FC7 while training.
+    At 224 pixels the first convolution has the original 11 x 11 kernel with stride 4, and three poolings with
+    overlapping windows (3 x 3, stride 2) leave 6 x 6 cells. Smaller pictures get a smaller first kernel and
+    stride and no third pooling, which leaves 5 to 15 cells a side.
+    Outputs are classes or values to regress; `side` is that of the square input in pixels, at least 24
+    (BadInput otherwise: the poolings need them). `width` scales the original's 96, 256, 384, 384 and 256
+    channels and 4096 units in FC6 and FC7; `dropout` is the share dropped before these two while training.
     """
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.5):
         super().__init__()
         _check_side("AlexNet", side)
         c1, c2, c3, c5, units = (max(8, round(n * width)) for n in (96, 256, 384, 256, 4096))
-        if side >= 128:
-            first = nn.Conv2d(3, c1, 11, stride=4, padding=2)
-        elif side >= 56:
-            first = nn.Conv2d(3, c1, 7, stride=2, padding=3)
-        else:
-            first = nn.Conv2d(3, c1, 5, stride=1, padding=2)
+        kernel, stride, padding = (11, 4, 2) if side >= 128 else (7, 2, 3) if side >= 56 else (5, 1, 2)
         self.convolutions = nn.Sequential(
-            first, nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
+            nn.Conv2d(3, c1, kernel, stride, padding), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
             nn.Conv2d(c1, c2, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
             nn.Conv2d(c2, c3, 3, padding=1), nn.ReLU(inplace=True),
             nn.Conv2d(c3, c3, 3, padding=1), nn.ReLU(inplace=True),
@@ -52,16 +43,13 @@ class AlexNet(nn.Module):
         )  # fmt: skip
         with torch.no_grad():
             cells = self.convolutions(torch.zeros(1, 3, side, side)).numel()
-        self.fc6 = nn.Linear(cells, units)
-        self.fc7 = nn.Linear(units, units)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(units, outputs)
+        self.fc6, self.fc7 = nn.Linear(cells, units), nn.Linear(units, units)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(units, outputs)
         _initialise(self, nn.Conv2d, nn.Linear)
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         """FC6 and FC7 after their ReLU, each (B, units), for float images (B, 3, side, side)."""
-        flat = self.convolutions(images).flatten(1)
-        fc6 = torch.relu(self.fc6(self.drop(flat)))
+        fc6 = torch.relu(self.fc6(self.drop(self.convolutions(images).flatten(1))))
         return {"fc6": fc6, "fc7": torch.relu(self.fc7(self.drop(fc6)))}
 
     def features(self, images: Tensor) -> Tensor:
@@ -69,7 +57,6 @@ class AlexNet(nn.Module):
         return self.layers(images)["fc7"]
 
     def forward(self, images: Tensor) -> Tensor:
-        """The output layer: float (B, outputs)."""
         return self.head(self.features(images))
 
 
@@ -79,11 +66,8 @@ class GoogLeNet(nn.Module):
     Szegedy et al. 2015; used by Joulin et al. 2016, section 3. Strides are the original's; below 48 pixels
     the first pooling is skipped, or the last modules would see a single cell. Batch normalisation after each
     convolution is ours: without it so deep a network does not start to learn from a few thousand pictures.
-
-    Args:
-        outputs, side: as for `AlexNet`.
-        width: 1.0 is the original: 1024 features before the output layer.
-        dropout: share of units dropped before the output layer while training (the original: 0.4).
+    Arguments as for `AlexNet`; width 1.0 is the original, with 1024 features before the output layer, and
+    dropout comes before that layer (the original: 0.4).
     """
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.4):
@@ -102,14 +86,17 @@ class GoogLeNet(nn.Module):
         )
         channels, self.inceptions, self.auxiliary = scaled(192), nn.ModuleList(), nn.ModuleDict()
         for number, sizes in enumerate(INCEPTIONS):
-            sizes = [scaled(size) for size in sizes]
-            self.inceptions.append(Inception(channels, *sizes))
-            channels = sizes[0] + sizes[2] + sizes[4] + sizes[5]
+            one, three_in, three, five_in, five, pool = map(scaled, sizes)
+            self.inceptions.append(Inception(channels, one, three_in, three, five_in, five, pool))
+            channels = one + three + five + pool
             if number in AUXILIARY:
-                self.auxiliary[str(number)] = _auxiliary(channels, scaled(128), scaled(1024), outputs)
+                self.auxiliary[str(number)] = nn.Sequential(
+                    nn.AdaptiveAvgPool2d(4), _convolution(channels, scaled(128), 1), nn.Flatten(),
+                    nn.Linear(16 * scaled(128), scaled(1024)), nn.ReLU(inplace=True), nn.Dropout(0.7),
+                    nn.Linear(scaled(1024), outputs),
+                )  # fmt: skip
         self.pool = nn.MaxPool2d(3, 2, 1)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(channels, outputs)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(channels, outputs)
         _initialise(self, nn.Conv2d)
 
     def _run(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -148,20 +135,12 @@ class Inception(nn.Module):
 
 
 class Adapter(nn.Module):
-    """A learned layer on frozen features: what a laptop trains instead of a deep network.
-
-    Args:
-        inputs: size of the frozen features, which are standardised.
-        units: F, the size of the learned layer.
-        outputs: K classes, or the D numbers of a tag's vector.
-        dropout: share of inputs and of units dropped while training.
-    """
+    """A learned layer on frozen, standardised features: what a laptop trains instead of a deep network."""
 
     def __init__(self, inputs: int, units: int, outputs: int, dropout: float = 0.5):
         super().__init__()
         self.learned = nn.Linear(inputs, units)
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(units, outputs)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(units, outputs)
         _initialise(self, nn.Linear)
 
     def features(self, x: Tensor) -> Tensor:
@@ -169,27 +148,23 @@ class Adapter(nn.Module):
         return torch.relu(self.learned(self.drop(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The output layer: float (B, outputs)."""
         return self.head(self.drop(self.features(x)))
 
 
 class ResNet(nn.Module):
-    """torchvision's residual network without its weights: the image model of Veit et al. 2018, section 4.2.
+    """torchvision's ResNet-50 without its weights: the image model of Veit et al. 2018, section 4.2.
 
-    Args:
-        outputs, side, dropout: as for `AlexNet`. Below 64 pixels the first convolution keeps the resolution
-            and the first pooling is left out.
-        width: only 1.0 (BadInput otherwise); a narrower residual network is `depth` 18.
-        depth: 18, 34, 50 (the paper's), 101 or 152.
+    Below 64 pixels the first convolution keeps the resolution and the first pooling is left out. The width is
+    always 1.0 (BadInput otherwise); other arguments as for `AlexNet`.
     """
 
-    def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.0, depth: int = 50):
+    def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()
         if width != 1.0:
             raise BadInput(f"ResNet: width = {width:g}; give 1.0, it exists at its full width only")
         import torchvision  # here, because its import takes a second and few networks need it
 
-        self.trunk = torchvision.models.get_model(f"resnet{depth}", weights=None)
+        self.trunk = torchvision.models.resnet50(weights=None)
         if side < 64:
             self.trunk.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
             self.trunk.maxpool = nn.Identity()
@@ -197,7 +172,7 @@ class ResNet(nn.Module):
         self.trunk.fc = nn.Identity()
 
     def features(self, images: Tensor) -> Tensor:
-        """The averaged last cells: float (B, 2048), or (B, 512) for depths 18 and 34."""
+        """The averaged last cells: float (B, 2048)."""
         return self.trunk(images)
 
     forward = Adapter.forward  # the output layer, after dropout
@@ -223,13 +198,6 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
     """Convolution that keeps the size (up to its stride), batch normalisation, ReLU."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-def _auxiliary(channels: int, reduced: int, units: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(4), _convolution(channels, reduced, 1), nn.Flatten(),
-        nn.Linear(16 * reduced, units), nn.ReLU(inplace=True), nn.Dropout(0.7), nn.Linear(units, outputs),
-    )  # fmt: skip
 
 
 def parameters(network: nn.Module) -> int:

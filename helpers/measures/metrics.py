@@ -1,7 +1,6 @@
 """The measures for labels and tags, each defined once. None divides by min(k, ·); ties are treated exactly.
 
-A measure that averages over users, queries or classes returns a `Score`, so that what was left out is
-counted and the parts are there for a bootstrap (`stats`). Recommenders: `ranking`.
+What averages over users, queries or classes returns a `Score`, whose parts a bootstrap (`stats`) resamples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,6 @@ import numpy as np
 
 from helpers.errors import BadInput
 from helpers.measures.stats import Interval, interval, paired_test
-
-LEVEL = 0.01  # of the paired test: Bibas et al. 2022, Table 5
 
 
 class Score(NamedTuple):
@@ -47,27 +44,20 @@ def rmse(value: np.ndarray, predicted: np.ndarray) -> float:
 
 @numba.njit(nogil=True, cache=True)
 def _top_k(scores, k, top):
-    best = np.empty(k, scores.dtype)
     for q in range(scores.shape[0]):
-        size = 0
         for c in range(scores.shape[1]):
-            s = scores[q, c]
-            if size == k and not s > best[k - 1]:
-                continue
-            at = size if size < k else k - 1
-            while at > 0 and s > best[at - 1]:
-                best[at] = best[at - 1]
-                top[q, at] = top[q, at - 1]
+            at = min(c, k)  # class c climbs from the end past those that it beats
+            while at > 0 and scores[q, c] > scores[q, top[q, at - 1]]:
+                if at < k:
+                    top[q, at] = top[q, at - 1]
                 at -= 1
-            best[at] = s
-            top[q, at] = c
-            size = min(size + 1, k)
+            if at < k:
+                top[q, at] = c
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """int32[Q, k]: the k best classes of each row of scores float[Q, C]; of equals the lower index first.
-
-    Raises BadInput where a score is NaN or k is not in 1..C.
+    BadInput where a score is NaN or k is not in 1..C.
     """
     scores = np.ascontiguousarray(scores)
     check_scores(scores, "top_k")
@@ -78,25 +68,13 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     return top
 
 
-@numba.njit(cache=True)
-def _hits(top, indptr, indices, result):
-    for q in range(top.shape[0]):
-        for rank in range(top.shape[1]):
-            for t in range(indptr[q], indptr[q + 1]):
-                if indices[t] == top[q, rank]:
-                    result[q, rank] = True
-                    break
-
-
 def hits(top: np.ndarray, truth) -> np.ndarray:
-    """bool[Q, k]: whether each suggestion of `top` int[Q, k] is among the query's true classes.
-
-    Args:
-        truth: (indptr int64[Q+1], indices int[·]), the true classes of each query, without repeats.
+    """bool[Q, k]: whether each suggestion of `top` int[Q, k] is among the query's true classes, which are
+    `truth` = (indptr int64[Q+1], indices int[·]).
     """
-    result = np.zeros(top.shape, np.bool_)
-    _hits(top, *truth, result)
-    return result
+    indptr, indices = truth
+    first = np.arange(len(top)) * (1 + max(top.max(initial=0), indices.max(initial=0)))  # id of class 0
+    return np.isin(first[:, None] + top, np.repeat(first, np.diff(indptr)) + indices)
 
 
 def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
@@ -104,7 +82,6 @@ def at_k(scores: np.ndarray, truth, k: int) -> dict[str, Score]:
 
     accuracy@k is the share of queries with at least one true class in the top k; precision@k is hits / k;
     recall@k is hits / number of true classes. Queries without a true class are left out and counted.
-
     Source: Veit et al. 2018, Table 2; Denton et al. 2015, Table 3; Joulin et al. 2016, Table 1.
     """
     count = hits(top_k(scores, k), truth).sum(axis=1)
@@ -124,8 +101,7 @@ def _share_of_hits(top: np.ndarray, truth, among: np.ndarray, n_classes: int, wh
 
 def recall_per_class(top: np.ndarray, truth, n_classes: int) -> Score:
     """For each class, the share of its queries that have it in the top k; the mean is the macro recall@k.
-
-    Classes that are true for no query are left out. Arguments as for `hits`. Source: Denton et al., Fig. 6.
+    Classes that are true for no query are left out. Source: Denton et al. 2015, Fig. 6.
     """
     return _share_of_hits(top, truth, truth[1], n_classes, "recall_per_class")
 
@@ -140,27 +116,20 @@ def _average_precision(truth, scores, order, counts, result):
     for c in range(scores.shape[0]):
         s, y, o = scores[c], truth[c], order[c]
         for r in range(counts.shape[0]):
-            above, hit, total = 0, 0, 0.0
-            first = len(o)  # `order` is ascending, so the walk is from its end
-            while first > 0:
-                last, here, here_hit = first - 1, 0, 0
-                threshold = s[o[last]]
-                while last >= 0 and s[o[last]] == threshold:  # equal scores enter together, as one step
-                    i = o[last]
-                    here += counts[r, i]
-                    here_hit += counts[r, i] * y[i]
-                    last -= 1
-                above += here
-                hit += here_hit
-                if here_hit > 0:
+            above, hit, here_hit, total = 0, 0, 0, 0.0
+            for k in range(len(o) - 1, -1, -1):  # `order` is ascending, so the walk is from its end
+                i = o[k]
+                above += counts[r, i]
+                here_hit += counts[r, i] * y[i]
+                if here_hit > 0 and (k == 0 or s[o[k - 1]] != s[i]):  # equal scores enter as one step
+                    hit += here_hit
                     total += here_hit * (hit / above)
-                first = last + 1
+                    here_hit = 0
             result[r, c] = total / hit if hit > 0 else np.nan
 
 
 def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what: str) -> np.ndarray:
-    truth = np.ascontiguousarray(np.asarray(truth, np.bool_).T)
-    scores = np.ascontiguousarray(np.asarray(scores).T)
+    truth, scores = (np.ascontiguousarray(np.transpose(x)) for x in (np.asarray(truth, np.bool_), scores))
     check_scores(scores, what)
     if truth.shape != scores.shape:
         shapes = f"truth is {truth.T.shape} and scores {scores.T.shape}"
@@ -173,16 +142,9 @@ def _precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray, what:
 def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
     """mAP: the mean over classes of average precision Σ (R_n − R_{n−1}) P_n over distinct thresholds.
 
-    Equal scores enter together, as in scikit-learn, so the result does not depend on the order of the items.
-    Classes without positives are left out and counted.
-
-    Args:
-        truth: bool[n, C], whether item n has class C.
-        scores: float[n, C].
-
-    Raises:
-        BadInput: a score is NaN, the shapes differ, or no class has a positive.
-
+    From bool[n, C], whether item n has class C, and scores float[n, C]. Equal scores enter together, as in
+    scikit-learn, so the order of the items does not matter. Classes without positives are left out and
+    counted. Raises BadInput for a score that is NaN, different shapes, or no positive at all.
     Source: Bibas et al. 2022, section 4.1.4.
     """
     what = "mean_average_precision"
@@ -190,28 +152,24 @@ def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> Score:
 
 
 def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """float64[R]: `mean_average_precision` of R bootstrap samples of the items, from one sorting.
-
-    A class that a sample holds no positive of is left out of that sample's mean.
-
-    Args:
-        counts: int64[R, n], how often each item is in each sample (`stats.resamples`).
+    """float64[R]: `mean_average_precision` of R bootstrap samples of the items, from one sorting. `counts`
+    int64[R, n] are those of `stats.resamples`; a class without positives in a sample is left out there.
     """
     values = _precisions(truth, scores, counts, "resampled_map")
     return np.array([mean_of_known(row, "resampled_map").mean for row in values])
 
 
 class Gain(NamedTuple):
-    """By how much one method is ahead of another."""
+    """By how much one method is ahead of another, as in Bibas et al. 2022, Table 5."""
 
     over_items: Interval  # mean difference of mAP and its bootstrap interval over test items, 95 %
     relative: float  # the mean difference as a share of the other's mAP
     p: float  # two-sided, of the paired t-test over seeds
-    sign: int  # +1 or −1 where p < 0.01 and the interval leaves out 0 on the same side; else 0
+    sign: int  # +1 or −1 where p < 0.01 (Table 5) and the interval leaves out 0 on the same side; else 0
 
     @property
     def percent(self) -> str:
-        """As in Table 5: "+2.6 %*", with a star where the sign is sure."""
+        """For example "+2.6 %*", with a star where the sign is sure."""
         return f"{100 * self.relative:+.1f} %" + "*" * abs(self.sign)
 
 
@@ -229,16 +187,14 @@ class Comparison(NamedTuple):
         """How far `method` is ahead of `over`."""
         test = paired_test(self.values[method], self.values[over])
         found = interval(test.difference, self.drawn[method] - self.drawn[over])
-        sure = test.p < LEVEL and (found.low > 0 if test.difference > 0 else found.high < 0)
+        sure = test.p < 0.01 and (found.low > 0 if test.difference > 0 else found.high < 0)
         sign = int(np.sign(test.difference)) if sure else 0
         return Gain(found, test.difference / float(self.values[over].mean()), test.p, sign)
 
 
 def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], counts: np.ndarray) -> Comparison:
-    """Compare methods on the same test items by mAP: over seeds, and over items (`resampled_map`).
-
-    Args:
-        scores: method -> one array float[n, C] per seed; BadInput if methods differ in their number of seeds.
+    """Compare methods on the same test items by mAP: over seeds, each with scores float[n, C], and over items
+    (`resampled_map`). BadInput if methods differ in their number of seeds.
     """
     if len({len(each) for each in scores.values()}) != 1:
         found = ", ".join(f"{name}: {len(each)}" for name, each in scores.items())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
+import pandas as pd
 
 from helpers.measures.metrics import Score, check_scores, mean_of_known
 
@@ -17,11 +18,10 @@ def grouped(user, item, n_users):
 
     The items np.arange(n) become the stable order of the entries by user.
     """
-    indptr = np.zeros(n_users + 1, np.int64)
+    counts = np.zeros(n_users + 1, np.int64)
     for u in user:
-        indptr[u + 1] += 1
-    for u in range(n_users):
-        indptr[u + 1] += indptr[u]
+        counts[u + 1] += 1
+    indptr = np.cumsum(counts)
     place = indptr[:-1].copy()
     indices = np.empty_like(item)
     for k in range(len(user)):
@@ -30,35 +30,9 @@ def grouped(user, item, n_users):
         place[u] += 1
     for u in numba.prange(n_users):
         row = indices[indptr[u] : indptr[u + 1]]
-        ascending = True
-        for k in range(1, len(row)):
-            ascending &= row[k - 1] <= row[k]
-        if not ascending:
+        if (row[1:] < row[:-1]).any():
             row.sort()
     return indptr, indices
-
-
-@numba.njit(cache=True)
-def _percentile_ranks(indptr, order, positive, score):
-    result = np.full(len(indptr) - 1, np.nan)
-    for u in range(len(indptr) - 1):
-        mine = order[indptr[u] : indptr[u + 1]]
-        n, hits = len(mine), 0
-        for t in mine:
-            hits += positive[t]
-        if hits == 0 or hits == n:
-            continue
-        best_first = mine[np.argsort(-score[mine])]
-        total, first = 0.0, 0
-        while first < n:
-            last, tied_hits = first, 0
-            while last < n and score[best_first[last]] == score[best_first[first]]:
-                tied_hits += positive[best_first[last]]
-                last += 1
-            total += tied_hits * (first + 0.5 * (last - first - 1))  # above, and half of the other ties
-            first = last
-        result[u] = total / (hits * (n - 1))
-    return result
 
 
 def personalised_ranking(user: np.ndarray, positive: np.ndarray, score: np.ndarray, n_users: int) -> Score:
@@ -68,21 +42,15 @@ def personalised_ranking(user: np.ndarray, positive: np.ndarray, score: np.ndarr
     negatives) that are scored above it, ties counted half: 0 is the top, 1 the bottom. PR is the mean over
     a user's positives, then over users. At random it is 0.5; lower is better. A perfect ranking of p
     positives and q negatives gives (p − 1) / 2 / (p + q − 1), which is not 0 (`best_ranking`).
-
-    Args:
-        user: int[n], user of each held-out entry, 0..n_users-1; those without both kinds are left out.
-        positive: bool[n], whether the entry is a positive.
-        score: float[n], the prediction for the entry.
-
-    Raises:
-        BadInput: a score is NaN, or no user has both kinds.
-
+    All arrays have one value a held-out entry; users, 0..n_users-1, without both kinds are left out. Raises
+    BadInput for a score that is NaN, or where no user has both kinds.
     Source: Fang et al. 2015, section 4.1 (after Dror et al. 2011).
     """
-    score = np.asarray(score, np.float64)
+    score, positive = np.asarray(score, np.float64), np.asarray(positive, bool)
     check_scores(score, "personalised_ranking")
-    by_user = grouped(np.ascontiguousarray(user, np.int32), np.arange(len(user)), n_users)
-    ranks = _percentile_ranks(*by_user, np.asarray(positive, bool), score)
+    above = pd.Series(score).groupby(user).rank(ascending=False).to_numpy() - 1  # and half of the other ties
+    n, p, total = (np.bincount(user, weights, n_users) for weights in (None, positive, positive * above))
+    ranks = np.where((p > 0) & (p < n), total / np.maximum(p * (n - 1), 1), np.nan)
     return mean_of_known(ranks, "personalised_ranking")
 
 
@@ -91,71 +59,35 @@ def best_ranking(user: np.ndarray, positive: np.ndarray, n_users: int) -> Score:
     return personalised_ranking(user, positive, np.asarray(positive, np.float64), n_users)
 
 
-@numba.njit(cache=True)
-def _auc_rows(scores, users, train_ptr, train_items, held_ptr, held_items, result):
-    n_items = scores.shape[1]
-    touched = np.zeros(n_items, np.bool_)
-    for row in range(len(users)):
-        u = users[row]
-        train = train_items[train_ptr[u] : train_ptr[u + 1]]
-        held = held_items[held_ptr[u] : held_ptr[u + 1]]
-        touched[train] = True
-        touched[held] = True
-        thresholds = np.sort(scores[row][held])
-        p, wins, others = len(thresholds), 0.0, 0
-        for i in range(n_items):
-            if touched[i] or p == 0:
-                continue
-            others += 1
-            s = scores[row, i]
-            low = np.searchsorted(thresholds, s)  # positives before `low` are outranked by item i
-            high = low
-            while high < p and thresholds[high] == s:
-                high += 1
-            wins += (p - high) + 0.5 * (high - low)
-        touched[train] = False
-        touched[held] = False
-        result[row] = wins / (p * others) if p > 0 and others > 0 else np.nan
-
-
 def recommender_auc(
     scorer: Scorer, train, held_out, users: np.ndarray | None = None, block: int = 256
 ) -> Score:
     """AUC of a recommender: how often a held-out positive outranks an item that the user never touched.
 
     Exact: every held-out item of a user against every item that is in neither list, ties counted half. Users
-    without a held-out item, or who touched everything, are left out.
-
-    Args:
-        scorer: users int[B] -> scores float[B, M].
-        train: (indptr int64[N+1], indices int32[·]), the interactions a user trained with.
-        held_out: the same for the held-out positives; disjoint from `train`.
-        users: int[·], the users to measure; all of them by default.
-        block: users scored at a time, which bounds memory to block × M scores.
-
-    Raises:
-        BadInput: a score is NaN, or no user has a held-out item.
-
+    without a held-out item, or who touched everything, are left out. BadInput if all are, or a score is NaN.
+    `train` and `held_out`, disjoint, are (indptr int64[N+1], indices int32[·]), the items of each user. All
+    users are measured, or `users` int[·]; `block` of them are scored at a time, to save memory.
     Source: Bibas et al. 2022, section 4.1.5 and Table 3.
     """
     users = np.arange(len(train[0]) - 1) if users is None else np.asarray(users)
     values = np.full(len(train[0]) - 1, np.nan)
     asked = users[np.diff(held_out[0])[users] > 0]
-    for first in range(0, len(asked), block):
-        some = asked[first : first + block]
-        scores = np.ascontiguousarray(scorer(some))
+    for some in (asked[first : first + block] for first in range(0, len(asked), block)):
+        scores = scorer(some)
         check_scores(scores, "recommender_auc")
-        result = np.empty(len(some))
-        _auc_rows(scores, some, *train, *held_out, result)
-        values[some] = result
+        for u, mine in zip(some, scores, strict=True):
+            trained, held = (items[ptr[u] : ptr[u + 1]] for ptr, items in (train, held_out))
+            others = np.sort(np.delete(mine, np.concatenate([trained, held])))
+            if len(others):
+                beaten = [np.searchsorted(others, mine[held], side) for side in ("left", "right")]
+                values[u] = np.sum(beaten) / 2 / (len(held) * len(others))
     each = mean_of_known(values[users], "recommender_auc")
     return each._replace(which=users[each.which])
 
 
-def dot_scorer(X: np.ndarray, Y: np.ndarray, bias: np.ndarray | None = None) -> Scorer:
+def dot_scorer(X: np.ndarray, Y: np.ndarray, bias: np.ndarray | float = 0.0) -> Scorer:
     """Scores x_uᵀ y_i (+ b_i) of a factor model: X float32[N, d], Y float32[M, d], bias float32[M]."""
-    if bias is None:
-        return lambda users: X[users] @ Y.T
     return lambda users: X[users] @ Y.T + bias
 
 

@@ -25,17 +25,11 @@ def manifest(folder: Path) -> dict[str, dict]:
 
 
 def read_json(file: Path):
-    """The content of a JSON file.
-
-    Raises:
-        BadInput: the file is absent or damaged.
-    """
+    """The content of a JSON file; BadInput if it is absent or damaged."""
     try:
         return json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{file}: not readable as JSON ({error}); run the notebook of this folder again"
-        ) from None
+        raise BadInput(f"{file}: not readable as JSON ({error}); run its folder's notebook again") from None
 
 
 def write_json(file: Path, content) -> None:
@@ -46,56 +40,40 @@ def write_json(file: Path, content) -> None:
 
 def content_digest(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of all files in a folder."""
-    path = Path(path)
     if path.is_file():
         return digest(path)
-    total = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
-    return total.hexdigest()
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    listing = "".join(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def record(folder: Path, name: str) -> None:
     """Enter `folder/name` (a file or a folder) in the manifest."""
     path = Path(folder) / name
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    entry = {"sha256": content_digest(path), "bytes": sum(f.stat().st_size for f in files)}
+    size = sum(f.stat().st_size for f in (path, *path.rglob("*")) if f.is_file())
+    entry = {"sha256": content_digest(path), "bytes": size}
     write_json(Path(folder) / MANIFEST, manifest(folder) | {name: entry})
 
 
-def verify(folder: Path, name: str, remedy: str) -> str:
-    """The digest of `folder/name`, which must be there and be what was saved.
-
-    Raises:
-        BadInput: absent, not in the manifest, or changed since; the message ends with `remedy`.
-    """
+def verify(folder: Path, name: str, remedy: str) -> Path:
+    """`folder/name`. BadInput, with the remedy, if it is absent, not in the manifest, or changed since."""
     path, entry = Path(folder) / name, manifest(folder).get(name)
     if entry is None or not path.exists():
         raise BadInput(f"{path}: not there; make it with: {remedy}")
-    found = content_digest(path)
-    if found != entry["sha256"]:
-        raise BadInput(
-            f"{path}: damaged or changed since it was saved (its digest differs from {MANIFEST});"
-            f" make it again with: {remedy} --force"
-        )
-    return found
+    if content_digest(path) != entry["sha256"]:
+        how = f"damaged or changed since it was saved (its digest differs from {MANIFEST})"
+        raise BadInput(f"{path}: {how}; make it again with: {remedy} --force")
+    return path
 
 
 def save_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
-    """Write `<name>.parquet` without the index.
-
-    Raises:
-        BadInput: a column holds objects other than text, or the index carries data.
-    """
+    """Write `<name>.parquet` without the index; BadInput if that carries data, or a column holds objects."""
     if not isinstance(frame.index, pd.RangeIndex):
-        raise BadInput(
-            f"table {name}: the index would be lost; call reset_index() first (drop=True to drop it)"
-        )
+        raise BadInput(f"table {name}: the index would be lost; call reset_index(), or drop it (drop=True)")
     for column, values in frame.items():
         if values.dtype == object and not values.dropna().map(lambda v: isinstance(v, str)).all():
-            raise BadInput(
-                f"table {name}: column {column} holds Python objects; only numbers, times and text"
-            )
+            only = "only numbers, times and text"
+            raise BadInput(f"table {name}: column {column} holds Python objects; {only}")
     with replacing(Path(folder) / f"{name}.parquet") as new:
         frame.to_parquet(new, index=False)
     record(folder, f"{name}.parquet")
@@ -103,24 +81,17 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
 
 def read_table(folder: Path, name: str, remedy: str) -> pd.DataFrame:
     """The table that `save_table` wrote; see `verify` for the errors."""
-    verify(folder, f"{name}.parquet", remedy)
-    return pd.read_parquet(Path(folder) / f"{name}.parquet")
+    return pd.read_parquet(verify(folder, f"{name}.parquet", remedy))
 
 
 def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write `<name>.npz`, uncompressed and without pickle.
-
-    Raises:
-        BadInput: no arrays, or an array of Python objects.
-    """
+    """Write `<name>.npz`, uncompressed and without pickle."""
     arrays = {key: np.asarray(value) for key, value in arrays.items()}
     if not arrays:
         raise BadInput(f"arrays {name}: nothing to save")
     for key, value in arrays.items():
         if value.dtype.hasobject:
-            raise BadInput(
-                f"arrays {name}: {key} holds Python objects; use numbers or a fixed-width text dtype"
-            )
+            raise BadInput(f"arrays {name}: {key} holds Python objects; use numbers or fixed-width text")
     with replacing(Path(folder) / f"{name}.npz") as new, open(new, "wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     record(folder, f"{name}.npz")
@@ -128,15 +99,13 @@ def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
 
 def read_arrays(folder: Path, name: str, remedy: str) -> dict[str, np.ndarray]:
     """The arrays that `save_arrays` wrote, by name; see `verify` for the errors."""
-    verify(folder, f"{name}.npz", remedy)
-    file = Path(folder) / f"{name}.npz"
+    file = verify(folder, f"{name}.npz", remedy)
     try:
         with np.load(file, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
+            return dict(stored)
     except (ValueError, zipfile.BadZipFile) as error:
-        raise BadInput(
-            f"{file}: not a readable npz file ({error}); make it again with: {remedy} --force"
-        ) from None
+        again = f"make it again with: {remedy} --force"
+        raise BadInput(f"{file}: not a readable npz file ({error}); {again}") from None
 
 
 def save_weights(folder: Path, name: str, weights: dict) -> None:
@@ -153,5 +122,4 @@ def read_weights(folder: Path, name: str, remedy: str) -> dict:
     """The tensors that `save_weights` wrote, on the CPU; see `verify` for the errors."""
     from safetensors.torch import load_file
 
-    verify(folder, f"{name}.safetensors", remedy)
-    return load_file(Path(folder) / f"{name}.safetensors")
+    return load_file(verify(folder, f"{name}.safetensors", remedy))

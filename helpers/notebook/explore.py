@@ -1,38 +1,28 @@
 """A small window to ask a user model questions: choose a user, an image or a tag."""
 
 import html
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
-import PIL.Image
 
 from helpers.errors import BadInput
-from helpers.notebook.plots import as_jpeg, mosaic
+from helpers.notebook.plots import as_jpeg, jpeg, strip
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """What there is to choose from, and how a model answers.
+    """What there is to choose from, and how a model answers."""
 
-    Attributes:
-        users: label -> user; items: label -> item; tags: label -> tag. Choices, in this order.
-        picture: item -> uint8 (S, S, 3).
-        suggest: (item, user) -> the tags that the user would get, best first.
-        retrieve: (tag, user) -> the items that the user would get, best first.
-        habits: user -> a short text on what this user usually writes.
-    """
-
-    users: dict[str, int]
+    users: dict[str, int]  # label -> user; as in items and tags, in the order of the menu
     items: dict[str, int]
     tags: dict[str, int]
-    picture: Callable[[int], np.ndarray]
-    suggest: Callable[[int, int], Sequence[str]]
-    retrieve: Callable[[int, int], Sequence[int]]
-    habits: Callable[[int], str]
+    picture: Callable[[int], np.ndarray]  # item -> uint8 (S, S, 3)
+    suggest: Callable[[int, int], Sequence[str]]  # (item, user) -> the user's tags, best first
+    retrieve: Callable[[int, int], Sequence[int]]  # (tag, user) -> the user's items, best first
+    habits: Callable[[int], str]  # user -> a short text on what this user usually writes
 
     def __post_init__(self):
         for name in ("users", "items", "tags"):
@@ -51,10 +41,9 @@ class Explorer:
 
         def renew(change=None) -> None:
             habit.value = f"usually writes: {html.escape(self.habits(user.value))}"
-            shown.value = _jpeg(self.picture(item.value))
-            words = (html.escape(word) for word in self.suggest(item.value, user.value))
-            suggested.value = "<br>".join(words)
-            found.value = _jpeg(self._strip(tag.value, user.value))
+            shown.value = jpeg(self.picture(item.value))
+            suggested.value = "<br>".join(map(html.escape, self.suggest(item.value, user.value)))
+            found.value = jpeg(self._strip(tag.value, user.value))
 
         for menu in (user, item, tag):
             menu.observe(renew, names="value")
@@ -64,11 +53,7 @@ class Explorer:
         ])  # fmt: skip
 
     def still(self, users: Sequence[str], item: str, tag: str):
-        """The same answers as a picture: one line a user. `users`, `item` and `tag` are labels.
-
-        Raises:
-            BadInput: a label that is none of the choices.
-        """
+        """The same answers as a picture: one line a user; users, item and tag are labels of the choices."""
         for label, choices in [*((u, self.users) for u in users), (item, self.items), (tag, self.tags)]:
             if label not in choices:
                 raise BadInput(f"explorer: {label!r} is not among the {len(choices)} choices")
@@ -85,11 +70,4 @@ class Explorer:
         return as_jpeg(figure)
 
     def _strip(self, tag: int, user: int) -> np.ndarray:
-        pictures = np.stack([self.picture(item) for item in self.retrieve(tag, user)])
-        return mosaic(pictures, len(pictures))
-
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    encoded = io.BytesIO()
-    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=85)
-    return encoded.getvalue()
+        return strip(np.stack([self.picture(item) for item in self.retrieve(tag, user)]))

@@ -5,6 +5,7 @@ misspelt name, so nothing is converted silently except a whole number where a fl
 """
 
 import difflib
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,105 +44,67 @@ def rules() -> dict[str, FieldInfo]:
 RULES = rules()
 
 
-def type_name(annotation) -> str:
-    """The name in `TYPES` of an annotation, given as a type or as text; the text itself if it is none."""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    if not isinstance(annotation, str) and "[" in str(annotation):
-        text = str(annotation)
-    return text.replace(" ", "")
-
-
 def check(name: str, annotation, value, where: str):
-    """One parameter's value, checked against its annotation and its rule.
-
-    Args:
-        annotation: a type or its text, one of `TYPES`.
-        where: what the error message begins with, for example "params/demo/03.yaml, line 4".
-
-    Raises:
-        BadInput: one line with the place, the parameter, what was expected and what to write.
-    """
-    kind = type_name(annotation)
+    """One parameter's value, checked against its annotation (one of `TYPES`, or its name) and its rule.
+    BadInput says in one line where ("params/demo/03.yaml, line 4"), what was expected and what to write."""
+    kind = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    kind = kind.replace(" ", "")
     if kind not in TYPES:
         raise BadInput(f"{where}: {name} has the type {kind}; a parameter is one of {', '.join(TYPES)}")
     if name not in RULES:
         raise BadInput(f"{where}: {name} has no rule; add a line for it to helpers/notebook/rules.yaml")
-    rule = RULES[name]
-    inner = kind.removeprefix("list[").removesuffix("]")
+    rule, inner = RULES[name], kind.removeprefix("list[").removesuffix("]")
     limits = [*rule.metadata, Field(allow_inf_nan=False)] if inner == "float" else rule.metadata
     element = Annotated[SCALARS[inner], Field(), *limits]
     try:
-        adapter = TypeAdapter(element if inner == kind else list[element])
-        return adapter.validate_python(value, strict=True)
+        return TypeAdapter(element if inner == kind else list[element]).validate_python(value, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
+    wrong = first["input"]  # the value, or the first element that is wrong
     if first["type"] == "finite_number":
-        raise BadInput(f"{where}: {name} is {first['input']}, expected a finite number")
+        raise BadInput(f"{where}: {name} is {wrong}, expected a finite number")
     if complaint := COMPLAINTS.get(first["type"]):
         (bound,) = first["ctx"].values()
         bound = f"{bound:g}" if not isinstance(bound, str) else ", ".join(choices(name))
-        found = SCALARS[inner](first["input"])
-        raise BadInput(f"{where}: {name} is {found!r}, {complaint.format(bound)} ({rule.description})")
-    raise BadInput(f"{where}: {name} is {value!r}, expected {expected(kind)}{advice(kind, value)}")
+        found = f"{SCALARS[inner](wrong)!r}, {complaint.format(bound)}"
+        raise BadInput(f"{where}: {name} is {found} ({rule.description})")
+    if inner == kind:
+        raise BadInput(f"{where}: {name} is {value!r}, expected {WORDS[kind]} ({kind}){advice(kind, wrong)}")
+    hint = advice(inner, wrong) if isinstance(value, list) else f"; write [{value}]"
+    raise BadInput(f"{where}: {name} is {value!r}, expected a list, each {WORDS[inner]} ({kind}){hint}")
 
 
 def choices(name: str) -> tuple[str, ...]:
-    """What a parameter made by `one_of` may be."""
+    """What a parameter whose rule says `one of` may be."""
     (pattern,) = (limit.pattern for limit in RULES[name].metadata)
     return tuple(pattern.strip("^()$").split("|"))
 
 
-def expected(kind: str) -> str:
-    """The type in words: "a list, each a number (list[float])"."""
-    inner = kind.removeprefix("list[").removesuffix("]")
-    return f"{'a list, each ' if inner != kind else ''}{WORDS[inner]} ({kind})"
-
-
-def advice(kind: str, value) -> str:
-    """What to write instead, where it can be told."""
-    if kind.startswith("list[") and not isinstance(value, list):
-        return f"; write [{value}]"
-    inner = kind.removeprefix("list[").removesuffix("]")
-    wrong = next(
-        (v for v in (value if isinstance(value, list) else [value]) if not _fits(v, SCALARS[inner])), value
-    )
-    if isinstance(wrong, str) and inner in ("int", "float"):
-        if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", wrong) and inner == "float":
-            mantissa, exponent = re.split("[eE]", wrong)
-            sign = "" if exponent[0] in "+-" else "+"
-            return f"; write {mantissa}.0e{sign}{exponent}"
-        if re.fullmatch(r"[-+]?[\d.]+([eE]\d+)?", wrong) and inner == "float":
-            return f"; write {float(wrong)!r}" if _is_float(wrong) else ""
-        return "; write it without quotes" if _is_float(wrong) else ""
-    if inner == "str":
+def advice(kind: str, wrong) -> str:
+    """What to write instead of a scalar of another type, where it can be told."""
+    if kind == "str":
         return f'; write "{wrong}" in quotes'
-    if inner == "int" and isinstance(wrong, float) and wrong.is_integer():
-        return f"; write {int(wrong)}"
-    if inner == "bool":
+    if kind == "bool":
         return "; write true or false"
-    return ""
+    if kind == "int" and isinstance(wrong, float) and wrong.is_integer():
+        return f"; write {int(wrong)}"
+    if not isinstance(wrong, str) or not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", wrong):
+        return ""
+    if kind == "int":
+        return "; write it without quotes"
+    if match := re.fullmatch(r"([-+]?\d+)[eE]([-+]?)(\d+)", wrong):  # which YAML takes for a text
+        return f"; write {match[1]}.0e{match[2] or '+'}{match[3]}"
+    return f"; write {yaml.safe_dump(float(wrong)).split()[0]}"
 
 
-def _fits(value, kind: type) -> bool:
-    return type(value) is kind or (kind is float and type(value) is int)
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str, what: str = "parameter") -> None:
     """Raise BadInput for the first name that is not known, with the nearest known names."""
     known = sorted(known)
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=2)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-            raise BadInput(f"{where}: unknown parameter {name!r}; {hint}")
+            raise BadInput(f"{where}: unknown {what} {name!r}; {hint}")
 
 
 def scalar_or_list(text: str, where: str):
@@ -153,33 +116,26 @@ def scalar_or_list(text: str, where: str):
 
 
 def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
-    """A flat mapping in a YAML file: name -> (value, line).
-
-    Raises:
-        BadInput: the file is no YAML, no flat mapping, or names a parameter twice.
-    """
-    loader, file = yaml.SafeLoader(file.read_text(encoding="utf-8")), shown(file)
+    """A flat mapping in a YAML file: name -> (value, line). BadInput if it is none, or names one twice."""
+    text, file, found = file.read_text(encoding="utf-8"), shown(file), {}
     try:
-        root = loader.get_single_node()
+        root = yaml.compose(text, yaml.SafeLoader)
         if root is None:
             return {}
         if not isinstance(root, yaml.MappingNode):
             raise BadInput(f"{file}: expected lines of the form name: value")
-        found: dict[str, tuple[object, int]] = {}
         for key, node in root.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in found:
                 raise BadInput(f"{file}, line {line}: {name} is given twice (first in line {found[name][1]})")
             if isinstance(node, yaml.MappingNode):
                 raise BadInput(f"{file}, line {line}: {name} is a mapping; parameters are scalars or lists")
-            found[name] = (loader.construct_object(node, deep=True), line)
+            found[name] = (yaml.constructor.SafeConstructor().construct_document(node), line)
         return found
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
         raise BadInput(f"{file}{at}: not valid YAML ({getattr(error, 'problem', error)})") from None
-    finally:
-        loader.dispose()
 
 
 def shown(file: Path) -> str:

@@ -42,17 +42,11 @@ PARTS = {
 
 
 def reason(needed: str, missing: Mapping[str, str]) -> str | None:
-    """Why a need is not met, or None if it is: "views", or "hashtags or words" where one is enough.
-
-    Raises:
-        BadInput: a name that is no part.
-    """
+    """Why a need is not met, or None if it is: "views", or "hashtags or words" where one is enough."""
     either = [part.strip() for part in needed.split(" or ")]
     for part in either:
         if part not in PARTS and not re.fullmatch(NUMBER, part):
-            raise BadInput(
-                f"{part!r} is no part of the data; parts are {', '.join(PARTS)}, and notebooks: 03"
-            )
+            raise BadInput(f"{part!r} is no part of the data; they are {', '.join(PARTS)}, notebooks (03)")
     if all(part in missing for part in either):
         return "; ".join(dict.fromkeys(missing[part] for part in either))
     return None
@@ -64,18 +58,14 @@ def first_reason(needs: Iterable[str], missing: Mapping[str, str]) -> str | None
 
 
 def known(profile: str, before: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What the notebooks before a number (and those with it) left word of in a profile.
-
-    Returns:
-        missing part -> why, and "01/missing.json" -> digest of what was read.
-    """
+    """What notebooks before a number left word of: missing part -> why, and "01/missing.json" -> digest."""
     missing, read = {}, {}
-    folder = outputs() / profile
-    numbers = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
-    for number in (n for n in numbers if re.fullmatch(NUMBER, n) and n < before):
-        if entry := artefacts.manifest(folder / number).get(FILE):
-            missing |= artefacts.read_json(folder / number / FILE)
-            read[f"{number}/{FILE}"] = entry["sha256"]
+    for folder in sorted((outputs() / profile).glob("*/")):
+        if not re.fullmatch(NUMBER, folder.name) or folder.name >= before:
+            continue
+        if entry := artefacts.manifest(folder).get(FILE):
+            missing |= artefacts.read_json(folder / FILE)
+            read[f"{folder.name}/{FILE}"] = entry["sha256"]
     return missing, read
 
 

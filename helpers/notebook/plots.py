@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import PIL.Image
 from cycler import cycler
 from IPython.display import Image
@@ -15,58 +16,26 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 
 def use_style() -> None:
     """One look for all notebooks; figures stay small enough for git and for a phone."""
-    plt.rcParams.update(
-        {
-            "figure.dpi": 90,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": cycler(color=COLOURS),
-            "font.size": 9,
-            "legend.frameon": False,
-        }
-    )
+    look = {"figure.dpi": 90, "figure.constrained_layout.use": True, "font.size": 9, "legend.frameon": False}
+    look |= {"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": cycler(color=COLOURS)}
+    plt.rcParams.update(look)
+    pd.set_option("display.max_colwidth", None)  # a sentence in a table is shown whole
 
 
-def mosaic(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Tile pictures into one.
-
-    Args:
-        images: uint8 (B, S, S, 3).
-        columns: pictures per row; the last row is filled with white.
-        gap: white pixels between pictures.
-
-    Returns:
-        uint8 (H, W, 3).
-    """
-    count, size = images.shape[:2]
-    rows = -(-count // columns)
-    step = size + gap
-    canvas = np.full((rows * step - gap, columns * step - gap, 3), 255, np.uint8)
-    for k, image in enumerate(images):
-        top, left = (k // columns) * step, (k % columns) * step
-        canvas[top : top + size, left : left + size] = image
-    return canvas
+def strip(images: np.ndarray) -> np.ndarray:
+    """Pictures side by side, two white pixels between: uint8 (B, S, S, 3) -> (S, W, 3)."""
+    return np.hstack(np.pad(images, ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=255))[:, :-2]
 
 
 def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float = 0.6):
-    """One labelled strip of pictures per row.
-
-    Args:
-        rows: uint8 arrays (B, S, S, 3); they may differ in B.
-        titles: text to the left of each strip.
-        zoom: inches per picture.
-
-    Returns:
-        A picture to display, as JPEG: a strip of small pictures is four times heavier as PNG.
-    """
+    """Strips of pictures, each uint8 (B, S, S, 3), titles to the left, to display; `zoom` inches a picture.
+    As JPEG: a strip of small pictures is four times heavier as PNG."""
     widest = max(len(row) for row in rows)
     height = len(rows) * (zoom + 0.12)
     figure, axes = plt.subplots(len(rows), 1, figsize=(widest * zoom, height), squeeze=False)
     for axis, row, title in zip(axes[:, 0], rows, titles, strict=True):
         if len(row):
-            strip = mosaic(row, len(row))
-            axis.imshow(strip)
+            axis.imshow(strip(row))
             axis.set_xlim(-0.5, widest * (row.shape[1] + 2) - 0.5)
         axis.set_ylabel(title, rotation=0, ha="right", va="center")
         axis.set(xticks=[], yticks=[])
@@ -75,13 +44,7 @@ def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float 
 
 
 def captioned(images: np.ndarray, captions: Sequence[str], columns: int, zoom: float = 1.5) -> Image:
-    """Pictures in rows, a text of a few lines under each, to display.
-
-    Args:
-        images: uint8 (B, S, S, 3).
-        captions: one per picture; lines are divided by "\\n".
-        zoom: inches per picture.
-    """
+    """Pictures, uint8 (B, S, S, 3), `zoom` inches each, a text of a few lines under each, to display."""
     rows, lines = -(-len(images) // columns), max(text.count("\n") + 1 for text in captions)
     size = (columns * zoom * 1.15, rows * (zoom + 0.15 * lines))
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
@@ -104,10 +67,7 @@ def as_jpeg(figure) -> Image:
 
 def long_tail(series: dict[str, np.ndarray], xlabel: str, ylabel: str, axis=None):
     """Counts against their rank on two logarithmic axes: a Zipf law is a straight line.
-
-    Args:
-        series: legend -> counts of any order; zeros are left out.
-    """
+    series is legend -> counts of any order; zeros are left out."""
     figure, axis = plt.subplots(figsize=(4, 3)) if axis is None else (axis.figure, axis)
     for name, counts in series.items():
         ordered = np.sort(np.asarray(counts))[::-1]
@@ -119,35 +79,29 @@ def long_tail(series: dict[str, np.ndarray], xlabel: str, ylabel: str, axis=None
     return figure
 
 
-def word_cloud(words: Sequence[str], weights: np.ndarray, axis, lines: int = 6) -> None:
+def word_cloud(words: Sequence[str], weights: np.ndarray, axis) -> None:
     """Words as running text, larger where the weight is larger; most frequent first."""
     weights = np.asarray(weights, float)
     sizes = 7 + 13 * np.sqrt(weights / weights.max())
-    x, y, line = 0.01, 0.99, 1.0 / lines
-    height = axis.get_window_extent().height
-    renderer = axis.figure.canvas.get_renderer()
+    x, y, line = 0.01, 0.99, 1 / 6
+    extent, renderer = axis.get_window_extent(), axis.figure.canvas.get_renderer()
     axis.set(xlim=(0, 1), ylim=(0, 1))
     axis.set_axis_off()
     for k, (word, size) in enumerate(zip(words, sizes, strict=True)):
         text = axis.text(x, y, word, size=size, va="top", color=COLOURS[k % 5])
-        width = text.get_window_extent(renderer).width / axis.get_window_extent().width
+        width = text.get_window_extent(renderer).width / extent.width
         if x + width > 0.99 and x > 0.02:
             x, y = 0.01, y - line
             text.set_position((x, y))
-        if y - text.get_window_extent(renderer).height / height < 0:
+        if y - text.get_window_extent(renderer).height / extent.height < 0:
             text.remove()
             return
         x += width + 0.03
 
 
 def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640) -> Image:
-    """Pictures at their places on a two-dimensional map, to display.
-
-    Args:
-        position: float (B, 2); the map is scaled to its extent.
-        images: uint8 (B, S, S, 3), pasted at a third of their size at most, later ones on top.
-        side: side of the map in pixels.
-    """
+    """Pictures at their places on a two-dimensional map of `side` pixels, to display.
+    position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), the last on top."""
     step = max(1, round(images.shape[1] / 24))
     small = images[:, ::step, ::step]
     edge = small.shape[1]
@@ -156,6 +110,11 @@ def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640) -> 
     canvas = np.full((side, side, 3), 255, np.uint8)
     for (x, y), image in zip(place, small, strict=True):
         canvas[y : y + edge, x : x + edge] = image
+    return Image(jpeg(canvas), format="jpeg")
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """uint8 (H, W, 3) as a JPEG file."""
     encoded = io.BytesIO()
-    PIL.Image.fromarray(canvas).save(encoded, format="jpeg", quality=85)
-    return Image(encoded.getvalue(), format="jpeg")
+    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=85)
+    return encoded.getvalue()

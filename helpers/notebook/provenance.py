@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -12,41 +13,29 @@ from threadpoolctl import threadpool_info
 
 from helpers.paths import ROOT
 
-PACKAGES = (
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "numba",
-    "torch",
-    "torchvision",
-    "implicit",
-)
+PACKAGES = "numpy scipy pandas pyarrow scikit-learn numba torch torchvision implicit".split()
 
 
 def versions() -> dict[str, str]:
     """Python and the packages that decide the numbers; one that is not installed is left out."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
-def commit(root: Path = ROOT) -> str:
+def commit() -> str:
     """The project's git commit, with "-dirty" when tracked files differ from it; "unknown" outside git."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30
-        ).stdout.strip()
+        command = ["git", "-C", str(ROOT), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.strip()
 
     try:
         # a copy of the project inside another repository must not report that repository's commit
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != Path(root).resolve():
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != ROOT:
             return "unknown"
         dirty = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
@@ -57,19 +46,19 @@ def commit(root: Path = ROOT) -> str:
 def threads() -> dict[str, int]:
     """Cores of the machine and the thread counts of the libraries that are loaded; nothing is changed."""
     found = {"cores": os.cpu_count() or 1}
-    if "torch" in sys.modules:
-        found["torch"] = sys.modules["torch"].get_num_threads()
-    if "numba" in sys.modules:
-        found["numba"] = sys.modules["numba"].get_num_threads()
-    return found
+    return found | {n: sys.modules[n].get_num_threads() for n in ("torch", "numba") if n in sys.modules}
 
 
 def processor() -> str:
     """The model of the processor, "AMD EPYC 7B13"; what Python knows where the system does not tell."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
-    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
+    return _of_linux("cpuinfo", r"^model name\s*:\s*(.+)$") or platform.processor() or platform.machine()
+
+
+def _of_linux(file: str, pattern: str) -> str | None:
+    """What a pattern's group finds in a file of /proc, or None."""
+    path = Path("/proc") / file
+    match = re.search(pattern, path.read_text(encoding="utf-8") if path.is_file() else "", re.MULTILINE)
+    return match and match[1]
 
 
 def device(used) -> dict:
@@ -92,12 +81,9 @@ def machine() -> str:
 
 def peak_mb() -> float:
     """The largest resident memory of this process so far, in MiB."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # not ru_maxrss: on Linux that starts from the peak of the process that forked this one
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
+    # not ru_maxrss: on Linux that starts from the peak of the process that forked this one
+    if kib := _of_linux("self/status", r"^VmHWM:\s*(\d+)"):
+        return int(kib) / 1024
     if sys.platform == "win32":
         import psutil
 

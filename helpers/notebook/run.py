@@ -39,25 +39,16 @@ DONE = "done.json"  # the runner's stamp: this notebook is done with this digest
 
 @dataclass
 class Run(Conclusions):
-    """A notebook being run.
+    """A notebook being run."""
 
-    Attributes:
-        name: the notebook's name, "03_matrix_factorization".
-        number: what it begins with, "03" or "06b".
-        parameters: every parameter with its value.
-        inputs: what was read so far: "01/views.parquet" -> SHA-256.
-        missing: parts that the data lack (`helpers.notebook.parts`) -> why.
-        found: claims judged so far (`Conclusions`).
-    """
-
-    name: str
-    parameters: dict
-    number: str = field(init=False)
+    name: str  # "03_matrix_factorization"
+    parameters: dict  # every one with its value
+    number: str = field(init=False)  # what the name begins with, "03" or "06b"
     profile: str = field(init=False)
     seed: int = field(init=False)
-    inputs: dict[str, str] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    found: dict[str, dict] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)  # read so far: "01/views.parquet" -> SHA-256
+    missing: dict[str, str] = field(default_factory=dict)  # parts that the data lack -> why
+    found: dict[str, dict] = field(default_factory=dict)  # claims judged so far
     found_missing: dict[str, str] = field(default_factory=dict)  # by this notebook, for later ones
     used_device: object = "cpu"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -65,15 +56,13 @@ class Run(Conclusions):
 
     def __post_init__(self):
         self.number = number_of(self.name)
-        self.profile = self.parameters["profile"]
-        self.seed = self.parameters["seed"]
+        self.profile, self.seed = self.parameters["profile"], self.parameters["seed"]
 
     @property
     def folder(self) -> Path:
         """Where this notebook writes: `outputs/<profile>/<NN>` (solutions: `…/solutions/<NN>`)."""
-        if self.name.endswith("_solutions"):
-            return notebook_outputs(self.profile, "solutions") / self.number
-        return notebook_outputs(self.profile, self.number)
+        place = "solutions/" if self.name.endswith("_solutions") else ""
+        return notebook_outputs(self.profile, place + self.number)
 
     @property
     def device(self):
@@ -88,11 +77,8 @@ class Run(Conclusions):
         return parts.reason(needed, self.missing) is None
 
     def lacks(self, part: str, why: str) -> None:
-        """Say that the data lack a part, for `%%needs` and `requires` here and in later notebooks.
-
-        Args:
-            why: a clause without a full stop, "movielens has no owners: nobody uploads a movie".
-        """
+        """Say that the data lack a part, for `%%needs` and `requires` here and in later notebooks; why is a
+        clause without a full stop, "movielens has no owners: nobody uploads a movie"."""
         parts.reason(part, {})  # refuses what is no part
         self.missing[part] = self.found_missing[part] = why
 
@@ -102,24 +88,16 @@ class Run(Conclusions):
         return NotTestable(f"{self.name}{NOT_TESTABLE}{why}")
 
     def rng(self, *key) -> np.random.Generator:
-        """A generator of its own for each key (texts and numbers): the same in every run with this seed.
-
-        Adding a draw from one stream changes no other stream.
-        """
+        """A generator of its own for each key (texts and numbers): the same in every run with this seed, and
+        adding a draw from one stream changes no other."""
         text = json.dumps([self.seed, self.name, *key], default=lambda number: number.item())
         return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little"))
 
     def collection(self):
-        """The Collection that notebook 00 saved in this profile.
-
-        Raises:
-            BadInput: it is not there; the message names the command that makes it.
-        """
+        """The Collection that notebook 00 saved in this profile. Raises as `read_table`."""
         from helpers.data.collection import Collection
 
-        folder = notebook_outputs(self.profile, "00")
-        self.inputs["00/collection"] = artefacts.verify(folder, "collection", self.remedy("00"))
-        return Collection.read(folder / "collection")
+        return self._read("00", "collection", lambda *of: Collection.read(artefacts.verify(*of)))
 
     def save_collection(self, collection) -> None:
         """Save the Collection for `collection()` of the other notebooks (notebook 00 only)."""
@@ -144,65 +122,49 @@ class Run(Conclusions):
         artefacts.save_weights(self.folder, name, weights)
 
     def read_table(self, number: str, name: str):
-        """The table `name` of notebook `number` ("01"): a DataFrame.
-
-        Raises:
-            BadInput: absent, damaged or changed; the message names the command that makes it.
-        """
-        return self._read(artefacts.read_table, number, name, "parquet")
+        """The table `name` of notebook `number` ("01"): a DataFrame. BadInput if it is absent, damaged or
+        changed; the message names the command that makes it."""
+        return self._read(number, name, artefacts.read_table, ".parquet")
 
     def read_arrays(self, number: str, name: str) -> dict[str, np.ndarray]:
         """The arrays `name` of notebook `number`, by their names. Raises as `read_table`."""
-        return self._read(artefacts.read_arrays, number, name, "npz")
+        return self._read(number, name, artefacts.read_arrays, ".npz")
 
     def read_weights(self, number: str, name: str) -> dict:
         """The tensors `name` of notebook `number`, on the CPU. Raises as `read_table`."""
-        return self._read(artefacts.read_weights, number, name, "safetensors")
+        return self._read(number, name, artefacts.read_weights, ".safetensors")
 
-    def _read(self, reader, number: str, name: str, suffix: str):
-        folder = notebook_outputs(self.profile, number)
-        content = reader(folder, name, self.remedy(number))
+    def _read(self, number: str, name: str, reader, suffix: str = ""):
+        folder, file = notebook_outputs(self.profile, number), name + suffix
+        content = reader(folder, name, f"python -m helpers.run {self.profile} --only {number}")
         if number != self.number:
-            self.inputs[f"{number}/{name}.{suffix}"] = artefacts.manifest(folder)[f"{name}.{suffix}"][
-                "sha256"
-            ]
+            self.inputs[f"{number}/{file}"] = artefacts.manifest(folder)[file]["sha256"]
         return content
-
-    def remedy(self, number: str) -> str:
-        return f"python -m helpers.run {self.profile} --only {number}"
 
 
 def start(name: str, namespace: dict, requires: Sequence[str] = ()) -> Run:
     """Check the parameters, seed every generator, print one line.
 
-    Args:
-        name: the notebook's file name without ".ipynb".
-        namespace: `globals()`; its annotated names are the parameters, so a notebook annotates no others.
-        requires: parts of the data without which the notebook shows nothing (`helpers.notebook.parts`). The
-            runner reads them here, as text, and does not run the notebook where one is missing.
-
-    Raises:
-        BadInput: a parameter is unknown, of a wrong type, or out of range.
-        NotTestable: a part in `requires` is missing.
+    name is the file name without ".ipynb"; the annotated names of the namespace, `globals()`, are the
+    parameters, so a notebook annotates no others: BadInput if one is unknown or its value wrong.
+    requires names parts of the data without which the notebook shows nothing (`helpers.notebook.parts`): the
+    runner reads them here, as text, and does not run it where one is missing; run by hand it is NotTestable.
     """
     if number_of(name) is None:
         raise BadInput(f"start: {name!r} is no notebook's name such as 03_matrix_factorization")
     annotations = namespace.get("__annotations__", {})
-    for needed in ("profile", "seed"):
-        if needed not in annotations:
-            raise BadInput(f"{name}: the parameters cell must define {needed}, with its type")
+    if absent := {"profile", "seed"} - annotations.keys():
+        raise BadInput(f"{name}: the parameters cell must define {min(absent)}, with its type")
     # plain papermill only warns about a misspelt parameter; its cell begins with "# Parameters"
-    injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
-    for cell in injected:
-        refuse_unknown(assigned_names(cell), annotations, where=name)
+    for cell in namespace.get("In", []):
+        if cell.startswith("# Parameters\n"):
+            refuse_unknown(assigned_names(cell), annotations, where=name)
     if empty := annotations.keys() - namespace.keys():
         raise BadInput(f"{name}: {min(empty)} has a type and no value; parameters need a default")
     parameters = {p: check(p, kind, namespace[p], where=name) for p, kind in annotations.items()}
-    if not re.fullmatch(r"[\w-]+", parameters["profile"]):
-        raise BadInput(
-            f"{name}: profile {parameters['profile']!r} is no folder name of letters, digits, _ and -"
-        )
     run = Run(name, parameters)
+    if not re.fullmatch(r"[\w-]+", run.profile):
+        raise BadInput(f"{name}: profile {run.profile!r} is no folder name of letters, digits, _ and -")
     random.seed(run.seed)
     np.random.seed(run.seed)  # noqa: NPY002 - libraries that draw from the global generator
     if "torch" in sys.modules:

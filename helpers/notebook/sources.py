@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -34,13 +35,11 @@ class Parameter:
 def find(folder: Path) -> dict[str, Path]:
     """Number -> notebook, in order, for every `NN_name.ipynb` of a folder."""
     found: dict[str, Path] = {}
-    for file in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
-        number = number_of(file.stem)
-        if number is None:
-            continue
-        if number in found:
+    for file in sorted(folder.glob("*.ipynb")):
+        if (number := number_of(file.stem)) in found:
             raise BadInput(f"{file}: {found[number].name} has the number {number} too; rename one of them")
-        found[number] = file
+        if number is not None:
+            found[number] = file
     return found
 
 
@@ -75,11 +74,8 @@ def assigned_names(source: str) -> list[str]:
 
 
 def parameters(notebook, where: str) -> dict[str, Parameter]:
-    """The parameters cell, read as text: name -> type and default.
-
-    Raises:
-        BadInput: there is not exactly one such cell, or a line is not `name: type = literal`.
-    """
+    """The parameters cell, read as text: name -> type and default. BadInput unless there is exactly one such
+    cell, of lines `name: type = literal`."""
     cells = [c for c in code_cells(notebook) if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
         raise BadInput(f"{where}: {len(cells)} cells are tagged `parameters`; there must be exactly one")
@@ -111,11 +107,8 @@ def requirements(notebook, where: str) -> list[str]:
 
 
 def code_digest(notebook, package: Path, where: str) -> str:
-    """A digest of everything that a notebook executes, but not of its text, comments or outputs.
-
-    It covers the code cells and, transitively, the modules of `package` that they import, wherever the
-    import stands; `if __name__ == "__main__":` blocks are no part of it.
-    """
+    """A digest of everything that a notebook executes, but not of its text, comments or outputs: the code
+    cells and, transitively, the modules of `package` that they import, wherever the import stands."""
     total, modules = hashlib.sha256(), set()
     for n, cell in enumerate(code_cells(notebook)):
         tree = parse(cell.source, f"{where}, code cell {n + 1}")
@@ -137,10 +130,8 @@ def closure(modules: set[str], package: Path) -> dict[str, str]:
         file = module_file(module, package)
         inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
         code, imports = _parsed(file.read_text(encoding="utf-8"), inside, package)
-        total = hashlib.sha256(code)
-        for extra in data_files(file, package):
-            total.update(extra.name.encode() + extra.read_bytes())
-        found[module] = total.hexdigest()
+        extra = b"".join(f.name.encode() + f.read_bytes() for f in data_files(file, package))
+        found[module] = hashlib.sha256(code + extra).hexdigest()
         todo += imports
     return found
 
@@ -154,33 +145,26 @@ def _parsed(source: str, inside: str, package: Path) -> tuple[bytes, frozenset[s
 
 def data_files(file: Path, package: Path) -> list[Path]:
     """The tables that lie with a module: in its package's folder, or in a folder of the module's name."""
+    inner = [f for f in sorted(file.parent.iterdir()) if f.is_dir() and f.name != "__pycache__"]
+    plain = [f for f in inner if not any(f.glob("*.py"))]  # hold no Python
     if file.name == "__init__.py":
-        roots = [] if file.parent == package else [file.parent, *_plain_folders(file.parent)]
+        roots = [] if file.parent == package else [file.parent, *plain]
     else:
-        roots = [file.with_suffix("")] if file.with_suffix("") in _plain_folders(file.parent) else []
+        roots = [f for f in plain if f == file.with_suffix("")]
     return [p for root in roots for p in sorted(root.iterdir()) if p.is_file() and p.suffix != ".py"]
-
-
-def _plain_folders(folder: Path) -> list[Path]:
-    """The folders inside `folder` that hold no Python."""
-    inner = [f for f in sorted(folder.iterdir()) if f.is_dir() and f.name != "__pycache__"]
-    return [f for f in inner if not any(f.glob("*.py"))]
 
 
 def module_file(module: str, package: Path) -> Path | None:
     """The file of a module of `package`, or None if there is no such module."""
-    parts = module.split(".")
-    if parts[0] != package.name:
-        return None
-    base = package.joinpath(*parts[1:])
-    for file in (base / "__init__.py", base.parent / f"{base.name}.py"):
-        if file.is_file() and (len(parts) > 1 or file.name == "__init__.py"):
-            return file
-    return None
+    top, *parts = module.split(".")
+    base = package.joinpath(*parts)
+    files = [base / "__init__.py", *([base.with_suffix(".py")] if parts else [])]
+    return next((file for file in files if top == package.name and file.is_file()), None)
 
 
 def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
-    """The modules of `package` that a syntax tree imports, with the packages that hold them."""
+    """The modules of `package` that a syntax tree imports, and the packages that hold them; no part of it are
+    `if __name__ == "__main__":` blocks."""
     names: set[str] = set()
     todo = list(ast.iter_child_nodes(tree))
     while todo:
@@ -190,8 +174,7 @@ def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = inside.split(".")[: len(inside.split(".")) - node.level + 1] if node.level else []
-            start = ".".join([*base, *([node.module] if node.module else [])])
+            start = resolve_name("." * node.level + (node.module or ""), inside)
             names |= {start} | {f"{start}.{alias.name}" for alias in node.names}
         todo += ast.iter_child_nodes(node)
     ancestors = {".".join(n.split(".")[:k]) for n in names for k in range(1, n.count(".") + 2)}
@@ -200,15 +183,13 @@ def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
 
 def with_outputs(notebook, executed):
     """A clean copy of `notebook` that shows the outputs of `executed`, a run of the same code.
-
-    Cells that papermill added are left out, as is every metadata except tags; cell ids stay.
-
-    Raises:
-        BadInput: the code differs, or a cell wrote to stderr.
-    """
+    Cells that papermill added are left out, as is every metadata except tags; cell ids stay. Neighbouring
+    pieces of one stream are joined: where they were cut is chance. BadInput for other code or stderr."""
     import nbformat
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    ran = [c for c in code_cells(executed) if "injected-parameters" not in c.metadata.get("tags", [])]
+    joined, _ = CoalesceStreamsPreprocessor().preprocess(copy.deepcopy(executed), {})
+    ran = [c for c in code_cells(joined) if "injected-parameters" not in c.metadata.get("tags", [])]
     clean = copy.deepcopy(notebook)
     if [c.source for c in ran] != [c.source for c in code_cells(clean)]:
         raise BadInput("the executed copy holds other code; run again with --force")
@@ -220,7 +201,7 @@ def with_outputs(notebook, executed):
         cell.setdefault("id", f"cell-{number:02d}")
     for number, (cell, source) in enumerate(zip(code_cells(clean), ran, strict=True), start=1):
         cell.execution_count = number
-        cell.outputs = merged_streams(source.outputs)
+        cell.outputs = source.outputs
         for output in cell.outputs:
             if output.get("name") == "stderr":
                 line = output.text.strip().splitlines()[-1]
@@ -228,18 +209,6 @@ def with_outputs(notebook, executed):
             if output.output_type == "execute_result":
                 output.execution_count = number
     return clean
-
-
-def merged_streams(outputs: list) -> list:
-    """Outputs with neighbouring pieces of one stream joined: where they were cut is chance."""
-    merged: list = []
-    for output in copy.deepcopy(outputs):
-        last = merged[-1] if merged else {}
-        if output.output_type == "stream" and last.get("name") == output.name:
-            last["text"] += output.text
-        else:
-            merged.append(output)
-    return merged
 
 
 def write(notebook, file: Path) -> None:

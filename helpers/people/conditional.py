@@ -1,7 +1,5 @@
 """User-conditional hashtag prediction (Denton et al. 2015): f(x, u, y) = Φ(x, u) · V_y, with three Φ."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -23,15 +21,10 @@ def project(matrix: Tensor, radius: float) -> None:
 
 
 class UserConditional(nn.Module):
-    """What the three models share: image features, user descriptors and the tag matrix V.
-
-    Args:
-        x: float (M, n), image descriptors; scaled to length 1, without which, the paper says, the
-            multiplicative model learns much worse.
-        u: float (U, m), user descriptors.
-        n_tags: number of hashtags Y.
-        d: embedding size.
-        radius: rows of V (and of P) are kept inside a ball of this radius.
+    """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
+    matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
+    scaled to length 1, without which, the paper says, the multiplicative model learns much worse. Raises
+    BadInput where x or u is empty or not finite.
     """
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
@@ -88,14 +81,13 @@ class UserBiased(Bilinear):
         self.Q = nn.Parameter(torch.randn(d, u.shape[1]) * 0.1)
 
     def embed(self, x: Tensor, u: Tensor) -> Tensor:
-        return x @ self.P.T + u @ self.Q.T
+        return super().embed(x, u) + u @ self.Q.T
 
 
 class UserMultiplicative(UserConditional):
-    """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A).
-
-    r(u) is a layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a
-    bias, without which a user without attributes could not have a vector.
+    """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
+    layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a bias, without
+    which a user without attributes could not have a vector.
     """
 
     def __init__(self, x, u, n_tags, d, radius=1.0, K: int = 100):
@@ -118,16 +110,11 @@ class UserMultiplicative(UserConditional):
 
 def learn(
     model: UserConditional, image: np.ndarray, user: np.ndarray, tags, recipe: Recipe, seed: int, device,
-    validate: Callable[[UserConditional], float] | None = None, margin: float = MARGIN,
-    most: int = MOST_DRAWS,
+    margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> list[dict]:  # fmt: skip
     """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
-    tag) once; after every step the rows of V and P go back into their balls.
-
-    Args:
-        image, user: int (n,), rows of x and of u for each post.
-        tags: (indptr int64 (n + 1,), indices int32), the true tags of each post, each ascending.
-        validate: model -> a number to be minimised on posts of validation users.
+    tag) once; after every step the rows of V and P go back into their balls. Each of n posts has a row of x
+    and one of u, int (n,), and its true tags, as in `posts.Posts`; where there is none, BadInput.
     """
     row = Bags(*tags).owner
     if len(row) == 0:
@@ -140,7 +127,5 @@ def learn(
         return warp_loss(phi, model.V, target[:, 0], target[:, 1], tags, next(steps), margin, most)
 
     model.project()
-    return fit(
-        model, Vectors(pairs, targets), loss, recipe, device=device, seed=seed, after_step=model.project,
-        validate=None if validate is None else lambda _: validate(model), log=lambda line: None,
-    )  # fmt: skip
+    how = {"device": device, "seed": seed, "after_step": model.project, "log": None}
+    return fit(model, Vectors(pairs, targets), loss, recipe, **how)

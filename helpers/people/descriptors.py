@@ -10,61 +10,43 @@ COUNTRIES = 5
 DESCRIPTOR = 1 + 1 + COUNTRIES + 3
 
 
-def top_countries(country: pd.Series, n: int = COUNTRIES) -> list[str]:
-    """The `n` countries with most users, most frequent first; ties go by the alphabet."""
+def top_countries(country: pd.Series) -> list[str]:
+    """The five countries with most users, most frequent first; ties go by the alphabet."""
     counts = country.value_counts()
-    return sorted(counts.index, key=lambda name: (-counts[name], name))[:n]
+    return sorted(counts.index, key=lambda name: (-counts[name], name))[:COUNTRIES]
 
 
-def unit_vectors(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
-    """Places on the globe (degrees) as points on the unit sphere: float64 (n, 3), NaN where unknown."""
-    lat, lon = np.radians(np.asarray(lat, float)), np.radians(np.asarray(lon, float))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+def descriptors(users: pd.DataFrame, countries: Sequence[str]) -> np.ndarray:
+    """The user descriptor of 10 (Denton et al. 2015, section 4), float32 (n, 10), from age in years, gender
+    "female" or "male", country, lat and lon in degrees, null where unknown.
 
-
-def descriptors(
-    users: pd.DataFrame, countries: Sequence[str], ages: tuple[float, float] = (0.0, 100.0)
-) -> np.ndarray:
-    """The user descriptor of 10 (Denton et al. 2015, section 4): float32 (n, 10).
-
-    One dimension for age, scaled to [0, 1]; one for gender, −1 female, 1 male, 0 unknown; five for the
-    country, one-hot; three for the place, Cartesian coordinates of its latitude and longitude on the unit
-    sphere, scaled to [0, 1]. The paper says only what an unknown gender is: for an unknown age or place we
-    take the middle of the range, 0.5, and for a country that is unknown or not among the five, zeros.
-
-    Args:
-        users: age in years, gender "female" or "male", country, lat and lon in degrees; null where unknown.
-        countries: at most five (else `ValueError`); order of the one-hot part.
-        ages: the ages that become 0 and 1, not the same (else `ValueError`); ages outside are clipped.
+    One dimension for age, 0 to 100 scaled to [0, 1] and clipped; one for gender, −1 female, 1 male, 0
+    unknown; five for the country, one-hot in the given order (ValueError for more than five); three for the
+    place, Cartesian coordinates of its latitude and longitude on the unit sphere, scaled to [0, 1]. The paper
+    says only what an unknown gender is: for an unknown age or place we take the middle of the range, 0.5, and
+    for a country that is unknown or not among the five, zeros.
     """
     if len(countries) > COUNTRIES:
         raise ValueError(f"{len(countries)} countries given; the descriptor has room for {COUNTRIES}")
-    low, high = ages
-    if not low < high:
-        raise ValueError(f"ages are {ages}; expected the lower one first")
     out = np.zeros((len(users), DESCRIPTOR), np.float32)
-    age, lat, lon = (users[name].to_numpy(float, na_value=np.nan) for name in ("age", "lat", "lon"))
-    out[:, 0] = np.nan_to_num(np.clip((age - low) / (high - low), 0, 1), nan=0.5)
+    age, *place = (users[name].to_numpy(float, na_value=np.nan) for name in ("age", "lat", "lon"))
+    out[:, 0] = np.nan_to_num(np.clip(age / 100, 0, 1), nan=0.5)
     out[:, 1] = users["gender"].map(GENDER).astype(float).fillna(0.0)
-    for place, country in enumerate(countries):
-        out[:, 2 + place] = (users["country"] == country).fillna(False)
-    out[:, 2 + COUNTRIES :] = np.nan_to_num((unit_vectors(lat, lon) + 1) / 2, nan=0.5)
+    for n, country in enumerate(countries):
+        out[:, 2 + n] = (users["country"] == country).fillna(False)
+    lat, lon = np.radians(place)
+    sphere = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    out[:, 2 + COUNTRIES :] = np.nan_to_num((sphere + 1) / 2, nan=0.5)
     return out
 
 
 def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.ndarray:
-    """Disjoint users for training and testing (Denton et al. 2015, section 4).
+    """Disjoint users for training and testing (Denton et al. 2015, section 4): bool (N,), True for test
+    users, from how many images each posted, int (N,). At least one user with posts is on either side.
 
     The paper fixes the number of test images (100,000 of 20 million): users are drawn in random order until
-    their posts make up the share `test` of all posts.
-
-    Args:
-        posts: int (N,), images of each user; fewer than two users with posts raise `ValueError`.
-        test: share of the images that is for testing, between 0 and 1 (else `ValueError`).
-        rng: decides the order.
-
-    Returns:
-        bool (N,), True for test users; at least one user with posts is on either side.
+    their posts make up the share `test` of all posts. Raises ValueError for a share that is not between 0 and
+    1, or fewer than two users with posts.
     """
     posts = np.asarray(posts)
     active = np.flatnonzero(posts > 0)
@@ -73,10 +55,9 @@ def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.
     if not 0 < test < 1:
         raise ValueError(f"test is {test}; expected a share between 0 and 1")
     order = rng.permutation(len(posts))
-    before = np.concatenate([[0], np.cumsum(posts[order])[:-1]])
+    before = np.cumsum(posts[order]) - posts[order]
     chosen = np.zeros(len(posts), bool)
     chosen[order[before < test * posts.sum()]] = True
-    if not (~chosen[active]).any():
-        # one user holds nearly everything: the last user with posts stays in training
-        chosen[[u for u in order if posts[u] > 0][-1]] = False
+    if chosen[active].all():  # one user holds nearly everything: the last user with posts stays in training
+        chosen[order[posts[order] > 0][-1]] = False
     return chosen

@@ -18,23 +18,16 @@ UNKNOWN = -1  # a user who was not there in training
 
 @dataclass(frozen=True)
 class Posts:
-    """Who put which hashtags on which image, one row a post (a pair of image and user).
+    """Who put which hashtags on which image, one row a post (a pair of image and user)."""
 
-    Attributes:
-        image: int64 (n,), rows of the features.
-        user: int64 (n,), 0..U-1, or UNKNOWN.
-        tags: (indptr int64 (n + 1,), indices int32), the hashtag set of each post, at least one each.
-    """
-
-    image: np.ndarray
-    user: np.ndarray
-    tags: tuple[np.ndarray, np.ndarray]
+    image: np.ndarray  # int64 (n,), rows of the features
+    user: np.ndarray  # int64 (n,), 0..U-1, or UNKNOWN
+    tags: tuple[np.ndarray, np.ndarray]  # indptr int64 (n + 1,), indices int32: at least one tag each
 
     def __post_init__(self):
         images, users, size = len(self.image), len(self.user), np.diff(self.tags[0])
         if not images == users == len(size):
-            counts = f"{images} images, {users} users, {len(size)} tag sets"
-            raise BadInput(f"posts: {counts}; there must be one each")
+            raise BadInput(f"posts: {images} images, {users} users, {len(size)} tag sets; give one each")
         if (size < 1).any():
             raise BadInput(f"posts: post {int(np.argmin(size))} has no hashtag; leave it out")
 
@@ -46,9 +39,8 @@ class Posts:
         return Posts(self.image[rows], self.user[rows], Bags(*self.tags).rows(rows))
 
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice.
-
-        The second one is the target of `helpers.learn.train`: the loss needs to know who is who.
+        """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice, as
+        `helpers.learn.train` has inputs and targets: the loss needs to know who is who.
         """
         arrays = (self.image, self.user, *self.tags)
         image, user, indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in arrays)
@@ -67,12 +59,9 @@ class Posts:
 
 
 def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -> Posts:
-    """The posts of a table of hashtags (user, item, tag), in order of item and user.
-
-    Args:
-        table: one row a hashtag; those that are not in the vocabulary are left out.
-        vocabulary: text (K,), the hashtags in the order of their codes.
-        users: int (U,), ascending: the users whom a model knows. Others become UNKNOWN.
+    """The posts of a table of hashtags (user, item, tag; one row a hashtag), in order of item and user.
+    Hashtags that are not in the vocabulary, text (K,) in the order of their codes, are left out; users who
+    are not among those whom a model knows, int (U,), ascending, become UNKNOWN.
     """
     tag = table["tag"].cat.set_categories(pd.Index(vocabulary, dtype="str")).cat.codes.to_numpy(np.int64)
     item, user = (table[name].to_numpy(np.int64)[tag >= 0] for name in ("item", "user"))
@@ -87,8 +76,7 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
     (len(asked), K). With `own` the user's posts count; ties, and users without a past, go by the frequency
     among all.
     """
-    # below 1, so that it only breaks ties
-    everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)
+    everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)  # < 1: breaks ties
     if not own:
         return np.broadcast_to(everybody.astype(np.float32), (len(asked), n_tags))
     user, ones = train.user[Bags(*train.tags).owner], np.ones(len(train.tags[1]), np.float32)
@@ -97,21 +85,15 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
     return counts[mine].toarray() + everybody.astype(np.float32)
 
 
-def over_users(
-    values: np.ndarray, user: np.ndarray, rng: np.random.Generator, repeats: int = 1000
-) -> Interval:
-    """Bootstrap interval of a mean over posts when users are drawn, each with all their posts.
-
-    Posts of one user are alike, so drawing posts would make the interval too narrow.
-
-    Args:
-        values: float (n,), one a post; for a paired comparison the differences.
-        user: int (n,), of at least two users, else `BadInput`.
+def over_users(values: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> Interval:
+    """Bootstrap interval of a mean over posts when users are drawn, each with all their posts: posts of one
+    user are alike, so drawing posts would make it too narrow. Values are float (n,), one a post, for a paired
+    comparison the differences; BadInput for fewer than two users, int (n,).
     """
     _, code = np.unique(user, return_inverse=True)
     size = np.bincount(code)
     if len(size) < 2:
         raise BadInput(f"over_users: {len(size)} users; an interval needs at least two")
     total = np.bincount(code, np.asarray(values, np.float64))
-    counts = resamples(len(size), rng, repeats)
+    counts = resamples(len(size), rng)
     return interval(float(np.mean(values)), counts @ total / (counts @ size))

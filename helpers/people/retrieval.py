@@ -11,68 +11,45 @@ from helpers.people.posts import Posts
 from helpers.words.bags import Bags
 
 
-def queries(posts: Posts, n_tags: int) -> tuple[np.ndarray, Bags]:
-    """Every pair of a hashtag and a user that occurs in posts, int64 (Q, 2), in order of user and tag; and
-    (indptr, indices), rows of the posts in which it does.
-
-    Raises:
-        BadInput: no post, or a post of an unknown user, for whom no image is the own one.
-    """
-    if len(posts) == 0 or posts.user.min() < 0:
-        raise BadInput("queries: needs at least one post, and users who are known")
-    post = Bags(*posts.tags).owner
-    key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
-    pair, place = np.unique(key, return_inverse=True)
-    return np.stack([pair % n_tags, pair // n_tags], axis=1), Bags.of(place, post, len(pair))
-
-
 def own_images(
     score: Callable[[np.ndarray, np.ndarray], np.ndarray], posts: Posts, n_tags: int, k: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best.
-
-    Args:
-        score: (tag int (Q,), user int (Q,)) -> float (Q, n), scores of the posts' images.
-        posts: n posts, whose images are searched.
-
-    Returns:
-        float (Q,), 1 or 0 for each query of `queries`; int (Q,), the users who ask.
+    """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best: float
+    (Q,), 1 or 0, and int (Q,), the users who ask. Every pair of hashtag and user that occurs in the n posts
+    asks, in order of user and tag. `score` maps tag int (Q,) and user int (Q,) to scores of the posts'
+    images, float (Q, n). BadInput for no post, or one of an unknown user, for whom no image is the own one.
     """
-    query, truth = queries(posts, n_tags)
-    found = metrics.at_k(score(query[:, 0], query[:, 1]), truth, min(k, len(posts)))
-    return found["accuracy"].each, query[:, 1]
+    if len(posts) == 0 or posts.user.min() < 0:
+        raise BadInput("own_images: needs at least one post, and users who are known")
+    post = Bags(*posts.tags).owner
+    key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
+    pair, place = np.unique(key, return_inverse=True)
+    user, tag = np.divmod(pair, n_tags)
+    found = metrics.at_k(score(tag, user), Bags.of(place, post, len(pair)), min(k, len(posts)))
+    return found["accuracy"].each, user
 
 
 def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.ndarray) -> pd.DataFrame:
-    """Who means what by words with exactly two meanings.
+    """Who means what by words with exactly two meanings: one row a word and user, with word, community,
+    content (meant), other (the other meaning), u, tag.
 
-    Args:
-        senses: columns word, community, content: what a community means by a word.
-        community: (U,), the community of each user.
-        vocabulary: text (K,), the hashtags in the order of their codes; other words are left out.
-
-    Returns:
-        One row a word and user: word, community, content (meant), other (the other meaning), u, tag.
+    `senses` (word, community, content) has what a community means by a word, `community` (U,) that of each
+    user; words that are not in the vocabulary, text (K,) in the order of their codes, are left out.
     """
     known = senses[senses["word"].isin(vocabulary)]
-    meanings = known.groupby("word")["content"].agg(lambda c: sorted(set(c)))
-    meanings = meanings[meanings.str.len() == 2]
-    users = pd.DataFrame({"u": np.arange(len(community)), "community": community})
-    rows = known[known["word"].isin(meanings.index)].merge(users, on="community").reset_index(drop=True)
-    both = np.array([*meanings.reindex(rows["word"])], dtype=object).reshape(-1, 2)
-    rows["other"] = np.where(both[:, 0] == rows["content"], both[:, 1], both[:, 0])
+    meanings = known.groupby("word")["content"]
+    first, last = meanings.transform("min"), meanings.transform("max")
+    rows = known.assign(other=last.where(known["content"] == first, first))
+    rows = rows[meanings.transform("nunique") == 2]
+    rows = rows.merge(pd.DataFrame({"u": np.arange(len(community)), "community": community}), on="community")
     rows["tag"] = pd.Index(vocabulary, dtype="str").get_indexer(rows["word"])
     return rows
 
 
 def own_meaning(scores: np.ndarray, mine: np.ndarray, either: np.ndarray, k: int = 10) -> np.ndarray:
-    """Share of the own meaning among the k best images of either meaning: float (n,).
-
-    Args:
-        scores: float (n, M), of all images for each query.
-        mine: bool (n, M), images that show the own meaning.
-        either: bool (n, M), images that may be found; at least one each (else `BadInput`), and where there
-            are fewer than k, the share is of those.
+    """Share of the own meaning among the k best images of either meaning, float (n,), from scores of all
+    images float (n, M), which of them show the own meaning, and which may be found, both bool (n, M). Where
+    fewer than k may be found, the share is of those; BadInput where none may.
     """
     if not either.any(axis=1).all():
         raise BadInput("own_meaning: there is a query without any image to find")

@@ -1,13 +1,11 @@
 """Who tags: scores of (image, hashtag, user) triplets (Veit et al. 2018, section 3.2).
 
 Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron
-on their concatenation (the paper's comparison), and pairwise products only (no three-way term). All learn
-the embeddings of users and hashtags and a linear map of frozen image features, from triplets and the ranking
-loss with six negatives (`learn`).
+on their concatenation (the paper's comparison), and pairwise products only. All learn the embeddings of users
+and hashtags and a linear map of frozen image features, by the ranking loss with six negatives (`learn`).
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,24 +17,18 @@ from helpers.people.posts import Posts
 from helpers.words.bags import Bags
 
 MARGIN = 1.0
+RIDGE = 0.3  # penalty of `TripletModel.begin`, as a share of the features' mean variance
 
 
 class TripletModel(nn.Module):
-    """Embeddings of images, hashtags and users. The three models below differ in how they combine them.
+    """Embeddings of images, K hashtags and U users, of sizes F, D and E (in the paper 300, 300, 50). The
+    models below differ in how they combine them. One user, 0 in every post, is the model without a user. One
+    who was not in training (`posts.UNKNOWN`) gets the mean of all users' embeddings: the average user.
 
-    A user who was not in training (`posts.UNKNOWN`) gets the mean of all users' embeddings: the average user.
-
-    Args:
-        features: float (M, n), frozen features of all images; standardised here, because networks differ in
-            scale, and scaled so that a typical image has length 1 per root of n.
-        n_tags: K.
-        n_users: U; 1 with all users 0 is the model without a user.
-        D, F, E: sizes of the hashtag, image and user embeddings; the paper has 300, 300, 50.
-        tag_vectors: float (K, ·), where the hashtag embeddings begin; None begins at random. Of wider ones
-            the first D columns are taken, narrower ones are filled with random numbers.
-
-    Raises:
-        BadInput: no features, or a feature that is not finite.
+    `features`, float (M, n), are the frozen ones of all images; they are standardised here, because networks
+    differ in scale, and scaled so that a typical image has length 1. BadInput where there are none, or one is
+    not finite. `tag_vectors`, float (K, ·), is where the hashtag embeddings begin; None begins at random. Of
+    wider ones the first D columns are taken, narrower ones are filled with random numbers.
     """
 
     held = 0  # how many of the last coordinates of each embedding are constants
@@ -50,36 +42,30 @@ class TripletModel(nn.Module):
         features = (features - features.mean(0)) / torch.where(scale > 1e-6, scale, 1.0)
         self.register_buffer("features", features / math.sqrt(features.shape[1]), persistent=False)
         self.n_tags, self.n_users = n_tags, n_users
-        self.sizes = {"D": D, "F": F, "E": E}
         self.image = nn.Linear(features.shape[1], F)
         self.tag = nn.Parameter(torch.randn(n_tags, D) / math.sqrt(D))
         self.user = nn.Parameter(torch.randn(n_users, E) / math.sqrt(E))
         nn.init.normal_(self.image.weight)
         if tag_vectors is not None:
             known = torch.tensor(np.array(tag_vectors, np.float32))[:, :D]
-            known = known / known.norm(dim=1).mean().clamp_min(1e-6)
-            with torch.no_grad():
-                self.tag[:, : known.shape[1]] = known
+            self.tag.data[:, : known.shape[1]] = known / known.norm(dim=1).mean().clamp_min(1e-6)
 
     @torch.no_grad()
-    def begin(self, posts: Posts, ridge: float = 0.3) -> None:
-        """Start users and images at what their hashtags say, instead of at random.
-
-        With h̄ the mean embedding of a training post's tags: a user begins at the mean h̄ of their posts,
-        shrunk to 0 as if there were one more post, an image at the ridge regression of h̄ on its features
-        (penalty `ridge`, as a share of their mean variance). Both are cut to the E and F directions that hold
-        most of them (SVD), and `align` is told how to get back to tags.
+    def begin(self, posts: Posts) -> None:
+        """Start users and images at what their hashtags say, instead of at random. With h̄ the mean embedding
+        of a training post's tags: a user begins at the mean h̄ of their posts, shrunk to 0 as if there were
+        one more post, an image at the ridge regression of h̄ on its features. Both are cut to the E and F
+        directions that hold most of them (SVD), and `align` is told how to get back to tags.
         """
         h = self.tag[:, : self.tag.shape[1] - self.held]
-        E, F = self.user.shape[1], self.image.out_features
-        bags = Bags(*posts.tags)
+        E, F, bags = self.user.shape[1], self.image.out_features, Bags(*posts.tags)
         row, tag = torch.from_numpy(bags.owner), torch.from_numpy(bags.indices.astype(np.int64))
         mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, h[tag]) / row.bincount()[:, None]
         user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
         count = torch.bincount(user, minlength=self.n_users)[:, None]
         of_user = torch.zeros(self.n_users, h.shape[1]).index_add_(0, user, mean) / (count + 1)
         x, offset = self.features[image], mean.mean(0)
-        penalty = ridge * len(x) / x.shape[1] * torch.eye(x.shape[1])
+        penalty = RIDGE * len(x) / x.shape[1] * torch.eye(x.shape[1])
         slope = torch.linalg.solve(x.T @ x + penalty, x.T @ (mean - offset))
         self.image.bias.zero_()
         users, to_user = _directions(of_user, E, self.held)
@@ -97,24 +83,21 @@ class TripletModel(nn.Module):
 
     def embed_users(self, user: Tensor) -> Tensor:
         """u: (B, E) of users int (B,), the mean embedding where the user is `posts.UNKNOWN`."""
-        known = self.user[user.clamp_min(0)]
-        return torch.where((user < 0)[:, None], self.user.mean(0), known)
+        return torch.where((user < 0)[:, None], self.user.mean(0), self.user[user.clamp_min(0)])
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Scores of all replacements within a batch of triplets int (B, 3), image, tag, user.
-
-        Returns:
-            (3, B, B): entry (0, b, c) scores triplet b with the tag of c, (1, b, c) with the image of c,
-            (2, b, c) with the user of c. The three diagonals are the scores of the triplets themselves.
+        """Scores (3, B, B) of all replacements within a batch of triplets int (B, 3), image, tag, user: entry
+        (0, b, c) scores triplet b with the tag of c, (1, b, c) with the image of c, (2, b, c) with the user
+        of c. The three diagonals are the scores of the triplets themselves.
         """
         image, tag, user = batch.unbind(1)
         f, h, u = self.embed_images(image), self.tag[tag], self.embed_users(user)
         return torch.stack([self.with_tags(f, u, h), self.with_images(h, u, f), self.with_users(f, h, u)])
 
     @torch.inference_mode()
-    def tag_scores(self, image: np.ndarray, user: np.ndarray, block: int = 128) -> np.ndarray:
+    def tag_scores(self, image: np.ndarray, user: np.ndarray) -> np.ndarray:
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
-        pairs = zip(*(self._rows(x).split(block) for x in (image, user)), strict=True)
+        pairs = zip(*(self._rows(x).split(128) for x in (image, user)), strict=True)
         scores = (self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs)
         return torch.cat([part.float().cpu() for part in scores]).numpy()
 
@@ -139,12 +122,10 @@ def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
 
 
 class UserTensor(TripletModel):
-    """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E).
-
-    Args:
-        constants: the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
-            also holds the two-way terms (this user likes this tag; this tag suits this image) and the
-            one-way ones. Without it they have to be squeezed out of three-way products.
+    """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E). With
+    `constants` the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
+    also holds the two-way terms (this user likes this tag; this tag suits this image) and the one-way ones.
+    Without it they have to be squeezed out of three-way products.
     """
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, constants: bool = False):
@@ -170,29 +151,24 @@ class UserTensor(TripletModel):
 
     def with_tags(self, f: Tensor, u: Tensor, h: Tensor) -> Tensor:
         """Scores (B, C) of pairs f (B, F), u (B, E) with each of the tags h (C, D)."""
-        D, F, E = self.W.shape
         pairs = (self._ended(f)[:, :, None] * self._ended(u)[:, None, :]).flatten(1)
-        return (pairs @ self.W.view(D, F * E).T) @ self._ended(h).T
+        return (pairs @ self.W.flatten(1).T) @ self._ended(h).T
 
     def with_images(self, h: Tensor, u: Tensor, f: Tensor) -> Tensor:
         """Scores (B, C) of pairs h (B, D), u (B, E) with each of the images f (C, F)."""
-        mapped = self._of_tags(h) @ self._ended(u)[:, :, None]
-        return mapped[:, :, 0] @ self._ended(f).T
+        return (self._of_tags(h) @ self._ended(u)[:, :, None])[:, :, 0] @ self._ended(f).T
 
     def with_users(self, f: Tensor, h: Tensor, u: Tensor) -> Tensor:
         """Scores (B, C) of pairs f (B, F), h (B, D) with each of the users u (C, E)."""
-        mapped = self._ended(f)[:, None, :] @ self._of_tags(h)
-        return mapped[:, 0] @ self._ended(u).T
+        return (self._ended(f)[:, None, :] @ self._of_tags(h))[:, 0] @ self._ended(u).T
 
     def _of_tags(self, h: Tensor) -> Tensor:
-        D, F, E = self.W.shape
-        return (self._ended(h) @ self.W.view(D, F * E)).view(-1, F, E)
+        return (self._ended(h) @ self.W.flatten(1)).view(-1, *self.W.shape[1:])
 
 
 class UserMLP(TripletModel):
-    """The comparison of Table 2: a multi-layer perceptron on the three embeddings, side by side.
-
-    One hidden layer of `hidden` rectified units; the paper does not give its size.
+    """The comparison of Table 2: a multi-layer perceptron on the three embeddings, side by side, with one
+    layer of `hidden` rectified units; the paper does not give its size.
     """
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, hidden: int = 128):
@@ -217,10 +193,9 @@ class UserMLP(TripletModel):
 
 
 class UserPairs(TripletModel):
-    """Only two-way terms: s = hᵀ(A f + B u). The user moves the image's embedding and nothing else.
-
-    It is the user-biased model of Denton et al. 2015 with a learnt vector for each user, and what the tensor
-    model must beat to show that three-way products matter.
+    """Only two-way terms: s = hᵀ(A f + B u). The user moves the image's embedding and nothing else. It is the
+    user-biased model of Denton et al. 2015 with a learnt vector for each user, and what the tensor model must
+    beat to show that three-way products matter.
     """
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None):
@@ -246,11 +221,9 @@ class UserPairs(TripletModel):
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
 
-    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score. Three are
-    "intermediate": it is replaced by a random one. A replacement that gives an observed triplet is no
-    negative (t⁻ ∉ T), so it is never taken.
-
-    T are the training posts. Without `hard` the three hard negatives are left out, to see what they bring.
+    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score (left out
+    without `hard`, to see what they bring). Three are "intermediate": it is replaced by a random one. What
+    gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never taken.
     """
 
     def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard: bool = True):
@@ -276,8 +249,7 @@ class RankingLoss:
     def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:
         """The mean loss of a batch: scores (3, B, B) of its triplets int (B, 3)."""
         chosen, possible = self.negatives(scores, batch)
-        if not self.hard:
-            possible = possible & (torch.arange(6, device=scores.device) >= 3)[:, None]
+        possible[:3] &= self.hard
         negative = scores.repeat(2, 1, 1).gather(2, chosen[:, :, None])[:, :, 0]
         violation = torch.relu(negative - scores[0].diagonal() + MARGIN)
         return (violation * possible).sum() / scores.shape[1]
@@ -296,17 +268,10 @@ class OverAllTags(nn.Module):
         return m.with_tags(m.embed_images(image), m.embed_users(user), m.tag)
 
 
-def learn(
-    model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking",
-    validate: Callable[[object], float] | None = None,
-) -> list[dict]:  # fmt: skip
-    """Train a triplet model in place with `helpers.learn.train.fit`; its history.
-
-    Args:
-        loss: "ranking" (the paper), "random negatives" (without the three hard ones) or "softmax" (over all
-            tags, given image and user); another one raises `BadInput`, as does a post of a user whom the
-            model does not know.
-        validate: model -> a number to be minimised on validation posts; the best epoch's weights are kept.
+def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking") -> list[dict]:
+    """Train a triplet model in place; the history of `helpers.learn.train.fit`. The loss is "ranking" (the
+    paper), "random negatives" (without the three hard ones) or "softmax" (over all tags, given image and
+    user). BadInput for another one, or a post of a user whom the model does not know.
     """
     if loss not in ("ranking", "random negatives", "softmax"):
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
@@ -315,9 +280,5 @@ def learn(
     if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
         network, criterion = OverAllTags(model), lambda s, batch: nn.functional.cross_entropy(s, batch[:, 1])
     else:
-        network = model
-        criterion = RankingLoss(posts, model.n_tags, model.n_users, device, hard=loss == "ranking")
-    return fit(
-        network, posts, criterion, recipe, device=device, seed=seed, log=lambda line: None,
-        validate=None if validate is None else lambda _: validate(model),
-    )  # fmt: skip
+        network, criterion = model, RankingLoss(posts, model.n_tags, model.n_users, device, loss == "ranking")
+    return fit(network, posts, criterion, recipe, device=device, seed=seed, log=None)

@@ -6,7 +6,6 @@ bad rank weigh more.
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,19 +23,12 @@ FAST = {"reassoc", "contract", "nsz"}
 
 
 class Violators(NamedTuple):
-    """What the search found for each example.
+    """What the search found for each of B examples."""
 
-    Attributes:
-        negative: int64 (B,), the violating tag, −1 where none was found.
-        draws: int64 (B,), how many negatives were tried.
-        rank: int64 (B,), the estimated rank of the true tag, 0 where no violator was found.
-        weight: float32 (B,), L(rank).
-    """
-
-    negative: np.ndarray
-    draws: np.ndarray
-    rank: np.ndarray
-    weight: np.ndarray
+    negative: np.ndarray  # int64 (B,), the violating tag, −1 where none was found
+    draws: np.ndarray  # int64 (B,), how many negatives were tried
+    rank: np.ndarray  # int64 (B,), the estimated rank of the true tag, 0 where no violator was found
+    weight: np.ndarray  # float32 (B,), L(rank)
 
 
 def rank_weights(n: int) -> np.ndarray:
@@ -45,22 +37,16 @@ def rank_weights(n: int) -> np.ndarray:
 
 
 def violators(
-    phi: np.ndarray, V: np.ndarray, positive: np.ndarray, row: np.ndarray, true,
-    seed: int, first: int = 0, margin: float = MARGIN, most: int = MOST_DRAWS,
+    phi: np.ndarray, V: np.ndarray, positive: np.ndarray, row: np.ndarray, true, seed: int,
+    margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> Violators:  # fmt: skip
-    """For each example the first drawn negative y with φ·V_y > φ·V_positive − margin.
+    """For each example the first negative y, of `most` drawn, with φ·V_y > φ·V_positive − margin; φ is
+    float32 (B, d), V float32 (K, d). BadInput for shapes that do not fit, or an embedding that is not finite.
 
-    Negatives are drawn uniformly among the tags that are not true for the example. With n of them, of which r
-    violate, the expected number of draws is n / r, so the rank is estimated as ⌊n / draws⌋.
-
-    Args:
-        phi, V: float32 (B, d) and (K, d), finite embeddings of the examples and of the tags; shapes that do
-            not fit raise `BadInput`.
-        positive: int (B,), a true tag of each.
-        row: int (B,), which set of true tags belongs to each.
-        true: (indptr int64, indices int32), sets of true tags, each ascending.
-        seed, first: example b draws `candidate(seed, first + b, 0, K)`, `candidate(seed, first + b, 1, K)`, …
-        margin, most: 0.1 and 1000 in the paper.
+    Each example has a true tag `positive` and the set `row` of true tags, both int (B,), of `true` (indptr
+    int64, indices int32). Negatives are drawn uniformly among the others (`candidate`, with draw 0, 1, …).
+    With n of them, of which r violate, the expected number of draws is n / r, so the rank is estimated as ⌊n
+    / draws⌋.
     """
     if phi.shape != (len(positive), V.shape[1]) or len(row) != len(positive):
         raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
@@ -69,7 +55,7 @@ def violators(
     phi, V = np.ascontiguousarray(phi, np.float32), np.ascontiguousarray(V, np.float32)
     negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
     search, _ = kernels(V.shape[1])
-    search(phi, V, positive, row, *true, np.float32(margin), most, seed, first, negative, draws)
+    search(phi, V, positive, row, *true, np.float32(margin), most, seed, negative, draws)
     others = len(V) - np.diff(true[0])[row]
     rank = np.where(negative >= 0, others // np.maximum(draws, 1), 0)
     return Violators(negative, draws, rank, rank_weights(len(V))[rank])
@@ -78,38 +64,25 @@ def violators(
 def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed: int,
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
-
     Arguments as for `violators`. The search is compiled and runs on the CPU; gradients flow through the two
     scores only, as in the paper.
     """
-    embedded = (x.detach().float().cpu().numpy() for x in (phi, V))
-    found = violators(
-        *embedded, positive.cpu().numpy(), row.cpu().numpy(), true, seed, margin=margin, most=most
-    )
+    embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
+    found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, seed, margin, most)
     negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
     apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
     return (weight * (margin + apart)).mean()
 
 
 def fit_tables(
-    train, n_tags: int, d: int, epochs: int, step: float = 0.05, margin: float = MARGIN,
-    most: int = MOST_DRAWS, seed: int = 0, threads: int = 1,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
-    too large for a frequent tag or too small for a rare one.
-
-    Args:
-        train: (indptr int64 (N + 1,), indices int32), the true tags of each row, each ascending; none at all,
-            or one outside 0..K−1, raises `BadInput`.
-        n_tags: K.
-        d: latent size.
-        step: step size of AdaGrad.
-        threads: 1 repeats bit for bit; more is lock-free and does not.
-
-    Returns:
-        X float32 (N, d), V float32 (K, d); scores are X Vᵀ.
+    too large for a frequent tag or too small for a rare one. `train` has the true tags of each row: (indptr
+    int64 (N + 1,), indices int32); none at all, or one outside 0..K−1, raises BadInput. Returns X float32 (N,
+    d) and V float32 (K, d); scores are X Vᵀ.
     """
     indptr, indices = train
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= n_tags:
@@ -121,17 +94,10 @@ def fit_tables(
     G, H = np.full_like(X, 0.01), np.full_like(V, 0.01)
     rows = np.repeat(np.arange(N), np.diff(indptr))
     (_, learn), weight = kernels(width), rank_weights(n_tags)
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(epochs):
-            order, draws = rng.permutation(len(rows)), int(rng.integers(2**62))
-            parts = np.array_split(order, threads)
-            firsts = np.cumsum([0] + [len(part) for part in parts])[:-1]
-
-            def run(some, first, draws=draws):
-                learn(X, V, G, H, rows[some], indices[some], indptr, indices, weight, np.float32(margin),
-                      most, np.float32(step), draws, first)  # fmt: skip
-
-            list(pool.map(run, parts, firsts))
+    for _ in range(epochs):
+        order, draws = rng.permutation(len(rows)), int(rng.integers(2**62))
+        pairs = (rows[order], indices[order], indptr, indices)
+        learn(X, V, G, H, *pairs, weight, np.float32(MARGIN), MOST_DRAWS, np.float32(step), draws)
     return np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(V[:, :d])
 
 
@@ -141,15 +107,6 @@ def candidate(seed, example, draw, n):
     key = mix(np.uint64(seed) + np.uint64(example) * np.uint64(0x9E3779B97F4A7C15))
     key = mix(key + np.uint64(draw) * np.uint64(0xD1B54A32D192ED03))
     return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
-
-
-@numba.njit(cache=True, inline="always")
-def is_true(tags, y):
-    """Whether y is in a short ascending list."""
-    for t in tags:
-        if t >= y:
-            return t == y
-    return False
 
 
 @lru_cache
@@ -165,7 +122,7 @@ def kernels(width: int):
         while count < most and len(true) < len(V):
             y = candidate(seed, example, attempt, len(V))
             attempt += 1
-            if is_true(true, y):
+            if y in true:
                 continue
             count += 1
             v, score = V[y], np.float32(0)
@@ -176,16 +133,16 @@ def kernels(width: int):
         return -1, count
 
     @numba.njit(nogil=True, fastmath=FAST, cache=True)
-    def search(phi, V, positive, row, indptr, indices, margin, most, seed, first, negative, draws):
+    def search(phi, V, positive, row, indptr, indices, margin, most, seed, negative, draws):
         for b in range(len(positive)):
             x, v, score = phi[b], V[positive[b]], np.float32(0)
             for k in range(width):
                 score += x[k] * v[k]
             true = indices[indptr[row[b]] : indptr[row[b] + 1]]
-            negative[b], draws[b] = find(x, V, score - margin, true, most, seed, first + b)
+            negative[b], draws[b] = find(x, V, score - margin, true, most, seed, b)
 
     @numba.njit(nogil=True, fastmath=FAST, cache=True)
-    def learn(X, V, G, H, row, positive, indptr, indices, weight, margin, most, step, seed, first):
+    def learn(X, V, G, H, row, positive, indptr, indices, weight, margin, most, step, seed):
         x = np.empty(width, np.float32)
         for b in range(len(row)):
             mine, up, score = X[row[b]], V[positive[b]], np.float32(0)
@@ -193,7 +150,7 @@ def kernels(width: int):
                 x[k] = mine[k]
                 score += x[k] * up[k]
             true = indices[indptr[row[b]] : indptr[row[b] + 1]]
-            found, count = find(x, V, score - margin, true, most, seed, first + b)
+            found, count = find(x, V, score - margin, true, most, seed, b)
             if found < 0:
                 continue
             c, down = weight[(len(V) - len(true)) // count], V[found]

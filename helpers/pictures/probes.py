@@ -22,11 +22,8 @@ KERNEL_LIMIT = 5000  # above so many training items the matrix of dot products c
 
 
 class Split(NamedTuple):
-    """Positions in the set, int64.
-
-    The strength of the penalty is chosen on `validate`, by a classifier trained on `learn`; one with that
-    strength is trained on `train`, which holds both, and meets `test` once.
-    """
+    """Positions, int64. The strength of the penalty is chosen on `validate`, by a classifier trained on
+    `learn`; one with that strength is trained on `train`, which holds both, and meets `test` once."""
 
     learn: np.ndarray
     validate: np.ndarray
@@ -45,12 +42,8 @@ def splits(
     15 % to validate), so no choice ever sees an item that is tested. Published: test as published; where
     nothing is published to validate, 20 % of the training items, drawn anew in each repetition.
 
-    Args:
-        test_share: share of all items that a drawn split tests; never more than two thirds of the candidates.
-        may_test: bool (n,), items that no feature learner has seen the labels of; None for all.
-
-    Raises:
-        BadInput: too few items may be tested, or a class has too few pictures for its rule.
+    test_share is of all items, at most two thirds of the candidates; may_test is bool (n,), items that no
+    feature learner has seen the labels of. BadInput where too few may be tested, or a class is too small.
     """
     n = len(data)
     allowed = np.ones(n, bool) if may_test is None else np.asarray(may_test, bool)
@@ -83,8 +76,7 @@ def _published(data: LabelledSet, rng: np.random.Generator, repeats: int) -> lis
         if data.partitions:
             train, test = data.partitions[r % len(data.partitions)]
         if len(train) < 5 or not len(test):
-            found = f"{len(train)} pictures for training and {len(test)} for testing are there"
-            raise BadInput(f"{data.name}: {found}")
+            raise BadInput(f"{data.name}: {len(train)} pictures for training, {len(test)} for testing")
         held = validate if len(validate) else rng.permutation(train)[: max(1, len(train) // 5)]
         found.append(Split(np.setdiff1d(train, held), np.sort(held), train, test))
     return found
@@ -108,14 +100,11 @@ def _by_class(data: LabelledSet, rng: np.random.Generator, candidates: np.ndarra
 
 
 class Probe(NamedTuple):
-    """What a feature reached in R repetitions.
-
-    A bootstrap needs `outcomes`: bool (n_test,), right or wrong, or float (n_test, L), scores, of each.
-    """
+    """What a feature reached in R repetitions."""
 
     values: np.ndarray  # float64 (R,), accuracy or mean average precision
     strengths: np.ndarray  # float (R,), the chosen C: small is a strong penalty
-    outcomes: list[np.ndarray]
+    outcomes: list[np.ndarray]  # of each `outcome`, for a bootstrap
     splits: list[Split]
     data: LabelledSet
 
@@ -131,10 +120,8 @@ class Probe(NamedTuple):
 
 def scaled(blocks: Sequence[np.ndarray], learn: np.ndarray) -> np.ndarray:
     """Features side by side, each with the same weight: float32 (n, sum of widths).
-
     Every column gets mean 0 and variance 1 on `learn`, then a block of d columns is divided by √d: the mean
-    squared length of its rows is 1 whatever its width, so one grid of strengths serves all features.
-    """
+    squared length of its rows is 1 whatever its width, so one grid of strengths serves all features."""
     out = []
     for block in blocks:
         block = np.asarray(block, np.float32)
@@ -154,23 +141,19 @@ def scores(
 
     One class each: softmax, or a linear SVM (one against one up to `KERNEL_LIMIT` items, else one against the
     rest). Several: a classifier for each class alone; a class that `train` shows always or never gets 0.
-
-    Args:
-        X: float32 (n, d), from `scaled`.
-        dots: X @ X.T, where it is at hand.
+    X is float32 (n, d), from `scaled`; dots is X @ X.T, where it is at hand.
     """
     small = kind == SVM and len(train) <= KERNEL_LIMIT
-    if small and dots is None:
-        dots = X @ X.T
+    if small:
+        dots = X @ X.T if dots is None else dots
+        model = SVC(kernel="precomputed", C=C)
+    elif kind == SVM:
+        model = LinearSVC(C=C, random_state=seed)
+    else:
+        model = LogisticRegression(C=C, tol=1e-3, max_iter=1000)
 
     def fit(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
         known, given = (dots[np.ix_(rows, rows)], dots[np.ix_(test, rows)]) if small else (X[rows], X[test])
-        if small:
-            model = SVC(kernel="precomputed", C=C)
-        elif kind == SVM:
-            model = LinearSVC(C=C, random_state=seed)
-        else:
-            model = LogisticRegression(C=C, tol=1e-3, max_iter=1000)
         model.fit(known, target)
         if data.measure == ACCURACY:
             return np.eye(data.labels.shape[1])[model.predict(given)]
@@ -186,14 +169,17 @@ def scores(
     return out
 
 
-def unignored(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Scores in which ignored pairs come last: a negative below every positive changes no precision."""
+def outcome(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Whether the answer is a true class, bool (n_test,); where precision is measured, float (n_test, L), the
+    scores with ignored pairs last: a negative below every positive changes no precision."""
+    if data.measure == ACCURACY:
+        return data.labels[test, given.argmax(axis=1)]
     return given if data.ignored is None else np.where(data.ignored[test], -np.inf, given)
 
 
 def precisions(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Average precision of each class: float64 (L,), NaN for a class without positives in `test`."""
-    found = metrics.mean_average_precision(data.labels[test], unignored(data, test, given))
+    found = metrics.mean_average_precision(data.labels[test], outcome(data, test, given))
     out = np.full(data.labels.shape[1], np.nan)
     out[found.which] = found.each
     return out
@@ -202,14 +188,13 @@ def precisions(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> np.nda
 def evaluate(data: LabelledSet, test: np.ndarray, given: np.ndarray) -> float:
     """Share of pictures whose answer is a true class, or the mean average precision over classes."""
     if data.measure == ACCURACY:
-        return float(data.labels[test, given.argmax(axis=1)].mean())
+        return float(outcome(data, test, given).mean())
     return float(np.nanmean(precisions(data, test, given)))
 
 
 def rotated(X: np.ndarray) -> np.ndarray:
     """The same items with n instead of d > n coordinates: dot products stay, so every linear model with an
-    L2 penalty gives the same scores, and sooner. X: float32 (n, d) -> float32 (n, min(n, d)).
-    """
+    L2 penalty gives the same scores, and sooner. X: float32 (n, d) -> float32 (n, min(n, d))."""
     if X.shape[1] <= len(X):
         return X
     values, vectors = np.linalg.eigh((X @ X.T).astype(np.float64))
@@ -218,9 +203,8 @@ def rotated(X: np.ndarray) -> np.ndarray:
 
 def prepared(blocks: Sequence[np.ndarray], data: LabelledSet, learn: np.ndarray, kind: str) -> tuple:
     """Scaled features, and their dot products where a classifier of this kind asks for them."""
-    for block in blocks:
-        if len(block) != len(data):
-            raise BadInput(f"{data.name}: a feature has {len(block)} rows for {len(data)} pictures")
+    if wrong := [len(block) for block in blocks if len(block) != len(data)]:
+        raise BadInput(f"{data.name}: a feature has {wrong[0]} rows for {len(data)} pictures")
     X = scaled(blocks, learn)
     if kind == SVM and len(data) <= KERNEL_LIMIT:
         return X, X @ X.T
@@ -243,10 +227,8 @@ def choose(
     options: Mapping[str, Mapping[str, Sequence[np.ndarray]]], data: LabelledSet, split: Split, kind: str,
     grid: Sequence[float], seed: int = 0,
 ) -> tuple[dict[str, Sequence[np.ndarray]], dict[str, str]]:  # fmt: skip
-    """For each feature the setting (layer, resolution) that is best on validation items, each at its best C.
-
-    From feature -> setting -> blocks to feature -> blocks, and feature -> name of the setting.
-    """
+    """For each feature the setting (layer, resolution) that is best on validation items, each at its best C:
+    from feature -> setting -> blocks to feature -> blocks, and feature -> name of the setting."""
     taken = {}
     with threadpool_limits(1):
         for feature, settings in options.items():
@@ -262,13 +244,9 @@ def probe(
     blocks: Sequence[np.ndarray], data: LabelledSet, repetitions: Sequence[Split], kind: str,
     grid: Sequence[float], seed: int = 0,
 ) -> Probe:  # fmt: skip
-    """All repetitions of one feature (or several, concatenated) on one set.
-
-    Args:
-        blocks: float (n, d), one or more; BadInput if one has not a row for each picture of the set.
-        kind: `SVM` or `LOGISTIC`.
-        grid: strengths C to choose from; of equally good ones the strongest penalty is taken.
-    """
+    """All repetitions of one feature, or of several side by side, on one set.
+    blocks are float (n, d), BadInput if one has not a row for each picture; kind is `SVM` or `LOGISTIC`; grid
+    holds strengths C to choose from: of equally good ones the strongest penalty is taken."""
     values, strengths, outcomes, before = [], [], [], None
     with threadpool_limits(1):  # matrices this small gain nothing by threads, and sums keep their order
         for split in repetitions:
@@ -279,20 +257,15 @@ def probe(
             given = scores(X, data, split.train, split.test, kind, C, seed, dots)
             values.append(evaluate(data, split.test, given))
             strengths.append(C)
-            if data.measure == ACCURACY:
-                outcomes.append(data.labels[split.test, given.argmax(axis=1)])
-            else:
-                outcomes.append(unignored(data, split.test, given))
+            outcomes.append(outcome(data, split.test, given))
             before = split
     return Probe(np.array(values), np.array(strengths, float), outcomes, list(repetitions), data)
 
 
 def difference(a: Probe, b: Probe, rng: np.random.Generator) -> Interval:
     """Interval of the mean of a − b over the same repetitions; BadInput if their splits are not the same.
-
     Drawn test sets overlap, and so do training sets: the corrected interval allows for that. Where all
-    repetitions have one published test set, its pictures are drawn with replacement instead.
-    """
+    repetitions have one published test set, its pictures are drawn with replacement instead."""
     if any(not np.array_equal(s.test, t.test) for s, t in zip(a.splits, b.splits, strict=True)):
         raise BadInput("difference: the two features were tested on different items")
     first = a.splits[0]

@@ -24,18 +24,9 @@ class Clusters(NamedTuple):
 
 
 def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
-    """K-means of the item factors: c_k = {I_i : y_i in a_k}.
-
-    One thread: with more, sums are added in an order that changes from run to run, and so may the classes.
-
-    Args:
-        Y: float32 (M, d), item factors.
-        K: number of pseudo classes; BadInput if it is not from 2 to M.
-        seed: decides the first centres (k-means++).
-        starts: the best of so many runs is kept.
-
-    Source: Fang et al. 2015, equation 4.
-    """
+    """K-means of the item factors Y, float32 (M, d): c_k = {I_i : y_i in a_k} (Fang et al. 2015, equation 4).
+    The seed decides the first centres (k-means++); the best of so many starts is kept. BadInput unless K is
+    from 2 to M. One thread: with more, sums are added in another order in each run, which may show."""
     if not 2 <= K <= len(Y):
         raise BadInput(f"cluster: K = {K} pseudo classes of {len(Y)} items; give 2 to {len(Y)}")
     with threadpool_limits(1):
@@ -45,10 +36,8 @@ def cluster(Y: np.ndarray, K: int, seed: int, starts: int = 3) -> Clusters:
 
 def purity(classes: np.ndarray, labels: np.ndarray) -> float:
     """Share of items that carry the most frequent label of their class: classes int (M,), labels bool (M, L).
-
     Never below the share of the most frequent label of all, and 1 where each item has a class of its own: it
-    is only to be read beside `chance_purity`.
-    """
+    is only to be read beside `chance_purity`."""
     counts = np.zeros((classes.max() + 1, labels.shape[1]), np.int64)
     np.add.at(counts, classes, labels)
     return float(counts.max(axis=1).sum() / len(classes))
@@ -63,9 +52,7 @@ def chance_purity(
 
 def stability(partitions: Sequence[np.ndarray]) -> np.ndarray:
     """How much partitions agree: the adjusted Rand index of each pair, float64 (Hubert and Arabie 1985).
-
-    1 is the same partition; 0 is expected of two unrelated ones, whatever their sizes.
-    """
+    1 is the same partition; 0 is expected of two unrelated ones, whatever their sizes."""
     return np.array([adjusted_rand_score(a, b) for a, b in combinations(partitions, 2)])
 
 
@@ -74,12 +61,8 @@ def embed(
     rows: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """FC6 and FC7 of pictures, from their central crops: "fc6" and "fc7", each float32 (M, units).
-
-    Args:
-        items: int (M,), which pictures of the image store.
-        side: of the crops, in pixels.
-        rows: compute only these of the M; the others stay 0, so that rows keep their numbers.
-    """
+    items, int (M,), are pictures of the image store; side is that of the crops, in pixels. Where `rows` of
+    them are given, only these are computed; the others stay 0, so that rows keep their numbers."""
     rows = np.arange(len(items)) if rows is None else rows
     network.to(device).eval()
     found = extract(lambda x: torch.cat([*network.layers(x).values()], 1), store, items[rows], side, device)
@@ -91,9 +74,7 @@ def embed(
 
 def explained(Y: np.ndarray, labels: np.ndarray) -> float:
     """Share of the variance of factors Y (M, d) that a linear function of the labels reaches on them (R²).
-
-    labels is bool (M, L), all kinds of labels side by side; L well below M, or it means nothing.
-    """
+    labels is bool (M, L), all kinds of labels side by side; L well below M, or it means nothing."""
     X = np.hstack([np.ones((len(Y), 1)), labels])
     rest = Y - X @ np.linalg.lstsq(X, Y, rcond=None)[0]
     return float(1 - (rest**2).sum() / ((Y - Y.mean(axis=0)) ** 2).sum())

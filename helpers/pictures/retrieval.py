@@ -16,39 +16,24 @@ def common_viewers(
     item: np.ndarray, user: np.ndarray, n_items: int, queries: np.ndarray, neighbours: np.ndarray
 ) -> np.ndarray:
     """Measure 1: viewers that query and neighbour have in common, over the union of both (the Jaccard index).
-
-    Args:
-        item, user: int32 (n,), the distinct pairs of V.
-        queries, neighbours: items, int (Q,) and (Q, k).
-
-    Returns:
-        float64 (Q, k); 0 where neither has a viewer.
-    """
+    From distinct pairs of V, int32 (n,), and items, int (Q,) and (Q, k): float64 (Q, k), 0 for no viewer."""
     indptr, viewers = to_csr(item, user, n_items)
-    return _jaccard(indptr, viewers, queries.astype(np.int64), neighbours.astype(np.int64))
+    n_users = int(user.max(initial=-1)) + 1
+    return _jaccard(indptr, viewers, n_users, queries.astype(np.int64), neighbours.astype(np.int64))
 
 
 @njit(parallel=True, cache=True)
-def _jaccard(indptr, viewers, queries, neighbours):
+def _jaccard(indptr, viewers, n_users, queries, neighbours):
     out = np.zeros(neighbours.shape)
     for q in prange(neighbours.shape[0]):
-        a0, a1 = indptr[queries[q]], indptr[queries[q] + 1]
+        mine = viewers[indptr[queries[q]] : indptr[queries[q] + 1]]
+        is_mine = np.zeros(n_users, np.bool_)
+        is_mine[mine] = True
         for r in range(neighbours.shape[1]):
-            b, b1 = indptr[neighbours[q, r]], indptr[neighbours[q, r] + 1]
-            both, union = 0, (a1 - a0) + (b1 - b)
-            a = a0
-            # both lists are sorted: walk along them together
-            while a < a1 and b < b1:
-                if viewers[a] == viewers[b]:
-                    both += 1
-                    a += 1
-                    b += 1
-                elif viewers[a] < viewers[b]:
-                    a += 1
-                else:
-                    b += 1
-            if union > 0:
-                out[q, r] = both / (union - both)
+            theirs = viewers[indptr[neighbours[q, r]] : indptr[neighbours[q, r] + 1]]
+            both = is_mine[theirs].sum()
+            if len(mine) + len(theirs) > 0:
+                out[q, r] = both / (len(mine) + len(theirs) - both)
     return out
 
 
@@ -56,13 +41,9 @@ def viewed_by_owner(
     item: np.ndarray, user: np.ndarray, n_users: int, owners: np.ndarray, neighbours: np.ndarray
 ) -> np.ndarray:
     """Measure 2: which neighbours, int (Q, k), the user who posted the query (owners, int (Q,)) has viewed.
-
-    bool (Q, k), from the distinct pairs of V, item and user int32 (n,).
-    """
-    seen = np.sort(item.astype(np.int64) * n_users + user)
+    bool (Q, k), from the distinct pairs of V, item and user int32 (n,)."""
     wanted = neighbours.astype(np.int64) * n_users + owners[:, None]
-    place = np.minimum(np.searchsorted(seen, wanted), len(seen) - 1)
-    return seen[place] == wanted
+    return np.isin(wanted, item.astype(np.int64) * n_users + user)
 
 
 class Retrieved(NamedTuple):
@@ -83,12 +64,8 @@ class Experiment:
     n_users: int
 
     def retrieve(self, features: np.ndarray, queries: np.ndarray, base: np.ndarray, k: int) -> Retrieved:
-        """Query `base` by cosine for k neighbours each, and measure what comes.
-
-        Args:
-            features: float (M, n), one row an item.
-            queries, base: int rows; BadInput if they overlap or k is larger than the base.
-        """
+        """Query `base` by cosine of features (M, n) for k neighbours each, and measure what comes.
+        queries and base are int rows; BadInput if they overlap or k is larger than the base."""
         if len(np.intersect1d(queries, base)):
             raise BadInput("retrieve: a query is in the base and would find itself")
         return self.measure(queries, base[nearest(features[queries], features[base], k)[0]])
@@ -105,13 +82,8 @@ class Experiment:
 
         A feature may prefer pictures with many or with few viewers, whatever the query is (hubs). Such lists
         score above or below random pairs and have found nothing; dealt to other queries they score the same.
-
-        Args:
-            queries, neighbours: int rows (Q,), at least two, and (Q, k).
-            rounds: how often the lists are moved on, evenly over the Q − 1 possible ways.
-
-        Returns:
-            common, owned: float64 (Q, k), means over the rounds.
+        From int rows (Q,), at least two, and (Q, k): common and owned, float64 (Q, k), means over `rounds` of
+        the Q − 1 ways to move the lists on.
         """
         steps = np.unique(np.linspace(1, len(queries) - 1, rounds).astype(int))
         measured = [self.measure(queries, np.roll(neighbours, step, axis=0)) for step in steps]
@@ -127,12 +99,9 @@ def bands(
 ) -> np.ndarray:
     """A curve over ranks with a bootstrap interval at each: the units that are drawn are queries.
 
-    Args:
-        values: float or bool (Q, k), by query and rank; BadInput for fewer than two queries.
-        window: so many neighbouring ranks are averaged first; BadInput if k is no multiple.
-
-    Returns:
-        float64 (4, k / window): middle rank of each window (from 1), mean, low, high.
+    values are float or bool (Q, k), by query and rank; so many neighbouring ranks as `window` are averaged
+    first. Returns float64 (4, k / window): middle rank of each window (from 1), mean, low, high.
+    BadInput for fewer than two queries, or if k is no multiple of the window.
     """
     Q, k = values.shape
     if k % window or Q < 2:
@@ -146,16 +115,13 @@ def bands(
 
 def pixels(store, rows: np.ndarray, side: int = 16) -> np.ndarray:
     """The pictures themselves as features, minus the mean picture: float32 (n, side · side · 3).
-
     Without the subtraction every cosine is near 1, because all pictures are bright. Each of side · side cells
-    is the mean of its pixels; raises BadInput where the store's size is no multiple of `side`.
-    """
+    is the mean of its pixels; raises BadInput where the store's size is no multiple of `side`."""
     if store.size % side:
         raise BadInput(f"pixels: pictures of {store.size} pixels cannot be averaged to {side} cells a side")
     cell = store.size // side
-    out = np.empty((len(rows), side * side * 3), np.float32)
+    out = np.empty((len(rows), side, side, 3), np.float32)
     for start in range(0, len(rows), 256):
-        images = store[rows[start : start + 256]]
-        cells = images.reshape(len(images), side, cell, side, cell, 3).mean((2, 4), dtype=np.float32)
-        out[start : start + 256] = cells.reshape(len(images), -1)
-    return out - out.mean(axis=0)
+        images = store[rows[start : start + 256]].reshape(-1, side, cell, side, cell, 3)
+        out[start : start + 256] = images.mean((2, 4), dtype=np.float32)
+    return (out - out.mean(axis=0)).reshape(len(rows), -1)

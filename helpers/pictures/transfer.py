@@ -39,11 +39,8 @@ LEARNT = {
 
 
 class Learnt(NamedTuple):
-    """A feature from an earlier notebook.
-
-    Of items that its network has seen it was told words, tags or labels, and may remember viewers: a test on
-    them would be easier than one on new pictures.
-    """
+    """A feature from an earlier notebook. Of items that its network has seen it was told words, tags or
+    labels, and may remember viewers: a test on them would be easier than one on new pictures."""
 
     values: np.ndarray  # float32 (M, F), by item of the collection; 0 where there is none
     there: np.ndarray  # bool (M,), items that have the feature
@@ -56,12 +53,8 @@ def gather(
     has: Callable[[str], bool] = lambda notebook: True,
 ) -> dict[str, Learnt]:  # fmt: skip
     """The features that notebooks 05, 06 and 08 left for M items, without those a dataset could not support.
-
-    Args:
-        read_arrays: of a notebook's run: (notebook, name) -> arrays. Raises BadInput, naming the command,
-            where a notebook has not run; so does this where its arrays do not fit together.
-        has: whether the data had what a notebook needs ("05"); one that could not run is not asked for.
-    """
+    read_arrays is that of a run; `has` says whether the data had what a notebook ("05") needs: one that could
+    not run is not asked for. BadInput, naming what to run, where one has not run or its arrays do not fit."""
     found = {}
     for source, (number, names, told_by) in LEARNT.items():
         if not has(number):
@@ -87,10 +80,8 @@ def gather(
 
 
 def completed(learnt: Learnt, new: np.ndarray) -> Learnt:
-    """The feature for all items: its network saw the others for the first time when it computed `new`.
-
-    new is float (M, F), by item; rows of items that are there already are not read.
-    """
+    """The feature for all items: its network saw the others for the first time when it computed `new`, float
+    (M, F), by item; rows of items that are there already are not read."""
     values = np.where(learnt.there[:, None], learnt.values, new).astype(np.float32)
     return learnt._replace(values=values, there=np.ones(len(values), bool))
 
@@ -108,13 +99,8 @@ def sets_of(
     collection: Collection, there: np.ndarray, unseen: np.ndarray, most: int, least: int,
     rng: np.random.Generator,
 ) -> dict[str, LabelledSet]:  # fmt: skip
-    """The collection's own sets over at most so many items, half of them unseen where there are enough.
-
-    Args:
-        there, unseen: bool (M,), from `shared_items`.
-        most: items to draw.
-        least: a class needs so many of them.
-    """
+    """The collection's own sets over at most `most` items, half of them unseen where there are enough; a
+    class needs `least` of them. there and unseen are bool (M,), from `shared_items`."""
     able, told = rng.permutation(np.flatnonzero(unseen)), rng.permutation(np.flatnonzero(there & ~unseen))
     first = able[: max(most // 2, most - len(told))]
     items = np.sort(np.concatenate([first, told[: most - len(first)]]))
@@ -146,17 +132,13 @@ class Opponents:
 
     def _theirs(self, data: LabelledSet, store) -> Options:
         """Layers and resolutions of the ImageNet network."""
-
-        def computed(given, rows: np.ndarray) -> np.ndarray:
-            return pretrained.cached_features(self.imagenet, given, rows, pixels, self.device)
-
-        found = {}
+        computed, found = partial(pretrained.cached_features, self.imagenet), {}
         for pixels in self.resolutions:
             if store is not self.collection.images:
-                values = computed(data.images(pixels), data.rows)
+                values = computed(data.images(pixels), data.rows, pixels, self.device)
             else:
                 if pixels not in self._kept:
-                    self._kept[pixels] = computed(store, np.arange(len(store)))
+                    self._kept[pixels] = computed(store, np.arange(len(store)), pixels, self.device)
                 values = self._kept[pixels][data.rows]
             for layer in self.imagenet.widths:
                 found[f"{layer} at {pixels}"] = [self.imagenet.layer(values, layer)]
@@ -168,11 +150,7 @@ def table(
     features: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Rows are sets, columns features: per cent, mean ± standard deviation over the repetitions.
-
-    Args:
-        measured: set -> feature -> probe.
-        cited: set -> numbers in the paper of `features`, or None; each becomes a row of its own.
-    """
+    measured is set -> feature -> probe; cited, set -> the paper's numbers of `features`, gives rows too."""
     cells = {name: {f: str(p) for f, p in probed.items()} for name, probed in measured.items()}
     order = list(dict.fromkeys(f for probed in measured.values() for f in probed))
     for name, values in (cited or {}).items():

@@ -35,15 +35,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", metavar="NN", action="append", default=[], help="this one; may be repeated")
     made.add_argument("-p", dest="assignments", metavar="NAME=VALUE", action="append", default=[],
                       help="a parameter, for every selected notebook that has it")  # fmt: skip
-    made.add_argument(
-        "--data-dir", metavar="FOLDER", help="where downloaded data lie, for the notebooks that read them"
-    )
+    made.add_argument("--data-dir", metavar="FOLDER", help="downloaded data, for notebooks that read them")
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
-    made.add_argument("--refresh", action="store_true",
-                      help="maintainers: write the outputs of the smoke run into notebooks/")  # fmt: skip
-    made.add_argument("--reference", action="store_true",
-                      help="maintainers: renew outputs/reference/smoke from the smoke run")  # fmt: skip
+    made.add_argument("--refresh", action="store_true", help="maintainers: write a smoke run into notebooks/")
+    made.add_argument("--reference", action="store_true", help="maintainers: renew outputs/reference/smoke")
     return made
 
 
@@ -61,23 +57,23 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         given.profile = given.profile or SMOKE
         if (given.refresh or given.reference) and (given.profile != SMOKE or given.assignments):
             raise BadInput("--refresh and --reference are for the profile smoke, without -p")
-        if given.data_dir is not None:
-            given.data_dir = existing(given.data_dir)
-        jobs = plan(
-            project, given.profile, given.first, given.last, given.only, given.assignments, given.data_dir
-        )
+        folder = given.data_dir if given.data_dir is None else existing(given.data_dir)
+        jobs = plan(project, given.profile, given.first, given.last, given.only, given.assignments, folder)
         if given.list:
             show(jobs)
             return 0
         warn_of_old_inputs(project, jobs)
         with one_runner(given.profile):
-            return run(project, jobs, given)
-    except BadInput as error:
+            force = [job.number for job in jobs] if given.force else []
+            code = run_all(jobs, force + (maintain.stale_sources(jobs) if given.refresh else []))
+            if code == 0 and given.refresh:
+                maintain.refresh(project, jobs)
+            if code == 0 and given.reference:
+                maintain.write_reference(jobs)
+            return code
+    except (BadInput, Failure) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, BadInput) else 1
     except KeyboardInterrupt:
         print("\nstopped; the same command continues with the notebook that was interrupted", file=sys.stderr)
         return 130
@@ -86,44 +82,26 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
 def existing(folder: str) -> str:
     """The whole path of a folder or file that must be there."""
     try:
-        found = Path(folder).expanduser().resolve(strict=True)
+        return str(Path(folder).expanduser().resolve(strict=True))
     except (OSError, ValueError, RuntimeError):  # a NUL, an endless name and an unknown ~ are no paths at all
         raise BadInput(f"--data-dir {folder!r}: there is no such folder or file") from None
-    return str(found)
-
-
-def run(project: Project, jobs: Sequence[Job], given: argparse.Namespace) -> int:
-    force = [job.number for job in jobs] if given.force else []
-    if given.refresh:
-        force += maintain.stale_sources(jobs)
-    code = run_all(jobs, force)
-    if code == 0 and given.refresh:
-        maintain.refresh(project, jobs)
-    if code == 0 and given.reference:
-        maintain.write_reference(jobs)
-    return code
 
 
 def show(jobs: Sequence[Job]) -> None:
     """A line per notebook: done with these parameters and this code, or not."""
     for job in jobs:
-        line = f"{job.file.stem:<32}"
+        state = "to do"
         if why := lacking(job):
-            line += f"not testable on this data: {why}"
+            state = f"not testable on this data: {why}"
         elif job.is_done():
             about = artefacts.read_json(job.folder / "run.json")
-            line += f"done     {about['seconds']:7.1f} s {about['peak_mb']:6.0f} MB"
-        else:
-            line += "to do"
-        print(line)
+            state = f"done     {about['seconds']:7.1f} s {about['peak_mb']:6.0f} MB"
+        print(f"{job.file.stem:<32}{state}")
 
 
 def warn_of_old_inputs(project: Project, jobs: Sequence[Job]) -> None:
     """Say so when a notebook before the first selected one ran with other code or parameters."""
     before = [n for n in notebooks.find(project.notebooks) if n < jobs[0].number]
     earlier = plan(project, jobs[0].profile, only=before) if before else []
-    old = [job.number for job in earlier if job.executed.is_file() and not job.is_done()]
-    if old:
-        print(
-            f"note: {', '.join(old)} ran with other parameters or code; leave out --from and --only to renew"
-        )
+    if old := ", ".join(job.number for job in earlier if job.executed.is_file() and not job.is_done()):
+        print(f"note: {old} ran with other parameters or code; leave out --from and --only to renew")

@@ -21,12 +21,9 @@ from helpers.notebook import artefacts
 
 
 def training(profile: str, number: str):
-    """What a notebook saved as `training` (BadInput if it has not run in this profile).
-
-    Returns:
-        rows int (n,) of the collection's images, targets (n,) or (n, K), and a dict with "outputs", "side",
-        "width", "dropout", "flips", "seed" and "recipe" (the fields of `helpers.learn.train.Recipe`).
-    """
+    """What a notebook saved as `training` (BadInput if it has not run in this profile): rows int (n,) of the
+    collection's images, targets (n,) or (n, K), and a dict with "outputs", "side", "width", "dropout",
+    "flips", "seed" and "recipe" (the fields of `Recipe`)."""
     folder = paths.notebook_outputs(profile, number)
     stored = artefacts.read_arrays(folder, "training", f"python -m helpers.run {profile} --only {number}")
     return stored["rows"], stored["targets"], json.loads(str(stored["about"]))
@@ -34,34 +31,29 @@ def training(profile: str, number: str):
 
 def main(argv: list[str] | None = None) -> None:
     """Alone or under torchrun, for a PROFILE and a NOTEBOOK: writes `alexnet_again`."""
-    parser = argparse.ArgumentParser(
-        prog="torchrun --nproc-per-node N -m helpers.runner.distributed", description=__doc__
-    )
+    program = "torchrun --nproc-per-node N -m helpers.runner.distributed"
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
     parser.add_argument("profile")
     parser.add_argument("notebook", help="05, or another that saved `training`")
-    arguments = parser.parse_args(argv)
-    local = int(os.environ.get("LOCAL_RANK", 0))
+    given = parser.parse_args(argv)
+    profile, number = given.profile, given.notebook
     cuda = torch.cuda.is_available()
-    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
     if "RANK" in os.environ:  # torchrun sets it
         dist.init_process_group("nccl" if cuda else "gloo")
     try:
-        rows, targets, about = training(arguments.profile, arguments.notebook)
+        rows, targets, about = training(profile, number)
         if not len(rows):
-            raise BadInput(
-                f"{arguments.notebook} of {arguments.profile} trained on nothing; use another profile"
-            )
-        store = Collection.read(paths.notebook_outputs(arguments.profile, "00") / "collection").images
+            raise BadInput(f"{number} of {profile} trained on nothing; use another profile")
+        store = Collection.read(paths.notebook_outputs(profile, "00") / "collection").images
         torch.manual_seed(about["seed"])
         network = AlexNet(about["outputs"], about["side"], about["width"], about["dropout"])
-        targets = torch.from_numpy(targets)
         loss = nn.functional.cross_entropy if targets.ndim == 1 else nn.functional.mse_loss
-        examples = Pictures(store, rows, targets, about["side"], flips=about["flips"])
-        recipe = Recipe(**about["recipe"])
-        fit(network, examples, loss, recipe, device=device, seed=about["seed"])
+        examples = Pictures(store, rows, torch.from_numpy(targets), about["side"], flips=about["flips"])
+        fit(network, examples, loss, Recipe(**about["recipe"]), device=device, seed=about["seed"])
         rank, size = processes()
         if rank == 0:
-            folder = paths.notebook_outputs(arguments.profile, arguments.notebook)
+            folder = paths.notebook_outputs(profile, number)
             artefacts.save_weights(folder, "alexnet_again", network.state_dict())
             print(f"{folder / 'alexnet_again.safetensors'}: written by {size} processes")
     finally:

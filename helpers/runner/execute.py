@@ -45,10 +45,7 @@ class Untestable(Failure):
 
 def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
     """Execute a notebook into `output`, which is written after every cell and kept after a failure.
-
-    Raises:
-        Failure: naming the notebook, the cell and the error.
-    """
+    A Failure names the notebook, the cell and the error."""
     output.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it logs is said by Failure
     try:
@@ -68,13 +65,8 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
 
 
 def run_notebook(job: Job) -> None:
-    """Run one job; when this returns, everything is written and stamped as done.
-
-    The stamp is written last, so a notebook whose run was killed counts as not done.
-
-    Raises:
-        Failure: the notebook did not finish; the executed copy is kept at `job.failed`.
-    """
+    """Run one job; when this returns, everything is written and stamped as done. The stamp is written last,
+    so a notebook whose run was killed counts as not done; after a Failure the copy is at `job.failed`."""
     running = job.folder / f"{job.file.stem}.running.ipynb"
     clear(job)
     before = time.perf_counter()
@@ -119,33 +111,20 @@ def leave_out(job: Job, why: str) -> None:
 
 def clear(job: Job) -> None:
     """Remove what an earlier run left, so that nothing old passes for new. Checkpoints stay."""
-    names = (DONE, artefacts.MANIFEST, "metrics.json", "claims.json", "run.json")
-    stale = [job.folder / name for name in names]
-    for old in [*stale, job.executed, job.executed.with_suffix(".html"), job.failed]:
-        old.unlink(missing_ok=True)
+    names = (DONE, artefacts.MANIFEST, "metrics.json", "claims.json", "run.json", job.executed.name)
+    for old in [*names, f"{job.file.stem}.html", job.failed.name]:
+        (job.folder / old).unlink(missing_ok=True)
 
 
 def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
     """Run the jobs in order, print a line each, stop at the first failure; then write the report.
-
-    Args:
-        force: numbers of notebooks that are run even if they are done.
-
-    Returns:
-        0, or 1 after a failure.
-    """
+    `force` holds numbers of notebooks that are run even if they are done. Returns 0, or 1 after a failure."""
     table, failure = [], None
     started, clock = datetime.now(UTC), time.perf_counter()
     width = max(len(job.file.stem) for job in jobs)
     for job in jobs:
         print(f"{job.file.stem:<{width}}  ", end="", flush=True)
-        row = {
-            "number": job.number,
-            "name": job.file.stem,
-            "status": "done",
-            "seconds": None,
-            "peak_mb": None,
-        }
+        row = {"number": job.number, "name": job.file.stem, "status": "done", "peak_mb": None}
         before = time.perf_counter()
         try:
             if why := lacking(job):
@@ -159,61 +138,38 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
             row |= {name: about[name] for name in ("seconds", "peak_mb")}
         except Untestable as error:
             leave_out(job, str(error))
-            row |= {
-                "status": "not testable",
-                "seconds": round(time.perf_counter() - before, 2),
-                "why": str(error),
-            }
+            row |= {"status": "not testable", "why": str(error)}
         except Failure as error:
             failure = error
-            row |= {
-                "status": "failed",
-                "seconds": round(time.perf_counter() - before, 2),
-                "error": str(error),
-            }
+            row |= {"status": "failed", "error": str(error)}
+        row.setdefault("seconds", round(time.perf_counter() - before, 2))
         table.append(row)
         memory = f"{row['peak_mb']:6.0f} MB" if row["peak_mb"] is not None else ""
         why = f": {row['why']}" if "why" in row else ""
         print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}{why}", flush=True)
         if failure:
             break
-    index = write_summary(jobs[0].profile, table, started, time.perf_counter() - clock)
+    profile, folder = jobs[0].profile, paths.outputs() / jobs[0].profile
+    about = {"profile": profile, "seconds": round(time.perf_counter() - clock, 2)}
+    about |= {"started_at": started.isoformat(timespec="seconds"), "versions": provenance.versions()}
+    about |= {"commit": provenance.commit(), "platform": provenance.machine(), "notebooks": table}
+    artefacts.write_json(folder / "run.json", about)
+    results.write_scoreboard(profile)
+    index = report.write_index(folder)
     if failure:
         print(f"error: {failure}\nkept for inspection: {job.failed}", file=sys.stderr)
         return 1
-    print(board.printed(artefacts.read_json(index.parent / "scoreboard.json")["claims"]))
+    print(board.printed(artefacts.read_json(folder / "scoreboard.json")["claims"]))
     print(f"report: {index}")
     return 0
 
 
-def write_summary(profile: str, table: list[dict], started: datetime, seconds: float) -> Path:
-    """Write the profile's run.json, scoreboard.json and index.html; returns the last."""
-    folder = paths.outputs() / profile
-    summary = {
-        "profile": profile,
-        "seconds": round(seconds, 2),
-        "started_at": started.isoformat(timespec="seconds"),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "platform": provenance.machine(),
-        "notebooks": table,
-    }
-    artefacts.write_json(folder / "run.json", summary)
-    results.write_scoreboard(profile)
-    return report.write_index(folder)
-
-
 @contextmanager
 def one_runner(profile: str):
-    """Keep two commands from writing into one profile at the same time.
-
-    Raises:
-        BadInput: another runner, still alive, holds the profile.
-    """
+    """Keep two commands from writing into one profile at the same time: BadInput if another holds it."""
     (paths.outputs() / profile).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(paths.outputs() / profile / ".runner", timeout=0)
     try:
-        with lock:
+        with FileLock(paths.outputs() / profile / ".runner", timeout=0):
             yield
     except Timeout:
         raise BadInput(f"another command runs the profile {profile} now; wait for it or end it") from None

@@ -23,17 +23,13 @@ def stale_sources(jobs: Sequence[Job]) -> list[str]:
     def sources(file: Path) -> list[str]:
         return [cell.source for cell in notebooks.code_cells(notebooks.read(file))]
 
-    return [
-        job.number for job in jobs if job.executed.is_file() and sources(job.executed) != sources(job.file)
-    ]
+    ran = [job for job in jobs if job.executed.is_file()]
+    return [job.number for job in ran if sources(job.executed) != sources(job.file)]
 
 
 def refresh(project: Project, jobs: Sequence[Job]) -> None:
     """Put the outputs of the smoke run into the notebooks; execute their solutions and write these too.
-
-    Raises:
-        Failure: a solution did not run, or a cell wrote to stderr.
-    """
+    Failure if a solution did not run, or a cell wrote to stderr."""
     for job in jobs:
         write_back(job.file, job.executed)
     solutions = notebooks.find(project.notebooks / "solutions")
@@ -67,11 +63,8 @@ def write_reference(jobs: Sequence[Job], folder: Path = REFERENCE) -> None:
 
 
 def differences(metrics: Mapping[str, float], reference: Mapping[str, Mapping]) -> list[str]:
-    """What differs from the reference, a line each. Tolerances are relative only, so zero matches zero only.
-
-    Raises:
-        BadInput: a tolerance that would let a zeroed metric pass, or an entry without a reason.
-    """
+    """What differs from the reference, a line each. Tolerances are relative only, so zero matches zero only;
+    BadInput for one that would let a zeroed metric pass, or an entry without a reason."""
     found = []
     for name, entry in reference.items():
         if not 0 <= entry["rel_tol"] < 1 or not entry["reason"].strip():

@@ -3,7 +3,6 @@
 Everything here happens before the first notebook starts, so a mistake costs no computing time.
 """
 
-import difflib
 import hashlib
 import json
 import re
@@ -37,22 +36,15 @@ class Project:
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook in one profile.
-
-    Attributes:
-        overrides: the parameters that papermill injects.
-        parameters: all of them, defaults included.
-        requires: the parts of the data without which it is not run.
-        digest: of the parameters, the code and the versions; what is read is compared separately.
-    """
+    """One notebook in one profile."""
 
     number: str
     file: Path
     profile: str
-    overrides: Mapping[str, object]
-    parameters: Mapping[str, object]
-    requires: Sequence[str]
-    digest: str
+    overrides: Mapping[str, object]  # the parameters that papermill injects
+    parameters: Mapping[str, object]  # all of them, defaults included
+    requires: Sequence[str]  # the parts of the data without which it is not run
+    digest: str  # of the parameters, the code and the versions; what is read is compared separately
 
     @property
     def folder(self) -> Path:
@@ -79,32 +71,27 @@ class Job:
             stamp, files = artefacts.read_json(self.folder / DONE), artefacts.manifest(self.folder)
         except BadInput:
             return False  # a damaged stamp is no stamp; running again replaces it
-        if stamp["digest"] != self.digest or stamp["sources"] != source_folders(self.parameters):
-            return False
-        files = [*files, "metrics.json", "claims.json", "run.json"]
-        if not all((self.folder / name).exists() for name in files):
-            return False
-        return all(current_digest(self.profile, name) == value for name, value in stamp["inputs"].items())
+        return (
+            stamp["digest"] == self.digest
+            and stamp["sources"] == source_folders(self.parameters)
+            and all((self.folder / n).exists() for n in [*files, "metrics.json", "claims.json", "run.json"])
+            and all(self.current_digest(name) == value for name, value in stamp["inputs"].items())
+        )
 
-
-def current_digest(profile: str, name: str) -> str | None:
-    """The digest that "01/views.parquet" has now, by its notebook's manifest."""
-    number, _, file = name.partition("/")
-    return artefacts.manifest(paths.notebook_outputs(profile, number)).get(file, {}).get("sha256")
+    def current_digest(self, name: str) -> str | None:
+        """The digest that "01/views.parquet" has now, by its notebook's manifest."""
+        number, _, file = name.partition("/")
+        return artefacts.manifest(paths.notebook_outputs(self.profile, number)).get(file, {}).get("sha256")
 
 
 def source_folders(parameters: Mapping[str, object]) -> dict[str, str]:
     """A fingerprint (names, sizes, times) of the folder or file that the parameter `data_dir` names."""
-    found = {}
-    for name in parameters.keys() & {"data_dir"}:
-        root = paths.ROOT / Path(parameters[name] or paths.data()).expanduser()  # kernels start in ROOT
-        total = hashlib.sha256()
-        if root.exists():
-            for file in sorted([root] if root.is_file() else (p for p in root.rglob("*") if p.is_file())):
-                about = file.stat()
-                total.update(f"{file.relative_to(root)}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
-            found[name] = total.hexdigest()
-    return found
+    if "data_dir" not in parameters:
+        return {}
+    root = paths.ROOT / Path(parameters["data_dir"] or paths.data()).expanduser()  # kernels start in ROOT
+    files = sorted(p for p in (root, *root.rglob("*")) if p.is_file())
+    about = [f"{f.relative_to(root)}\0{f.stat().st_size}\0{f.stat().st_mtime_ns}\n" for f in files]
+    return {"data_dir": hashlib.sha256("".join(about).encode()).hexdigest()} if root.exists() else {}
 
 
 def selected(
@@ -138,20 +125,10 @@ def plan(
     assignments: Sequence[str] = (),
     data_dir: str | None = None,
 ) -> list[Job]:
-    """The selected notebooks with their checked parameters.
-
-    Args:
-        profile: a folder of params, or `smoke`.
-        assignments: "name=value" for every selected notebook that has this parameter.
-        data_dir: the parameter of this name, for those selected notebooks that have it, if any.
-
-    Raises:
-        BadInput: for the first mistake in the profile's files, the selection or the assignments.
-    """
-    if profile not in project.profiles():
-        near = difflib.get_close_matches(profile, project.profiles(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(project.profiles())}"
-        raise BadInput(f"profile {profile!r} is unknown; {hint}")
+    """The selected notebooks with their checked parameters; BadInput for the first mistake.
+    The profile is a folder of params, or `smoke`; an assignment, "name=value", is for every selected notebook
+    that has this parameter; data_dir is the parameter of this name, for those that have it, if any."""
+    refuse_unknown([profile], project.profiles(), "params", "profile")
     found = notebooks.find(project.notebooks)
     if not found:
         raise BadInput(f"{project.notebooks}: no notebooks here")
@@ -174,15 +151,12 @@ def plan(
         if defaults.get("profile") != profile:
             overrides = {"profile": profile} | overrides
         parameters = defaults | overrides
-        decides = {
-            "parameters": parameters,
-            "code": notebooks.code_digest(notebook, project.package, file.name),
-            "versions": provenance.versions(),
-        }
+        code = notebooks.code_digest(notebook, project.package, file.name)
+        decides = {"parameters": parameters, "code": code, "versions": provenance.versions()}
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         requires = notebooks.requirements(notebook, file.name)
         jobs.append(Job(number, file, profile, overrides, parameters, requires, digest))
-    refuse_unknown(given.keys() - {"data_dir"}, names, where="-p")
+    refuse_unknown(given.keys() - {"data_dir"}, names, "-p")
     return jobs
 
 
@@ -215,18 +189,12 @@ def profile_files(project: Project, profile: str) -> dict[str, Path]:
 
 
 def from_file(file: Path, declared: Mapping[str, notebooks.Parameter], profile: str) -> dict[str, object]:
-    """The checked overrides of one params file, which must name its own profile.
-
-    Raises:
-        BadInput: an unknown name, a wrong type or range, or `profile` absent or different.
-    """
-    content = read_yaml(file)
-    for name, (_, line) in content.items():
-        refuse_unknown([name], declared, where=f"{shown(file)}, line {line}")
-    values = {
-        name: check(name, declared[name].kind, value, f"{shown(file)}, line {line}")
-        for name, (value, line) in content.items()
-    }
+    """The checked overrides of one params file, which must name its own profile."""
+    values = {}
+    for name, (value, line) in read_yaml(file).items():
+        where = f"{shown(file)}, line {line}"
+        refuse_unknown([name], declared, where)
+        values[name] = check(name, declared[name].kind, value, where)
     if values.get("profile") != profile:
         # plain `papermill -f` reads the profile from here
         raise BadInput(f"{shown(file)}: must hold the line `profile: {profile}`, as its folder is named")

@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, pass_context
@@ -22,8 +23,6 @@ from helpers.paths import NOTEBOOKS, NUMBER, number_of
 
 PAGES = Path(__file__).parent / "pages"
 NEEDS_SCRIPT = ("application/javascript", "application/vnd.jupyter.widget-view+json")
-
-
 # LaTeX that latex2mathml does not know or sets too tightly, in words that it knows
 REWRITTEN = (
     (r"(begin|end)\{aligned\}", r"\1{split}"),
@@ -38,11 +37,7 @@ REWRITTEN = (
 
 
 def mathml(latex: str, block: bool = False) -> str:
-    """A formula as MathML, which browsers draw without a script.
-
-    Raises:
-        BadInput: the formula is broken, or uses a command that latex2mathml does not know.
-    """
+    """A formula as MathML, which browsers draw without a script; BadInput if latex2mathml cannot draw it."""
     text = " ".join(latex.split())
     for pattern, replacement in REWRITTEN:
         text = re.sub(pattern, replacement, text)
@@ -58,21 +53,13 @@ def mathml(latex: str, block: bool = False) -> str:
 class Renderer(IPythonRenderer):
     """Markdown with formulas as MathML instead of text for a script to find."""
 
-    strict = True
-
-    def formula(self, latex: str, block: bool) -> str:
-        try:
-            return mathml(latex, block)
-        except BadInput:
-            if self.strict:
-                raise
-            return f"<code>{escape(latex)}</code>"
+    formula = staticmethod(mathml)
 
     def block_math(self, body: str) -> str:
         return self.formula(body, block=True)
 
     def inline_math(self, body: str) -> str:
-        return self.formula(body, block=False)
+        return self.formula(body)
 
     def latex_environment(self, name: str, body: str) -> str:
         return self.formula(rf"\begin{{{name}}}{body}\end{{{name}}}", block=True)
@@ -81,23 +68,21 @@ class Renderer(IPythonRenderer):
 class Lenient(Renderer):
     """Shows the source of a formula that cannot be drawn: after a long run a page is better than none."""
 
-    strict = False
+    @staticmethod
+    def formula(latex: str, block: bool = False) -> str:
+        try:
+            return mathml(latex, block)
+        except BadInput:
+            return f"<code>{escape(latex)}</code>"
 
 
 def markdown(source: str, renderer: type[Renderer] = Renderer, **options) -> str:
-    """Markdown as HTML.
-
-    Raises:
-        BadInput: a formula cannot be drawn (not with `Lenient`).
-    """
+    """Markdown as HTML. Raises BadInput if a formula cannot be drawn (not with `Lenient`)."""
     return MarkdownWithMath(renderer=renderer(escape=False, **options)).render(source)
 
 
 class Exporter(HTMLExporter):
-    """The body of a page: nbconvert's plainest template, formulas as MathML."""
-
-    def __init__(self, **options):
-        super().__init__(template_name="basic", **options)
+    """The body of a page, formulas as MathML."""
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:
@@ -116,27 +101,19 @@ def body(notebook) -> str:
             for kind in NEEDS_SCRIPT:
                 data.pop(kind, None)
             if "text/latex" in data:
-                data["text/html"] = Lenient().formula(data.pop("text/latex").strip().strip("$"), block=True)
+                data["text/html"] = Lenient.formula(data.pop("text/latex").strip().strip("$"), block=True)
             if "image/png" in data:
                 output.metadata.setdefault("image/png", {})["alt"] = f"Figure of the section “{heading}”"
-    return Exporter().from_notebook_node(shown)[0]
+    return Exporter(template_name="basic").from_notebook_node(shown)[0]
 
 
 def write_html(executed: Path, target: Path, profile: str) -> None:
     """Write an executed notebook as one self-contained page."""
-    page = (
-        _environment()
-        .get_template("notebook.html.j2")
-        .render(
-            title=target.stem,
-            profile=profile,
-            body=Markup(relinked(body(notebooks.read(executed)), target.parent)),
-            style=_style(),
-            highlight_light=_highlight("default"),
-            highlight_dark=_highlight("github-dark"),
-        )
-    )
-    _write(target, page)
+    html = Markup(relinked(body(notebooks.read(executed)), target.parent))
+    about = {"title": target.stem, "profile": profile, "body": html}
+    for theme, style in {"light": "default", "dark": "github-dark"}.items():
+        about[f"highlight_{theme}"] = Markup(HtmlFormatter(style=style).get_style_defs(".highlight"))
+    _write(target, "notebook.html.j2", about)
 
 
 def relinked(html: str, folder: Path) -> str:
@@ -165,27 +142,19 @@ def write_index(folder: Path) -> Path:
         claim["link"] = f"{number}/{name}.html{anchor(places[name])}"
     rows = board.by_row(claims)
     table = _notebook_rows(folder, summary["notebooks"])
-    page = (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            profile=summary["profile"],
-            started=summary["started_at"].replace("T", " ").removesuffix("+00:00") + " UTC",
-            commit=re.sub(r"^(\w{12})\w*", r"\1", summary["commit"]),
-            platform=summary["platform"],
-            versions=summary["versions"],
-            failure=next((row["error"] for row in summary["notebooks"] if row["status"] == "failed"), None),
-            simulated=any(claim["simulated"] for claim in claims),
-            counts=board.counts(claims),
-            papers=[(k, title, [r for r in rows if r.id[0] == k]) for k, title in PAPERS.items()],
-            claimed=sum(bool(row.claims) for row in rows),
-            listed=len(rows),
-            notebooks=table,
-            total=sum(row["seconds"] or 0 for row in table),
-            style=_style(),
-        )
-    )
-    _write(folder / "index.html", page)
+    content = summary | {
+        "started": summary["started_at"].replace("T", " ").removesuffix("+00:00") + " UTC",
+        "commit": re.sub(r"^(\w{12})\w*", r"\1", summary["commit"]),
+        "failure": next((row["error"] for row in summary["notebooks"] if row["status"] == "failed"), None),
+        "simulated": any(claim["simulated"] for claim in claims),
+        "counts": board.counts(claims),
+        "papers": [(k, title, [r for r in rows if r.id[0] == k]) for k, title in PAPERS.items()],
+        "claimed": sum(bool(row.claims) for row in rows),
+        "listed": len(rows),
+        "notebooks": table,
+        "total": sum(row["seconds"] or 0 for row in table),
+    }
+    _write(folder / "index.html", "index.html.j2", content)
     return folder / "index.html"
 
 
@@ -200,35 +169,22 @@ def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
     table = {row["name"]: dict(row) for row in latest}
     for file in sorted(f for f in folder.glob("*/run.json") if re.fullmatch(NUMBER, f.parent.name)):
         about = read_json(file)
-        earlier = {"name": about["notebook"], "status": "earlier"}
-        row = table.setdefault(about["notebook"], earlier)
+        row = table.setdefault(about["notebook"], {"name": about["notebook"], "status": "earlier"})
         row |= {name: about[name] for name in ("seconds", "peak_mb", "seed")}
         row["metrics"] = f"{number_of(about['notebook'])}/metrics.json"
     longest = max((row["seconds"] or 0 for row in table.values()), default=0)
     for name, row in table.items():
         row.setdefault("seed", None)
-        for suffix in (".html", ".failed.ipynb"):
-            if (folder / number_of(name) / f"{name}{suffix}").is_file():
-                row["link"] = f"{number_of(name)}/{name}{suffix}"
-                break
+        pages = [f"{number_of(name)}/{name}{suffix}" for suffix in (".html", ".failed.ipynb")]
+        row["link"] = next((page for page in pages if (folder / page).is_file()), None)
         row["share"] = round(100 * row["seconds"] / longest, 1) if row["seconds"] and longest else 0
     return [table[name] for name in sorted(table)]
 
 
-def _environment() -> Environment:
-    made = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True)
-    made.filters["slug"] = lambda text: re.sub(r"\W+", "-", text).strip("-")  # a verdict as a name in CSS
-    return made
-
-
-def _style() -> Markup:
-    return Markup((PAGES / "style.css").read_text(encoding="utf-8"))
-
-
-def _highlight(style: str) -> Markup:
-    return Markup(HtmlFormatter(style=style).get_style_defs(".highlight"))
-
-
-def _write(target: Path, page: str) -> None:
+def _write(target: Path, template: str, content: Mapping[str, object]) -> None:
+    style = Markup((PAGES / "style.css").read_text(encoding="utf-8"))
+    environment = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True)
+    environment.filters["slug"] = lambda text: re.sub(r"\W+", "-", text).strip("-")  # a verdict in CSS
+    page = environment.get_template(template).render(content, style=style)
     with replacing(target) as new:
         new.write_text(page, encoding="utf-8", newline="\n")

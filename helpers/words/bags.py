@@ -20,15 +20,10 @@ SAMPLING = ("natural", "class-uniform")
 
 
 class Bags(NamedTuple):
-    """The tags of n pictures, in the form of a sparse matrix; also the `truth` of `helpers.measures.metrics`.
+    """The tags of n pictures, as a sparse matrix has them; also the `truth` of `helpers.measures.metrics`."""
 
-    Attributes:
-        indptr: int64 (n + 1,).
-        indices: int32; the tags of picture i are indices[indptr[i]:indptr[i + 1]], without repeats.
-    """
-
-    indptr: np.ndarray
-    indices: np.ndarray
+    indptr: np.ndarray  # int64 (n + 1,)
+    indices: np.ndarray  # int32; picture i has indices[indptr[i]:indptr[i + 1]], without repeats
 
     @classmethod
     def of(cls, picture: np.ndarray, tag: np.ndarray, n: int) -> "Bags":
@@ -49,7 +44,7 @@ class Bags(NamedTuple):
 
     def turned(self, K: int) -> "Bags":
         """The pictures of each of K tags."""
-        return Bags(*to_csr(self.indices, self.owner, K))
+        return Bags.of(self.indices, self.owner, K)
 
     def counts(self, K: int) -> np.ndarray:
         """N_k: in how many pictures each tag is, int64 (K,)."""
@@ -61,7 +56,7 @@ class Bags(NamedTuple):
         return sp.csr_matrix((ones, self.indices, self.indptr), (len(self.indptr) - 1, K))
 
     def dense(self, K: int, share: bool = False) -> np.ndarray:
-        """float32 (n, K): 1 where a picture has a tag; with `share`, each row divided by its sum."""
+        """`matrix` as an array; with `share`, each row divided by its sum."""
         out, size = self.matrix(K).toarray(), np.diff(self.indptr)
         return out / np.maximum(size, 1).astype(np.float32)[:, None] if share else out
 
@@ -71,20 +66,13 @@ class Bags(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """Images with their hashtags; an image is a (user, item) pair.
+    """n images with their hashtags; an image is a (user, item) pair."""
 
-    Attributes:
-        user, item: int32 (n,).
-        split: "train", "validation" or "test" of each image, object (n,).
-        bags: the tags of each image, as numbers in `tags`.
-        tags: the vocabulary H, text (K,), most frequent in training first.
-    """
-
-    user: np.ndarray
-    item: np.ndarray
-    split: np.ndarray
-    bags: Bags
-    tags: np.ndarray
+    user: np.ndarray  # int32 (n,)
+    item: np.ndarray  # int32 (n,)
+    split: np.ndarray  # object (n,): "train", "validation" or "test"
+    bags: Bags  # the tags of each image, as numbers in `tags`
+    tags: np.ndarray  # the vocabulary H, text (K,), most frequent in training first
 
     def rows(self, split: str) -> np.ndarray:
         """The images of one part: int (·,)."""
@@ -92,10 +80,9 @@ class Tagged(NamedTuple):
 
 
 def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
-    """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01.
-
-    The vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images
-    without one of them are left out, as in Veit et al. 2018, section 4.1.
+    """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01. The
+    vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images without
+    one of them are left out, as in Veit et al. 2018, section 4.1.
     """
     tags = by_frequency(hashtags.loc[hashtags["split"] == "train", "tag"])["tag"].to_numpy(str)[:keep]
     code = hashtags["tag"].cat.set_categories(pd.Index(tags, dtype="str")).cat.codes.to_numpy()
@@ -130,17 +117,13 @@ def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarr
 class Drawn:
     """Training examples whose one target is drawn anew in each pass.
 
-    Attributes:
-        inputs: pictures or rows of a tensor; their own targets are not used.
-        bags: the tags of each of them, in the same order; none is empty.
-        K: number of tags.
-        sampling: "natural" visits each picture once a pass and draws one of its tags uniformly (Veit et al.
-            2018, section 3.1); "class-uniform" draws a tag uniformly, then one of its pictures, as often as
-            there are pictures (Joulin et al. 2016, section 3, "Class balancing").
+    "natural" sampling visits each picture once a pass and draws one of its tags uniformly (Veit et al. 2018,
+    section 3.1); "class-uniform" draws a tag uniformly, then one of its pictures, as often as there are
+    pictures (Joulin et al. 2016, section 3, "Class balancing").
     """
 
-    inputs: Pictures | Vectors
-    bags: Bags
+    inputs: Pictures | Vectors  # their own targets are not used
+    bags: Bags  # the tags of each of them, in the same order; with "natural" none is empty
     K: int
     sampling: str = "natural"
 
@@ -163,9 +146,7 @@ class Drawn:
         size = np.diff(self.bags.indptr)[order]
         return order, self.bags.indices[self.bags.indptr[order] + rng.integers(0, size)].astype(np.int64)
 
-    def batches(
-        self, order: list[np.ndarray], generator: torch.Generator, device
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and the tag drawn for each, int64 (B,), on the device."""
         seed = int(torch.randint(2**62, (1,), generator=generator))
         picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))

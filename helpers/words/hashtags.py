@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from nltk.tokenize import TreebankWordTokenizer
 
+# digits only, with the signs that numbers and dates are written with
 NUMERIC = re.compile(r"[\s.,:;/'\-_+#]*\d[\d\s.,:;/'\-_+#]*")
 # letters that Unicode does not decompose into a base and an accent
 PLAIN = str.maketrans(
@@ -21,17 +22,11 @@ APOSTROPHES = "'’‘`´ʼ#"
 
 
 class Hashtags(NamedTuple):
-    """The result of `keep_hashtags`.
+    """The result of `keep_hashtags`."""
 
-    Attributes:
-        tags: user int32, item int32, tag (categorical; only used categories), at; distinct rows.
-        vocabulary: tag, count (images with the tag before spammers left), most frequent first: the set H.
-        steps: step, tags (distinct), rows, images (user–item pairs), users: what was left after each step.
-    """
-
-    tags: pd.DataFrame
-    vocabulary: pd.DataFrame
-    steps: pd.DataFrame
+    tags: pd.DataFrame  # user int32, item int32, tag (categorical; only used categories), at; distinct rows
+    vocabulary: pd.DataFrame  # the set H, most frequent first: tag, count (of images before spammers left)
+    steps: pd.DataFrame  # what was left after each: step, tags (distinct), rows, images, users
 
 
 def normalise(tag: str) -> str:
@@ -39,25 +34,17 @@ def normalise(tag: str) -> str:
     return unicodedata.normalize("NFC", tag).strip().lstrip("#").strip().lower()
 
 
-def is_numeric(tag: str) -> bool:
-    """Whether a tag consists of digits only, with the signs that numbers and dates are written with."""
-    return NUMERIC.fullmatch(tag) is not None
-
-
 def keep_hashtags(
     tags: pd.DataFrame, drop_top: int = 10, keep_top: int = 100_000, max_per_image: float = 15.0
 ) -> Hashtags:
-    """Veit et al. 2018, section 4.1: which hashtags, images and users are used.
+    """Which hashtags, images and users Veit et al. 2018, section 4.1, use of a table user, item, tag
+    (categorical), at. An "image" is a (user, item) pair, because here, other than in YFCC100M, several users
+    may tag one item.
 
-    Numeric tags go, then the `drop_top` most frequent ones; of the rest the `keep_top` most frequent are
-    the set H. Images with a tag of H stay, but not those of users who put more than `max_per_image` tags
-    on such an image on average. That average counts every tag the user wrote, whether in H or not: the
-    paper does not say, and a spammer is one by what is written. Ties in frequency go by the alphabet.
-
-    Args:
-        tags: user, item, tag (categorical), at; an "image" below is a (user, item) pair, because here, other
-            than in YFCC100M, several users may tag one item.
-        drop_top, keep_top, max_per_image: the paper's 10, 100,000 and 15.
+    Numeric tags go, then the `drop_top` most frequent ones; of the rest the `keep_top` most frequent are the
+    set H. Images with a tag of H stay, but not those of users who put more than `max_per_image` tags on such
+    an image on average. That average counts every tag the user wrote, whether in H or not: the paper does not
+    say, and a spammer is one by what is written. Ties in frequency go by the alphabet.
     """
     steps = []
 
@@ -67,7 +54,7 @@ def keep_hashtags(
 
     every = _normalised(tags)
     step("all", every)
-    left = every[~every["tag"].isin([tag for tag in every["tag"].cat.categories if is_numeric(tag)])]
+    left = every[~every["tag"].isin([tag for tag in every["tag"].cat.categories if NUMERIC.fullmatch(tag)])]
     step("without numeric tags", left)
     ranked = by_frequency(left["tag"])
     left = left[left["tag"].isin(ranked["tag"][drop_top:])]
@@ -85,9 +72,9 @@ def keep_hashtags(
 
 
 def _normalised(tags: pd.DataFrame) -> pd.DataFrame:
-    written = tags["tag"].cat.categories
-    code, names = pd.factorize(np.array([normalise(tag) for tag in written], object), sort=True)
-    merged = code[tags["tag"].cat.codes.to_numpy()] if len(written) else np.zeros(0, np.int64)
+    written = np.array([normalise(tag) for tag in tags["tag"].cat.categories], object)
+    code, names = pd.factorize(written, sort=True)
+    merged = code[tags["tag"].cat.codes.to_numpy()]
     tag = pd.Categorical.from_codes(merged, categories=pd.Index(names, dtype="str"))
     frame = tags[["user", "item"]].assign(tag=tag, at=tags["at"])
     # the earliest of equal rows; times that are unknown come last
@@ -97,9 +84,7 @@ def _normalised(tags: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_frequency(column: pd.Series) -> pd.DataFrame:
-    """The used categories of a column, named as it is, and their count; most frequent first, ties by the
-    alphabet.
-    """
+    """The used categories, named as the column, and their count; most frequent first, then by alphabet."""
     counts = np.bincount(column.cat.codes.to_numpy(), minlength=len(column.cat.categories))
     frame = pd.DataFrame({column.name: column.cat.categories, "count": counts.astype(np.int64)})
     ranked = frame.sort_values(["count", column.name], ascending=[False, True], kind="stable")
@@ -111,17 +96,12 @@ def split_by_time(
 ) -> np.ndarray:
     """Veit et al. 2018, section 4.1: each user's first images for training, the later ones for the rest.
 
-    A user's images are sorted by time (then item); `train` of them, rounded to the nearest whole number but
-    at least one, are training images. Of the images left over from all users together, a random share
-    `validation` is for validation and the rest for testing.
+    A user's images, (user, item) pairs dated by their earliest tag, are sorted by time (then item); `train`
+    of them, rounded to the nearest whole number but at least one, are training images. Of the images left
+    over from all users together, a random share `validation` is for validation and the rest for testing.
 
-    Args:
-        tags: user, item, tag, at; an image is a (user, item) pair, dated by its earliest tag. A `ValueError`
-            tells that a time is unknown, so that there is no order.
-        rng: decides validation against test.
-
-    Returns:
-        "train", "validation" or "test" for each row (object array); all rows of an image agree.
+    Returns "train", "validation" or "test" for each row (object array); all rows of an image agree. Raises
+    ValueError where a time is unknown, so that there is no order.
     """
     if tags["at"].isna().any():
         raise ValueError(f"{int(tags['at'].isna().sum())} tags have no time; a split by time needs them all")
@@ -139,10 +119,9 @@ def split_by_time(
 
 def plain_text(text: str) -> str:
     """Joulin et al. 2016, section 3: without digits, punctuation, accents, special characters; lower case.
-
     Apostrophes and '#' vanish, any other sign becomes a space ("rock'n'roll, baby" -> "rocknroll baby").
-    Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the
-    letter and stays.
+    Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the letter
+    and stays.
     """
     out, base = "", ""
     for char in unicodedata.normalize("NFKD", text).lower().translate(PLAIN):
@@ -158,27 +137,19 @@ def plain_text(text: str) -> str:
 def word_targets(
     titles: pd.DataFrame, tags: pd.DataFrame, drop_top: int = 500, keep_top: int = 10_000
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Joulin et al. 2016, section 3: a bag of words for each image.
+    """Joulin et al. 2016, section 3: a bag of words for each image, from titles (item int32, title text, null
+    where there is none) and tags (item int32, tag categorical).
 
     Titles and captions are cut into Penn Treebank tokens; a hashtag stays whole. Then the `drop_top` most
-    common words go, and the next `keep_top` are the vocabulary. On a small collection 500 would be most of
-    the language: the caller scales it.
+    common words go, and the next `keep_top` are the vocabulary: the paper's K, one of 1,000, 10,000 and
+    100,000. On a small collection 500 would be most of the language: the caller scales it.
 
-    Args:
-        titles: item int32, title (text, null where there is none).
-        tags: item int32, tag (categorical).
-        drop_top: the paper's 500.
-        keep_top: the paper's K, one of 1,000, 10,000 and 100,000.
-
-    Returns:
-        (item int32, word categorical), distinct pairs sorted by item and by the word's rank, and the
-        vocabulary (word, count of images), most frequent first.
+    Returns distinct pairs (item int32, word categorical), sorted by item and by the word's rank, and the
+    vocabulary (word, count of images), most frequent first.
     """
     cut, texts = TreebankWordTokenizer().tokenize, titles["title"].astype("category")
-    words = pd.Series([cut(plain_text(t)) for t in texts.cat.categories], dtype=object).explode()
-    of_text = pd.DataFrame({"code": words.index.to_numpy(int), "word": words.astype("str").to_numpy()})
-    titled = pd.DataFrame({"item": titles["item"].to_numpy(), "code": texts.cat.codes.to_numpy(int)})
-    titled = titled.merge(of_text.dropna(), on="code")[["item", "word"]]
+    words = pd.Series([cut(plain_text(t)) for t in texts.cat.categories], dtype=object)
+    titled = titles[["item"]].assign(word=words.reindex(texts.cat.codes).array).explode("word").dropna()
     plain = pd.Series([plain_text(t) for t in tags["tag"].cat.categories], dtype="str")
     tagged = pd.DataFrame({"item": tags["item"].to_numpy(), "word": plain[tags["tag"].cat.codes].to_numpy()})
     pairs = pd.concat([titled, tagged], ignore_index=True).astype({"item": np.int32, "word": "category"})

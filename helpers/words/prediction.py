@@ -11,7 +11,7 @@ from helpers.errors import BadInput
 from helpers.learn import losses
 from helpers.learn.learners import FROZEN, Learner
 from helpers.learn.train import Recipe
-from helpers.measures.metrics import Score, at_k, recall_per_class, top_k
+from helpers.measures.metrics import at_k, recall_per_class, top_k
 from helpers.words.bags import Bags, Drawn
 from helpers.words.tagging import logistic_path
 
@@ -19,30 +19,19 @@ VARIANTS = ("multi-class", "one-versus-all", "natural", "class-uniform", "in-bat
 
 
 class Dictionary(NamedTuple):
-    """The K most common words, and the items that have one of them.
-
-    Attributes:
-        K: number of words.
-        bags: the words of each of the M items, as numbers in `words`.
-        words: text (K,), most common first.
-        train, held, test: int, items of each part with at least one word.
-    """
+    """The K most common words, and the items that have one of them."""
 
     K: int
-    bags: Bags
-    words: np.ndarray
-    train: np.ndarray
+    bags: Bags  # the words of each of the M items, as numbers in `words`
+    words: np.ndarray  # text (K,), most common first
+    train: np.ndarray  # int, as the next two: items of each part with at least one word
     held: np.ndarray
     test: np.ndarray
 
 
 def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.ndarray]) -> Dictionary:
-    """Restrict words to the K most common, or to all where there are fewer.
-
-    Args:
-        words: item, word (categorical, most common first), distinct pairs: the table of notebook 01.
-        n_items: M.
-        parts: items for training, validation and testing.
+    """Restrict words (item, word categorical, most common first, distinct pairs: the table of notebook 01) to
+    the K most common, or to all where there are fewer. `parts` are items to train, validate and test on.
     """
     names = words["word"].cat.categories.to_numpy(str)[:K]
     code = words["word"].cat.codes.to_numpy(np.int32)
@@ -58,27 +47,20 @@ def word_scores(scores: np.ndarray, truth: Bags) -> tuple[np.ndarray, np.ndarray
     """
     K = scores.shape[1]
     recall = recall_per_class(top_k(scores, 10), truth, K)
-    return _precision(scores, truth).each, recall.each[recall.which >= K // 2]
-
-
-def _precision(scores: np.ndarray, truth: Bags) -> Score:
-    return at_k(scores, truth, 10)["precision"]
+    return at_k(scores, truth, 10)["precision"].each, recall.each[recall.which >= K // 2]
 
 
 def train_words(
     learner: Learner, book: Dictionary, variant: str, recipe: Recipe, kind: str = FROZEN, s: int = 0,
     some: np.ndarray | None = None,
 ) -> tuple[nn.Module, list[dict]]:  # fmt: skip
-    """Train a network on the words of pictures: the network, with the weights of the pass with the best P@10
-    on validation items, and the history; its "validation" is 1 − P@10.
+    """Train a network (of a `kind` of `Learner`, repetition s) on the words of all training items, or of
+    `some`: the network, with the weights of the pass with the best P@10 on validation items, and the history,
+    whose "validation" is 1 − P@10.
 
-    Args:
-        variant: "multi-class" or "one-versus-all" loss over all words of a picture; or the softmax loss of
-            one drawn word, with "natural" or "class-uniform" sampling; "in-batch" is class-uniform with the
-            softmax over the words of the batch only.
-        kind: see `Learner`.
-        s: number of the repetition.
-        some: train on these items instead of all of `book.train`.
+    `variant` is "multi-class" or "one-versus-all", losses over all words of a picture; or the softmax loss of
+    one drawn word, with "natural" or "class-uniform" sampling; "in-batch" is class-uniform with the softmax
+    over the words of the batch only. Another one raises BadInput.
     """
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
@@ -96,7 +78,7 @@ def train_words(
     truth = book.bags.rows(book.held)
 
     def error() -> float:
-        return 1 - _precision(learner.outputs(kind, net, book.held), truth).mean
+        return 1 - at_k(learner.outputs(kind, net, book.held), truth, 10)["precision"].mean
 
     return net, learner.fit(net, given, loss, recipe, error, s)
 
@@ -105,17 +87,14 @@ def regress_words(
     learner: Learner, book: Dictionary, strengths: Sequence[float], some: np.ndarray | None = None
 ) -> tuple[np.ndarray, float]:
     """The logistic regression on frozen features, with the penalty that is best on validation items: scores
-    of the test items, float32 (n, K), and P@10 on validation items.
-
-    Its loss is the multi-class one, divided by the mean number of words, so that a penalty means the same for
-    every dictionary.
+    of the test items, float32 (n, K), and P@10 on validation items. Its loss is the multi-class one, divided
+    by the mean number of words, so that a penalty means the same for every dictionary.
     """
     items = book.train if some is None else some
     targets = book.bags.rows(items).dense(book.K)
     targets /= targets.sum(axis=1).mean()
-    X = learner.frozen.numpy()
+    X, truth = learner.frozen.numpy(), book.bags.rows(book.held)
     path = logistic_path(X[items], targets, strengths, device=learner.device)
-    truth = book.bags.rows(book.held)
-    found = [_precision(model.scores(X[book.held]), truth).mean for model in path]
+    found = [at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path]
     best = int(np.argmax(found))
     return path[best].scores(X[book.test]), found[best]

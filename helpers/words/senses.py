@@ -10,72 +10,50 @@ from helpers.words.embeddings import TagSets, tag_sets
 
 
 class Planted(NamedTuple):
-    """`planted`: sets of tags in which some words have two meanings.
+    """`planted`: sets of tags in which some words have two meanings, and the n occurrences of those words."""
 
-    Attributes:
-        sets: the sets; the words with two meanings are the last ones.
-        word, meaning: int (n,), word and topic of each occurrence of a word with two meanings.
-        place: int (n,), where those occurrences are in `sets.tags`.
-    """
-
-    sets: TagSets
-    word: np.ndarray
-    meaning: np.ndarray
-    place: np.ndarray
+    sets: TagSets  # the words with two meanings are the last ones
+    word: np.ndarray  # int (n,), from 0
+    meaning: np.ndarray  # int (n,), the topic
+    place: np.ndarray  # int (n,), where the occurrences are in `sets.tags`
 
 
 def planted(
     images: int, company: int, rng: np.random.Generator, ambiguous: bool = True, topics: int = 8,
     words: int = 12,
 ) -> Planted:  # fmt: skip
-    """Images of one topic each; beside each other tag stands one more word that two topics share.
+    """Images with `company` tags each from the own words of one topic, of an even number, and a word more
+    that topics 2k and 2k + 1 share: `topics * words + k`.
 
-    Args:
-        images: number of sets.
-        company: other tags on an image, of its topic.
-        ambiguous: a shared word means either topic. If not, every image of the two topics has its other tags
-            from the first of them, so that the word has one company, whatever the image's topic says.
-        topics: even; topics 2k and 2k + 1 share word `topics * words + k`.
-        words: size of a topic's own vocabulary.
+    If `ambiguous`, the shared word means either topic. If not, every image of the two topics has its other
+    tags from the first of them, so that the word has one company, whatever the image's topic says.
     """
     topic = rng.integers(0, topics, images)
     others = np.argsort(rng.random((images, words)), axis=1)[:, :company]
     others += words * (topic if ambiguous else topic // 2 * 2)[:, None]
-    shared = topics * words + topic // 2
-    tag = np.column_stack([others, shared])
+    tag = np.column_stack([others, topics * words + topic // 2])
     sets = tag_sets(np.repeat(np.arange(images), company + 1), tag.ravel(), topics * words + topics // 2)
     place = np.flatnonzero(sets.tags >= topics * words)  # one an image, in the order of the images
     return Planted(sets, sets.tags[place] - topics * words, topic, place)
 
 
-def coded(sense: np.ndarray, meaning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Senses and meanings, (n,) of any values, as `pseudo.purity` reads them: int (n,), bool (n, M)."""
-    s, m = (np.unique(values, return_inverse=True)[1] for values in (sense, meaning))
-    return s, m[:, None] == np.arange(m.max() + 1)
-
-
 def separation(
     word: np.ndarray, sense: np.ndarray, meaning: np.ndarray, rng: np.random.Generator, repeats: int = 50
 ) -> pd.DataFrame:
-    """How well senses tell the meanings of each word apart.
+    """How well senses tell the meanings of each word apart, given word, sense and meaning of n occurrences:
+    any values that can be compared, and −1 for an occurrence without a sense, which is left out.
 
-    Args:
-        word, meaning: (n,), of occurrences; any values that can be compared.
-        sense: int (n,); −1 for an occurrence without a sense, which is left out.
-        repeats: shuffles of the senses among the occurrences of a word.
-
-    Returns:
-        One row per word whose second meaning occurs at least twice, indexed by the word: occurrences; purity
-        with `one sense`; with as many senses of the same sizes filled at random (`shuffled`), the floor; and
-        as `found`; number of senses.
+    Returns one row per word whose second meaning occurs at least twice, indexed by the word: occurrences;
+    purity with `one sense`; with as many senses of the same sizes filled at random (`shuffled`, the mean of
+    so many repeats), the floor; and as `found`; number of senses.
     """
     word, sense, meaning = (np.asarray(values)[np.asarray(sense) >= 0] for values in (word, sense, meaning))
     rows = {}
     for name in np.unique(word):
-        s, m = coded(sense[word == name], meaning[word == name])
-        counts = np.sort(m.sum(axis=0))[::-1]
+        s, m = (np.unique(values[word == name], return_inverse=True)[1] for values in (sense, meaning))
+        counts, has = np.sort(np.bincount(m))[::-1], m[:, None] == np.arange(m.max() + 1)
         if len(counts) > 1 and counts[1] > 1:
-            shuffled = pseudo.chance_purity(s, m, rng, repeats).mean()
-            rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(s, m), s.max() + 1)
+            shuffled = pseudo.chance_purity(s, has, rng, repeats).mean()
+            rows[name] = (len(s), counts[0] / len(s), shuffled, pseudo.purity(s, has), s.max() + 1)
     columns = ["occurrences", "one sense", "shuffled", "found", "senses"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("word")

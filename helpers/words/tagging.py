@@ -25,17 +25,12 @@ class Linear(NamedTuple):
 def logistic_path(
     X: np.ndarray, targets: np.ndarray, strengths: Sequence[float], iterations: int = 40, device="cpu"
 ) -> list[Linear]:
-    """Multi-class logistic regressions, one per strength of the L2 penalty, by L-BFGS.
+    """Multi-class logistic regressions by L-BFGS, with so many iterations at most, one per strength λ of the
+    penalty λ/2 ‖W‖² beside the mean loss; the bias is not penalised. Each starts from the solution of the
+    next stronger one, so the whole path costs little more than one.
 
-    Each starts from the solution of the next stronger one, so the whole path costs little more than one.
-
-    Args:
-        X: float32 (n, d), scaled features.
-        targets: float32 (n, K), not negative: bags, or bags divided by their sums, or sums of them over
-            pictures with the same features.
-        strengths: λ of the penalty λ/2 ‖W‖² beside the mean loss, each above 0 (else `BadInput`), in the
-            order of the classifiers returned; the bias is not penalised.
-        iterations: L-BFGS steps at most for each strength.
+    X is float32 (n, d), scaled features; `targets` float32 (n, K), not negative: bags, or bags divided by
+    their sums, or sums of them over pictures with the same features. BadInput for a strength not above 0.
     """
     if min(strengths) <= 0:
         raise BadInput(f"logistic_path: strengths {list(strengths)}; each must be above 0")
@@ -43,9 +38,8 @@ def logistic_path(
     W = torch.zeros(X.shape[1], T.shape[1], device=device, requires_grad=True)
     # log frequencies: without any feature this bias is the answer already
     b = torch.log(T.sum(0) + 1e-3).sub_(np.log(float(T.sum()))).requires_grad_()
-    found = {}
+    found, how = {}, {"max_iter": iterations, "tolerance_change": 1e-6, "line_search_fn": "strong_wolfe"}
     for strength in sorted(strengths, reverse=True):
-        how = {"max_iter": iterations, "tolerance_change": 1e-6, "line_search_fn": "strong_wolfe"}
         solver = torch.optim.LBFGS([W, b], history_size=10, **how)
 
         def value(solver=solver, strength=strength):
@@ -105,10 +99,8 @@ def random_scores(n: int, K: int, rng: np.random.Generator) -> np.ndarray:
 
 def retrieval(scores: np.ndarray, bags: Bags, k: int = 10) -> Score:
     """P@k of each tag as a query: the share of the k highest-scoring pictures that have the tag, for scores
-    float (n, K) and the tags of the n pictures (Veit et al. 2018, equation 8).
-
-    Tags that none of the pictures has are left out and counted. One on fewer than k pictures cannot reach 1
-    (`retrieval_ceiling`).
+    float (n, K) and the tags of the n pictures (Veit et al. 2018, equation 8). Tags that none of the pictures
+    has are left out and counted. One on fewer than k pictures cannot reach 1 (`retrieval_ceiling`).
     """
     pictures = bags.turned(scores.shape[1])
     k = min(k, len(scores))

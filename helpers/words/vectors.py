@@ -4,21 +4,18 @@ Joulin et al. 2016, section 4.3. Every function takes `words`, text (K,), and ve
 word; only directions count. Words that are not among `words` are left out, and how many stay is returned.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from helpers.crowd import neighbours
 from helpers.errors import BadInput
 from helpers.measures.stats import Interval, interval
 
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1, float64; a zero row stays zero and has cosine 0 with everything."""
-    vectors = np.asarray(vectors, np.float64)
-    size = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(size > 0, size, 1)
+unit = partial(neighbours.unit, dtype=np.float64)  # a zero row has cosine 0 with everything
 
 
 def together(*vectors: np.ndarray) -> np.ndarray:
@@ -38,8 +35,7 @@ def covered(words: np.ndarray, frame: pd.DataFrame, columns: list[str]) -> tuple
 
 def cosines(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
     """float64 (n,): cosine of the two words of each pair."""
-    U = unit(vectors)
-    return np.einsum("nd,nd->n", U[places[:, 0]], U[places[:, 1]])
+    return np.einsum("nd,nd->n", *unit(vectors)[places.T])
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -66,13 +62,11 @@ class Correlations(NamedTuple):
 def correlations(
     found: dict[str, np.ndarray], scores: np.ndarray, rng: np.random.Generator, repeats: int = 1000
 ) -> Correlations:
-    """Spearman's rank correlation of cosines with human scores, with bootstrap intervals over pairs.
+    """Spearman's rank correlation of cosines with human scores, with bootstrap intervals over pairs (Joulin
+    et al. 2016, section 4.3, Table 4, right).
 
-    Args:
-        found: method -> cosines, float (n,), or (S, n) for S seeds, whose correlations are averaged.
-        scores: float (n,), what people said; at least five, or `BadInput` is raised.
-
-    Source: Joulin et al. 2016, section 4.3, Table 4 (right).
+    `found` has the cosines of each method, float (n,), or (S, n) for S seeds, whose correlations are
+    averaged; `scores`, float (n,), are what people said. BadInput for fewer than five.
     """
     if len(scores) < 5:
         raise BadInput(f"correlations: {len(scores)} pairs; at least five are needed")
@@ -89,10 +83,8 @@ def correlations(
 
 def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
     """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves, for the words
-    of each question "a is to b as c is to d", int (n, 4).
-
-    Source: Mikolov et al. 2013; Joulin et al. 2016, section 4.3, Table 4 (left). Vectors have length 1 before
-    they are added, as in Mikolov's evaluation.
+    of each question "a is to b as c is to d", int (n, 4) (Mikolov et al. 2013; Joulin et al. 2016, section
+    4.3, Table 4, left). Vectors have length 1 before they are added, as in Mikolov's evaluation.
     """
     U = unit(vectors)
     a, b, c, d = places.T
@@ -102,19 +94,10 @@ def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 class Ranking(NamedTuple):
-    """`translations`: how words of one language rank for words of the other.
+    """`translations`: how words of one language rank for the q words of the other, by their places."""
 
-    Attributes:
-        query: int64 (q,), places of the query words.
-        rank: int64 (q,), place of the first right answer in the ranking, from 0.
-        candidates: number of words that are ranked.
-        chance: float64 (q,), by a random ranking: right answers / candidates, which is P@1 of chance.
-    """
-
-    query: np.ndarray
-    rank: np.ndarray
-    candidates: int
-    chance: np.ndarray
+    rank: np.ndarray  # int64 (q,), place of the first right answer in the ranking, from 0
+    chance: np.ndarray  # float64 (q,), P@1 of a random ranking: right answers / words that are ranked
 
     def precision(self, k: int) -> np.ndarray:
         """float64 (q,), 1 where a right answer is among the first k: its mean is the paper's precision@k."""
@@ -128,13 +111,13 @@ def translations(vectors: np.ndarray, pairs: np.ndarray) -> Ranking:
     Source: Joulin et al. 2016, section 4.3, Table 5: "taking a word in one language and ranking the words in
     the other language", which are the words of the pairs (their chance level 0.0032 is 1 / 309).
     """
-    query, answer, score, places = _scored(vectors, pairs)
+    *_, score, places = _scored(vectors, pairs)
     right = np.zeros(score.shape, bool)
     right[places] = True
     best = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
     # a wrong word that ties with the right one goes first: nothing is won by vectors that are all alike
     rank = ((score >= best) & ~right).sum(axis=1)
-    return Ranking(query, rank, len(answer), right.mean(axis=1))
+    return Ranking(rank, right.mean(axis=1))
 
 
 def best_pairs(vectors: np.ndarray, pairs: np.ndarray, k: int = 12) -> np.ndarray:

@@ -48,7 +48,7 @@ def test_quoted_text_survives_and_both_parsers_agree(tmp_path, table):
     content = "userId,movieId,tag,timestamp\n" + "\n".join(lines)
     here = source(tmp_path, "tags.csv", content)
     fast = read(here, "tags.csv", QUOTED)
-    slow = _walk(here, "tags.csv", QUOTED, list(TAG), pa.py_buffer(content.encode()))
+    slow = _walk("tags.csv", QUOTED, list(TAG), pa.py_buffer(content.encode()))
     pd.testing.assert_frame_equal(fast, slow)
     assert list(fast.itertuples(index=False, name=None)) == table
 

@@ -20,7 +20,7 @@ from helpers.learn.examples import (
     random_flips,
 )
 from helpers.learn.networks import AlexNet, load_weights, parameters
-from helpers.learn.train import Recipe, fit, precision
+from helpers.learn.train import Recipe, fit
 
 CPU = torch.device("cpu")
 
@@ -235,7 +235,7 @@ def test_vectors_train_too():
 def test_reading_ahead_keeps_pictures_and_targets_together():
     marked = np.zeros((50, 24, 24, 3), np.uint8)
     marked[:] = np.arange(50)[:, None, None, None]
-    examples = Pictures(Store(marked), np.arange(50)[::-1].copy(), torch.arange(50).flip(0), 24, workers=3)
+    examples = Pictures(Store(marked), np.arange(50)[::-1].copy(), torch.arange(50).flip(0), 24)
     order = [np.array([3, 40, 7]), np.array([0, 49]), np.array([11])]
     for images, targets in examples.batches(order, torch.Generator(), CPU):
         assert torch.allclose(images, normalise(torch.from_numpy(marked[targets.numpy()])))
@@ -328,8 +328,3 @@ def test_nothing_mixes_devices():
         assert images.device.type == loss.device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
             network(images.cpu())
-
-
-def test_half_precision_only_where_it_gains():
-    assert precision("auto", CPU) is torch.float32
-    assert precision("bf16", CPU) is torch.bfloat16

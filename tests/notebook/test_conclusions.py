@@ -16,7 +16,8 @@ YAML = {
     "measures": {"A@10": {"unit": "points", "scale": 100, "digits": 1, "margin": 1, "because": "a tenth"}},
     "claims": {
         "V7a": {"notebook": "07_toy", "statement": "a beats b", "where": "Table 2", "compared": "a and b",
-                "over": "users", "measure": "A@10", "cited": "43.65, 41.66", "numbers": {"x": [43.65, 41.66]}},
+                "over": "users", "measure": "A@10", "cited": "43.65, 41.66",
+                "numbers": {"x": [43.65, 41.66]}},
         "V8a": {"notebook": "07_toy", "statement": "owners matter", "where": "Table 2", "compared": "a and b",
                 "over": "users", "measure": "A@10", "needs": ["owners"]},
         "V6": {"notebook": "07_toy", "statement": "a model", "where": "section 3", "says": "procedure"},
@@ -83,7 +84,7 @@ def test_what_is_undecided_says_what_would_decide():
 
 def test_nothing_is_forgotten_twice_or_elsewhere():
     run = a_run()
-    with pytest.raises(BadInput, match="claim V7a was not judged; measure it or say run.cannot"):
+    with pytest.raises(BadInput, match=r"claim V7a was not judged; measure it or say run\.cannot"):
         results.save(run, {})
     run.cannot("V7a, V8a", "this profile trains one network")
     for call, message in (

@@ -2,8 +2,9 @@
 
     python tests/notebooks/plumbing.py [FOLDER]
 
-A statement is plumbing if it records claims or metrics, dresses a table, or asks whether the data have a part;
-everything else that is no plot, import, parameter or exercise teaches. Blank lines and comments do not count.
+A statement is plumbing if it records claims or metrics, dresses a table, or asks whether the data have a
+part; everything else that is no plot, import, parameter or exercise teaches. Blank lines and comments do
+not count.
 """
 
 import ast
@@ -19,8 +20,8 @@ from helpers.paths import NOTEBOOKS
 
 LONGEST = 12  # lines of a teaching cell
 NAMES = {  # in this order: the first kind that a statement's names belong to
-    "claims": "Claim claims claim VERDICTS verdict verdicts cited judge comparison judged concluded measured showed"
-    " cannot metrics save save_arrays save_table save_weights save_collection board scoreboard",
+    "claims": "Claim claims claim VERDICTS verdict verdicts cited judge comparison judged"
+    " concluded measured showed cannot metrics save save_arrays save_table save_weights save_collection board scoreboard",
     "tables": "DataFrame Series display option_context style Styler format fillna rename_axis table reindex",
     "guards": "has lacks missing left_out not_testable",
     "plots": "plt axes axis figure plots sns ax fig",
@@ -94,7 +95,9 @@ def main(folder: Path) -> None:
         lines, lengths = sum(mine, Counter()), [sum(cell.values()) for cell in mine if teaches(cell)]
         total, every = total + lines, every + lengths
         numbers = "".join(f"{lines[kind]:10}" for kind in kinds)
-        print(f"{file.stem:32}{numbers}{statistics.median(lengths):10.0f}{sum(n > LONGEST for n in lengths):8}")
+        print(
+            f"{file.stem:32}{numbers}{statistics.median(lengths):10.0f}{sum(n > LONGEST for n in lengths):8}"
+        )
     numbers = "".join(f"{total[kind]:10}" for kind in kinds)
     print(f"{'all':32}{numbers}{statistics.median(every):10.0f}{sum(n > LONGEST for n in every):8}")
     print(f"plumbing: {sum(total[kind] for kind in PLUMBING)} of {sum(total[kind] for kind in kinds)} lines")

@@ -31,7 +31,7 @@ def test_files_of_parameters(tiny, capsys, number, text, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["demi"], "profile 'demi' is unknown; did you mean demo?"),
+        (["demi"], "params: unknown profile 'demi'; did you mean demo?"),
         ([], "name a profile: smoke, demo"),
         (["demo", "-p", "lr=1e-3"], "-p lr: lr is '1e-3', expected a number (float); write 1.0e-3"),
         (["demo", "-p", "lr=-1"], "lr is -1.0, must be more than 0"),

@@ -1,24 +1,16 @@
 """Searches by hashtag and user: by hand, and where the answer is planted."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.errors import BadInput
 from helpers.people.posts import UNKNOWN, Posts
-from helpers.people.retrieval import own_images, own_meaning, queries, two_meanings
+from helpers.people.retrieval import own_images, own_meaning, two_meanings
 
 POSTS = Posts(
     np.array([4, 5, 6]), np.array([1, 0, 1]), (np.array([0, 2, 3, 4]), np.array([0, 2, 2, 0], np.int32))
 )
-
-
-def test_queries_by_hand():
-    query, (indptr, indices) = queries(POSTS, 3)
-    assert query.tolist() == [[2, 0], [0, 1], [2, 1]]
-    assert [indices[a:b].tolist() for a, b in itertools.pairwise(indptr)] == [[1], [0, 2], [0]]
 
 
 def test_a_query_counts_if_an_own_image_is_among_the_best():
@@ -37,8 +29,9 @@ def test_a_query_counts_if_an_own_image_is_among_the_best():
 
 
 def test_strangers_have_no_own_images():
+    stranger = Posts(np.array([0]), np.array([UNKNOWN]), (np.array([0, 1]), np.array([0], np.int32)))
     with pytest.raises(BadInput, match="known"):
-        queries(Posts(np.array([0]), np.array([UNKNOWN]), (np.array([0, 1]), np.array([0], np.int32))), 3)
+        own_images(lambda tag, user: np.zeros((1, 1)), stranger, 3)
 
 
 def test_words_with_two_meanings():

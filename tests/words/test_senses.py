@@ -1,17 +1,9 @@
-"""Purity by counting, separation by hand, and the planted world against its description."""
+"""Separation by hand, and the planted world against its description."""
 
 import numpy as np
 import pytest
 
-from helpers.pictures.pseudo import purity
 from helpers.words import senses
-
-
-def test_purity_by_counting():
-    sense, meaning = np.array([0, 0, 0, 5, 5, 7]), np.array(["a", "a", "b", "b", "b", "a"])
-    assert purity(*senses.coded(sense, meaning)) == pytest.approx(5 / 6)
-    assert purity(*senses.coded(np.zeros(6), meaning)) == 0.5
-    assert purity(*senses.coded(np.arange(6), meaning)) == 1
 
 
 def test_separation_by_hand():

@@ -85,17 +85,14 @@ def test_analogies_by_hand_and_by_a_loop():
 def test_translations_by_a_loop():
     pairs = np.array([[0, 6], [0, 7], [1, 8], [2, 9], [3, 9], [4, 10]])
     found = wordvectors.translations(V, pairs)
-    assert found.query.tolist() == [0, 1, 2, 3, 4]
-    assert found.candidates == 5
     assert found.chance.tolist() == [0.4, 0.2, 0.2, 0.2, 0.2]
-    for query, rank in zip(found.query, found.rank, strict=True):
+    for query, rank in enumerate(found.rank):
         ranked = sorted({6, 7, 8, 9, 10}, key=lambda x: -cosine(V[query], V[x]))
         right = {b for a, b in pairs if a == query}
         assert rank == min(ranked.index(x) for x in right)
     assert found.precision(1).tolist() == (found.rank == 0).astype(float).tolist()
     back = wordvectors.translations(V, pairs[:, ::-1])
-    assert back.candidates == 5
-    assert len(back.query) == 5
+    assert back.chance.tolist() == [0.2, 0.2, 0.2, 0.4, 0.2]
 
 
 def test_vectors_that_are_all_alike_win_nothing():
