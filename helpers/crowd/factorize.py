@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 import numba
@@ -56,9 +57,8 @@ def group(user: np.ndarray, item: np.ndarray, value: np.ndarray, n_users: int, n
 def visiting_plan(indptr: np.ndarray, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """The order in which an epoch visits the entries, decided by (seed, epoch).
 
-    Returns:
-        users int64[N]: the order of the users, a random permutation.
-        start int64[N]: the entry that user j begins with; from there on in order, going round at the end.
+    Returns int64[N] each: the users in random order, and the entry (counted from 0 for each user) that user j
+    begins with; from there on in order, going round at the end.
     """
     rng, counts = np.random.default_rng([seed, epoch]), np.diff(indptr)
     return rng.permutation(len(counts)), (rng.random(len(counts)) * counts).astype(np.int64)
@@ -79,15 +79,15 @@ def prefetch_row(typing_context, array, row):
     """
 
     def generate(context, builder, signature, arguments):
-        number, pointer, small = ir.IntType(64), ir.IntType(8).as_pointer(), ir.IntType(32)
+        pointer, small = ir.IntType(8).as_pointer(), ir.IntType(32)
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
         stride = cgutils.unpack_tuple(builder, view.strides)[0]
-        address = builder.add(builder.ptrtoint(view.data, number), builder.mul(stride, arguments[1]))
+        row = builder.gep(builder.bitcast(view.data, pointer), [builder.mul(stride, arguments[1])])
         kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
         prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         for_writing, keep_near, data = (ir.Constant(small, value) for value in (1, 3, 1))
         for line in range(LINES):
-            here = builder.inttoptr(builder.add(address, ir.Constant(number, 64 * line)), pointer)
+            here = builder.gep(row, [ir.Constant(ir.IntType(64), 64 * line)])
             builder.call(prefetch, [here, for_writing, keep_near, data])
         return context.get_dummy_value()
 
@@ -130,9 +130,7 @@ def sgd_kernel(width: int):
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def sgd(indptr, item, value, users, start, X, Y, eta, lam):
-        x = np.empty(width, np.float32)
-        keep = np.float32(1 - eta * lam)
-        step = np.float32(eta)
+        x, step, keep = np.empty(width, np.float32), np.float32(eta), np.float32(1 - eta * lam)
         for j in users:
             begin, end = indptr[j], indptr[j + 1]
             x[:] = X[j]
@@ -175,38 +173,31 @@ def initial(n: int, d: int, mean: float, rng: np.random.Generator) -> np.ndarray
 
 def parts_of(indptr: np.ndarray, users: np.ndarray, threads: int) -> list[np.ndarray]:
     """Cut the users' order into runs of about equal numbers of entries: several a thread, so that nobody
-    waits long for the slowest; a single run for one thread.
-    """
+    waits long for the slowest; a single run for one thread."""
     if threads == 1:
         return [users]
     done, n = np.cumsum(np.diff(indptr)[users]), 4 * threads
     return np.split(users, np.searchsorted(done, done[-1] * np.arange(1, n) / n))
 
 
+def sweep(kernel, entries: tuple, seed: int, epoch: int, threads: int, *state) -> None:
+    """An epoch of a kernel over `entries`, indptr first, in the order of `visiting_plan`."""
+    users, start = visiting_plan(entries[0], seed, epoch)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = parts_of(entries[0], users, threads)
+        list(pool.map(lambda part: kernel(*entries, part, start, *state), parts))
+
+
 def epochs(
     entries: Entries, d: int, lam: float, eta: float, decay: float, seed: int, threads: int = 1
 ) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """Endless SGD: yields (η of the epoch, X, Y) after each epoch; X and Y are views that go on changing.
-
-    η of epoch e (from 0) is eta / (1 + decay · e).
-    """
-    n_users, n_items = len(entries.indptr) - 1, entries.n_items
-    rng = np.random.default_rng(seed)
-    mean = float(entries.value.mean())
-    X, Y = initial(n_users, d, mean, rng), initial(n_items, d, mean, rng)
-    sgd = sgd_kernel(padded(d))
-    epoch = 0
-    with ThreadPoolExecutor(threads) as pool:
-        while True:
-            step = eta / (1 + decay * epoch)
-            users, start = visiting_plan(entries.indptr, seed, epoch)
-
-            def run(some, start=start, step=step):
-                sgd(entries.indptr, entries.item, entries.value, some, start, X, Y, step, lam)
-
-            list(pool.map(run, parts_of(entries.indptr, users, threads)))
-            yield step, X[:, :d], Y[:, :d]
-            epoch += 1
+    """Endless SGD: yields (η of the epoch, X, Y) after each epoch; X and Y are views that go on changing."""
+    rng, mean = np.random.default_rng(seed), float(entries.value.mean())
+    X, Y = (initial(n, d, mean, rng) for n in (len(entries.indptr) - 1, entries.n_items))
+    for epoch in count():
+        step = eta / (1 + decay * epoch)
+        sweep(sgd_kernel(padded(d)), entries[:3], seed, epoch, threads, X, Y, step, lam)
+        yield step, X[:, :d], Y[:, :d]
 
 
 def check_finite(X: np.ndarray, Y: np.ndarray, where: str) -> None:
@@ -222,24 +213,19 @@ def fit(
 ) -> Factors:  # fmt: skip
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
 
-    The history has "epoch", "eta", and "rmse" where there are validation entries.
+    The history has "epoch", "eta", and "rmse" where there are validation entries. Raises BadInput for no
+    entries, or factors that became infinite or NaN. Source: Fang et al. 2015, equation 3 and section 4.1.
 
     Args:
         entries: from `group`, shuffled before.
-        d: size of the factors.
         lam: λ, the weight of the regularisation, counted once for every entry.
-        eta: step size of the first epoch; epoch e has eta / (1 + decay · e).
+        eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
         seed: decides initial factors and visiting order.
         validation: (user, item, value) of held-out entries: then training stops when their RMSE has not
             improved for `patience` epochs, and the factors of the best epoch are returned. Be patient: until
             the factors have found a direction, the error may rise for several epochs before it falls.
         threads: 1 repeats bit for bit on one machine; more is the paper's asynchronous SGD (lock-free, as
             in Hogwild), which does not repeat.
-
-    Raises:
-        BadInput: no entries, or the factors became infinite or NaN (the message says what to lower).
-
-    Source: Fang et al. 2015, equation 3 and section 4.1.
     """
     if len(entries.item) == 0:
         raise BadInput("fit: there are no entries to factorise")
