@@ -34,22 +34,19 @@ def bpr_kernel(width: int):
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def bpr(indptr, item, users, start, X, Y, bias, eta, lam, seed):
-        n_items = np.uint64(Y.shape[0])
-        has = np.zeros(Y.shape[0], np.bool_)
-        x = np.empty(width, np.float32)
-        step, keep = np.float32(eta), np.float32(1 - eta * lam)
+        n_items, has = np.uint64(len(Y)), np.zeros(len(Y), np.bool_)
+        x, step, keep = np.empty(width, np.float32), np.float32(eta), np.float32(1 - eta * lam)
         for u in users:
             begin, end = indptr[u], indptr[u + 1]
-            if end - begin == Y.shape[0]:
+            if end - begin == len(Y):
                 continue  # a user who has everything has no negatives
             has[item[begin:end]] = True
             x[:] = X[u]
             # each user has a stream of their own, so the draws do not depend on who came before
             state = (np.uint64(seed) + np.uint64(u) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
             state = _next(_next(state | np.uint64(1)))
-            t = begin + start[u]
-            for _ in range(end - begin):
-                i = item[t]
+            for visit in range(begin + start[u], end + start[u]):
+                i = item[visit if visit < end else visit - end + begin]
                 while True:
                     state = _next(state)
                     draw = (state * np.uint64(0x2545F4914F6CDD1D)) >> np.uint64(32)
@@ -68,9 +65,6 @@ def bpr_kernel(width: int):
                     yj[k] = keep * yj[k] - g * x_k
                 bias[i] = keep * bias[i] + g
                 bias[j] = keep * bias[j] - g
-                t += 1
-                if t == end:
-                    t = begin
             X[u] = x
             has[item[begin:end]] = False
 
@@ -87,15 +81,13 @@ def fit_bpr(
     Returns (Factors, bias float32[M]); scores are `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and,
     where asked, "validation". Raises BadInput for no positives, an item outside 0..M-1, or diverged factors.
 
+    lam, eta (with a decay of 0.05), seed (of the negatives too) and threads are those of `factorize.fit`.
+
     Args:
         train: (indptr int64[N+1], indices int32[n]), the positives of each user.
-        lam: λ of the regularisation, per visited positive.
-        eta: step size of the first epoch; epoch e (from 0) has eta / (1 + 0.05 e).
-        seed: decides initial factors, visiting order and negatives.
         validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
             epochs, training stops when it has not risen `patience` times in a row, and the best factors are
             returned. The biases learn popularity first; then little happens until the factors set in.
-        threads: 1 repeats bit for bit on one machine; more is lock-free and does not.
     """
     indptr, item = train
     if len(item) == 0 or item.max() >= n_items or item.min() < 0:
@@ -111,15 +103,14 @@ def fit_bpr(
     for epoch in range(1, max_epochs + 1):
         step, draws = eta / (1 + 0.05 * (epoch - 1)), int(rng.integers(2**62))
         sweep(bpr_kernel(padded(d)), train, seed, epoch, threads, X, Y, bias, step, lam, draws)
-        row = {"epoch": epoch}
-        history.append(row)
+        history.append({"epoch": epoch})
         if validate is None or (epoch % every and epoch != max_epochs):
             continue
         now = found()
-        row["validation"] = validate(dot_scorer(now[0].X, now[0].Y, now[1]))
+        history[-1]["validation"] = value = validate(dot_scorer(now[0].X, now[0].Y, now[1]))
         worse += 1
-        if row["validation"] > highest:
-            best, highest, worse = now, row["validation"], 0
+        if value > highest:
+            best, highest, worse = now, value, 0
         if worse and worse == patience:
             break
     return best or found()

@@ -43,19 +43,15 @@ def to_csr(user: np.ndarray, item: np.ndarray, n_users: int) -> tuple[np.ndarray
     indices[indptr[u]:indptr[u + 1]]. A user without a pair has an empty row, a pair that is given twice stays
     twice. Raises BadInput for a user outside 0..n_users-1, a negative item, or arrays of different length.
     """
-    user, item = _pairs(user, item, "to_csr")
-    if len(user) and user.max() >= n_users:
+    if len(user) and not (0 <= user.min() and user.max() < n_users):
         raise BadInput(f"to_csr: users run from {user.min()} to {user.max()}; expected 0 to {n_users - 1}")
-    return grouped(user, item, n_users)
+    return grouped(*_pairs(user, item, "to_csr"), n_users)
 
 
 @njit(cache=True, parallel=True)
 def _compact(by, other, alive, starts, sizes, gone):
-    """Keep the records whose `by` is in the bitset `alive`, each part on its own and in place.
-
-    `gone` (parts, others) becomes the number of records that go, by `other`: they are few, so counting them
-    costs less than counting those that stay.
-    """
+    """Keep the records whose `by` is in the bitset `alive`, each part on its own and in place; `gone` (parts,
+    others) becomes the number of those that go, which are fewer to count than those that stay."""
     gone[:] = 0
     for part in prange(len(sizes)):
         end = starts[part]
@@ -94,8 +90,8 @@ def threshold(
     counts = [np.bincount(ids).astype(np.int32) for ids in records]
     gone = [np.empty((len(sizes), len(count)), np.int32) for count in counts]
     rounds = []
-    while not rounds or rounds[-1][2] > sizes.sum():
-        rounds.append([*(np.count_nonzero(count) for count in counts), sizes.sum()])
+    while not rounds or rounds[-1][3] > sizes.sum():
+        rounds.append([len(rounds), *(np.count_nonzero(count) for count in counts), sizes.sum()])
         for by, other in ((0, 1), (1, 0)):  # items, then users
             alive = (low <= counts[by]) & (counts[by] <= high)
             counts[by] *= alive
@@ -105,8 +101,7 @@ def threshold(
                 counts[other] -= gone[other].sum(0, dtype=np.int32)
     parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     item, user = (np.concatenate([ids[part] for part in parts]) for ids in records)
-    report = pd.DataFrame(rounds, columns=["items", "users", "records"])
-    report.insert(0, "round", np.arange(len(report)))
+    report = pd.DataFrame(rounds, columns=["round", "items", "users", "records"])
     report["density"] = report.records / (report["items"] * report.users).where(report.records > 0)
     return user, item, report
 
@@ -169,5 +164,5 @@ def statistics(user: np.ndarray, item: np.ndarray, labels: pd.DataFrame, n_image
             "positives": len(labels) / labels["item"].nunique(),
             "gini": gini(counts),
         }
-    order = ["images", "interactions", "users", "sparsity", "labels", "positives", "gini"]
-    return pd.Series(row, order, dtype=float)
+    rows = ["images", "interactions", "users", "sparsity", "labels", "positives", "gini"]
+    return pd.Series(row, rows, dtype=float)

@@ -31,8 +31,7 @@ class MultVAE(nn.Module):
         super().__init__()
         self.items = nn.EmbeddingBag(n_items, f, mode="sum", include_last_offset=True)
         self.items_bias = nn.Parameter(torch.zeros(f))
-        self.moments = nn.Linear(f, 2 * latent)
-        self.hidden = nn.Linear(latent, f)
+        self.moments, self.hidden = nn.Linear(f, 2 * latent), nn.Linear(latent, f)
         self.decoder = nn.Linear(f, n_items)
         self.dropout = dropout
         nn.init.xavier_normal_(self.items.weight)
@@ -74,10 +73,9 @@ class MultVAE(nn.Module):
         """
         mean, log_variance = self.encode(items, offsets)
         h = self.decode(mean + noise * torch.exp(0.5 * log_variance))
-        of_items, biases = (
-            F.embedding_bag(items, rows, offsets, mode="sum", include_last_offset=True)
-            for rows in (self.Q, self.decoder.bias[:, None])
-        )
+        how = {"mode": "sum", "include_last_offset": True}
+        of_items = F.embedding_bag(items, self.Q, offsets, **how)
+        biases = F.embedding_bag(items, self.decoder.bias[:, None], offsets, **how)
         gathered = (h * of_items).sum(dim=1) + biases[:, 0]
         likelihood = gathered - offsets.diff() * torch.logsumexp(self.decoder(h), dim=1)
         divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(dim=1)
@@ -154,9 +152,7 @@ def fit(
             row = {"epoch": epoch, "loss": float(torch.stack(losses).mean())}
             history.append(row)
             if not np.isfinite(row["loss"]):
-                raise BadInput(
-                    f"multvae.fit: the loss is {row['loss']} in epoch {epoch}; lower learning_rate"
-                )
+                raise BadInput(f"multvae.fit: loss {row['loss']} in epoch {epoch}; lower learning_rate")
             if validate is None or (epoch % every and epoch != max_epochs):
                 continue
             row["validation"] = validate(score)

@@ -154,9 +154,8 @@ def sample_negatives(
     or one for all. Returns the same form: indptr int64 (N + 1,) and indices int32, the negatives of each user
     in the order they were drawn. Raises BadInput for values that do not fit, as does `by_ratio`.
     """
-    n_users = len(indptr) - 1
     w = np.ascontiguousarray(w, np.float64)
-    n = np.ascontiguousarray(np.broadcast_to(n, n_users), np.int64)
+    n = np.ascontiguousarray(np.broadcast_to(n, len(indptr) - 1), np.int64)
     if len(w) == 0 or not np.all(np.isfinite(w)) or w.min() < 0 or w.max() == 0:
         raise BadInput("negatives: weights must be finite, not negative, and not all zero")
     if len(indices) and not (0 <= indices.min() and indices.max() < len(w)):
@@ -177,11 +176,10 @@ def by_ratio(
     """
     if len(user) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
-    n_users = int(user.max()) + 1
-    indptr, indices = to_csr(user, item, n_users)
+    indptr, indices = to_csr(user, item, int(user.max()) + 1)
     n = np.rint(ratio * np.diff(indptr)).astype(np.int64)
     drawn, negatives = sample_negatives(indptr, indices, weights(popularity(item, n_items), kind), n, seed)
-    return np.repeat(np.arange(n_users, dtype=np.int32), np.diff(drawn)), negatives
+    return np.repeat(np.arange(len(n), dtype=np.int32), np.diff(drawn)), negatives
 
 
 def sample_rows(
@@ -215,10 +213,7 @@ def keep_probability(counts: np.ndarray, cap: float) -> np.ndarray:
 
 
 def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray:
-    """Which occurrences stay when frequent tags are down-sampled (`keep_probability`), each decided alone.
-
-    bool (n,), from the tag's integer code (n,) from 0 of each occurrence.
-    """
+    """Which occurrences, given as codes of tags from 0, int (n,), stay by `keep_probability`: bool (n,)."""
     keep = keep_probability(np.bincount(tag), cap) if len(tag) else np.empty(0)
     return rng.random(len(tag)) < keep[tag]
 
@@ -226,8 +221,7 @@ def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray
 def effective_number(counts: np.ndarray) -> float:
     """exp(entropy) of a distribution: how many equally frequent classes would be as spread out.
 
-    K if all of K are equal, 1 if one class has everything. Raises BadInput for no positive count, or a
-    negative one.
+    K if all of K are equal, 1 if one has everything. BadInput for no positive count, or a negative one.
     """
     counts = np.asarray(counts, np.float64)
     if len(counts) == 0 or counts.min() < 0 or counts.sum() == 0:

@@ -64,10 +64,8 @@ def chance_agreement(queries: np.ndarray, base: np.ndarray) -> float:
 
 
 def occurrences(neighbours: np.ndarray, n: int) -> np.ndarray:
-    """N_k: in how many lists of k neighbours each of n rows occurs (Radovanović et al. 2010).
-
-    A row that is in far more than k lists is a hub; the mean is k.
-    """
+    """N_k: in how many lists of k neighbours each of n rows occurs; hubs occur in far more than the mean, k
+    (Radovanović et al. 2010)."""
     return np.bincount(neighbours.ravel(), minlength=n)
 
 
@@ -95,12 +93,8 @@ def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, flo
         gain[chosen] = 1 - log_loss(near, predicted) / nothing
     # in which share of the orders of n factors a given set of s others comes just before the factor
     weight = [1 / (len(names) * comb(len(names) - 1, s)) for s in range(len(names))]
-    shares = {
-        name: sum(
-            weight[chosen.bit_count()] * (gain[chosen | 1 << k] - gain[chosen])
-            for chosen in gain
-            if not chosen >> k & 1
-        )
-        for k, name in enumerate(names)
-    }
+    shares = {}
+    for k, name in enumerate(names):
+        without = [chosen for chosen in gain if not chosen >> k & 1]
+        shares[name] = sum(weight[s.bit_count()] * (gain[s | 1 << k] - gain[s]) for s in without)
     return shares | {"together": gain[2 ** len(names) - 1]}

@@ -40,8 +40,8 @@ def learn(
         return network.eval()(scaled(vectors).to(device)).float().cpu().numpy()
 
     watch = None if validate is None else lambda _: validate(predict)
-    examples = Vectors(scaled(Q), torch.from_numpy(labels.astype(np.float32)))
     how = {"device": device, "seed": seed, "validate": watch, "log": None}
+    examples = Vectors(scaled(Q), torch.from_numpy(labels.astype(np.float32)))
     fit(network, examples, F.binary_cross_entropy_with_logits, recipe, **how)
     return predict
 

@@ -31,10 +31,8 @@ class TwoHeads(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.backbone = nn.Identity() if backbone is None else backbone
-        self.layer = nn.Linear(inputs, hidden)
-        self.drop = nn.Dropout(dropout)
-        self.to_labels = nn.Linear(hidden, labels)
-        self.to_vector = nn.Linear(hidden, factors)
+        self.layer, self.drop = nn.Linear(inputs, hidden), nn.Dropout(dropout)
+        self.to_labels, self.to_vector = nn.Linear(hidden, labels), nn.Linear(hidden, factors)
         # not exactly zero: there the distances of a triplet have no gradient
         nn.init.normal_(self.to_vector.weight, std=0.01)
         nn.init.zeros_(self.to_vector.bias)
@@ -80,9 +78,8 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.nd
     """
     inputs, hidden = network.layer.in_features, network.layer.out_features
     if not len(mean) == len(scale) == inputs:
-        raise BadInput(
-            f"thawed: the network reads {inputs} features, mean and scale have {len(mean)} and {len(scale)}"
-        )
+        found = f"mean and scale have {len(mean)} and {len(scale)}"
+        raise BadInput(f"thawed: the network reads {inputs} features, {found}")
     outputs = network.to_labels.out_features, network.to_vector.out_features
     made = TwoHeads(inputs, *outputs, hidden, network.drop.p, backbone)
     made.load_state_dict(network.state_dict(), strict=False)  # the backbone is not in it
@@ -153,7 +150,7 @@ class Targets:
             found = f"{len(Q)} CF vectors for {len(labels)} items"
             raise BadInput(f"multitask: {found}; there must be a finite one each, not all the same")
         known = np.ones(len(labels), bool) if labelled is None else labelled
-        return cls(np.asarray(labels, bool), (centred / centred.std()).astype(np.float32), known)
+        return cls(np.asarray(labels, bool), np.float32(centred / centred.std()), known)
 
     @property
     def unit(self) -> float:
