@@ -5,13 +5,12 @@ what the user has, so a negative is drawn in a step or two.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numba
 import numpy as np
 
-from helpers.crowd.factorize import Factors, check_finite, initial, padded, parts_of, visiting_plan
+from helpers.crowd.factorize import Factors, check_finite, initial, padded, sweep
 from helpers.errors import BadInput
 from helpers.measures.ranking import Scorer, dot_scorer
 
@@ -35,22 +34,19 @@ def bpr_kernel(width: int):
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def bpr(indptr, item, users, start, X, Y, bias, eta, lam, seed):
-        n_items = np.uint64(Y.shape[0])
-        has = np.zeros(Y.shape[0], np.bool_)
-        x = np.empty(width, np.float32)
-        step, keep = np.float32(eta), np.float32(1 - eta * lam)
+        n_items, has = np.uint64(len(Y)), np.zeros(len(Y), np.bool_)
+        x, step, keep = np.empty(width, np.float32), np.float32(eta), np.float32(1 - eta * lam)
         for u in users:
             begin, end = indptr[u], indptr[u + 1]
-            if end - begin == Y.shape[0]:
+            if end - begin == len(Y):
                 continue  # a user who has everything has no negatives
             has[item[begin:end]] = True
             x[:] = X[u]
             # each user has a stream of their own, so the draws do not depend on who came before
             state = (np.uint64(seed) + np.uint64(u) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
             state = _next(_next(state | np.uint64(1)))
-            t = begin + start[u]
-            for _ in range(end - begin):
-                i = item[t]
+            for visit in range(begin + start[u], end + start[u]):
+                i = item[visit if visit < end else visit - end + begin]
                 while True:
                     state = _next(state)
                     draw = (state * np.uint64(0x2545F4914F6CDD1D)) >> np.uint64(32)
@@ -69,9 +65,6 @@ def bpr_kernel(width: int):
                     yj[k] = keep * yj[k] - g * x_k
                 bias[i] = keep * bias[i] + g
                 bias[j] = keep * bias[j] - g
-                t += 1
-                if t == end:
-                    t = begin
             X[u] = x
             has[item[begin:end]] = False
 
@@ -80,59 +73,44 @@ def bpr_kernel(width: int):
 
 def fit_bpr(
     train: tuple[np.ndarray, np.ndarray], n_items: int, d: int = 64, lam: float = 0.01, eta: float = 0.1,
-    decay: float = 0.05, max_epochs: int = 50, seed: int = 0,
-    validate: Callable[[Scorer], float] | None = None, every: int = 5, patience: int = 4, threads: int = 1,
+    max_epochs: int = 50, seed: int = 0, validate: Callable[[Scorer], float] | None = None, every: int = 5,
+    patience: int = 4, threads: int = 1,
 ) -> tuple[Factors, np.ndarray]:  # fmt: skip
-    """BPR-MF with item biases.
+    """BPR-MF with item biases: Rendle et al. 2009; compared in Bibas et al. 2022, Table 3.
+
+    Returns (Factors, bias float32[M]); scores are `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and,
+    where asked, "validation". Raises BadInput for no positives, an item outside 0..M-1, or diverged factors.
+
+    lam, eta (with a decay of 0.05), seed (of the negatives too) and threads are those of `factorize.fit`.
 
     Args:
         train: (indptr int64[N+1], indices int32[n]), the positives of each user.
-        lam: λ of the regularisation, per visited positive.
-        eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
-        seed: decides initial factors, visiting order and negatives.
         validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
             epochs, training stops when it has not risen `patience` times in a row, and the best factors are
             returned. The biases learn popularity first; then little happens until the factors set in.
-        threads: 1 repeats bit for bit on one machine; more is lock-free and does not.
-
-    Returns:
-        (Factors, bias float32[M]); scores are `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and,
-        with `validate`, "validation".
-
-    Raises:
-        BadInput: no positives, an item outside 0..M-1, or diverged factors.
-
-    Source: Rendle et al. 2009; compared in Bibas et al. 2022, Table 3.
     """
     indptr, item = train
     if len(item) == 0 or item.max() >= n_items or item.min() < 0:
         raise BadInput(f"fit_bpr: needs positives with items from 0 to {n_items - 1}")
-    rng, width = np.random.default_rng(seed), padded(d)
+    rng, bias = np.random.default_rng(seed), np.zeros(n_items, np.float32)
     X, Y = (initial(n, d, 0.0, rng) for n in (len(indptr) - 1, n_items))
-    bias, kernel = np.zeros(n_items, np.float32), bpr_kernel(width)
     history, best, highest, worse = [], None, -np.inf, 0
-    with ThreadPoolExecutor(threads) as pool:
-        for epoch in range(1, max_epochs + 1):
-            users, start = visiting_plan(indptr, seed, epoch)
-            draws = int(rng.integers(2**62))
-            step = eta / (1 + decay * (epoch - 1))
 
-            def run(some, start=start, draws=draws, step=step):
-                kernel(indptr, item, some, start, X, Y, bias, step, lam, draws)
+    def found() -> tuple[Factors, np.ndarray]:
+        check_finite(X, Y, f"fit_bpr, epoch {len(history)}, eta {eta}")
+        return Factors(X[:, :d].copy(), Y[:, :d].copy(), history, len(history)), bias.copy()
 
-            list(pool.map(run, parts_of(indptr, users, threads)))
-            row = {"epoch": epoch}
-            history.append(row)
-            if validate is None or (epoch % every and epoch != max_epochs):
-                continue
-            check_finite(X, Y, f"fit_bpr, epoch {epoch}, eta {eta}")
-            row["validation"] = validate(dot_scorer(X[:, :d], Y[:, :d], bias))
-            worse += 1
-            if row["validation"] > highest:
-                highest, worse = row["validation"], 0
-                best = Factors(X[:, :d].copy(), Y[:, :d].copy(), history, epoch), bias.copy()
-            if worse and worse == patience:
-                break
-    check_finite(X, Y, f"fit_bpr, epoch {len(history)}, eta {eta}")
-    last = Factors(np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(Y[:, :d]), history, len(history))
-    return best or (last, bias)
+    for epoch in range(1, max_epochs + 1):
+        step, draws = eta / (1 + 0.05 * (epoch - 1)), int(rng.integers(2**62))
+        sweep(bpr_kernel(padded(d)), train, seed, epoch, threads, X, Y, bias, step, lam, draws)
+        history.append({"epoch": epoch})
+        if validate is None or (epoch % every and epoch != max_epochs):
+            continue
+        now = found()
+        history[-1]["validation"] = value = validate(dot_scorer(now[0].X, now[0].Y, now[1]))
+        worse += 1
+        if value > highest:
+            best, highest, worse = now, value, 0
+        if worse and worse == patience:
+            break
+    return best or found()

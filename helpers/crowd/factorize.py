@@ -9,20 +9,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from helpers.errors import BadInput
 from helpers.measures.metrics import rmse
 from helpers.measures.ranking import grouped
 
-AHEAD = 4  # entries between asking for an item factor and needing it
-LINES = 2  # 64-byte lines asked for; the processor's own prefetcher follows from there
+AHEAD = 4  # entries between the first look at an item factor and its turn
 
 
 class Entries(NamedTuple):
@@ -56,9 +53,8 @@ def group(user: np.ndarray, item: np.ndarray, value: np.ndarray, n_users: int, n
 def visiting_plan(indptr: np.ndarray, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """The order in which an epoch visits the entries, decided by (seed, epoch).
 
-    Returns:
-        users int64[N]: the order of the users, a random permutation.
-        start int64[N]: the entry that user j begins with; from there on in order, going round at the end.
+    Returns int64[N] each: the users in random order, and the entry, counted from 0, that user j begins with;
+    from there on in order, going round at the end.
     """
     rng, counts = np.random.default_rng([seed, epoch]), np.diff(indptr)
     return rng.permutation(len(counts)), (rng.random(len(counts)) * counts).astype(np.int64)
@@ -69,29 +65,6 @@ def visited_entries(indptr: np.ndarray, users: np.ndarray, start: np.ndarray) ->
     counts = np.diff(indptr)
     rounds = [(np.arange(counts[j]) + start[j]) % counts[j] + indptr[j] for j in users if counts[j]]
     return np.concatenate(rounds) if rounds else np.empty(0, np.int64)
-
-
-@intrinsic
-def prefetch_row(typing_context, array, row):
-    """prefetch_row(array, int64 row): ask for the first lines of array[row], which is to be written soon.
-
-    numba lacks this hint. It changes no value, and a row outside the array does no harm.
-    """
-
-    def generate(context, builder, signature, arguments):
-        number, pointer, small = ir.IntType(64), ir.IntType(8).as_pointer(), ir.IntType(32)
-        view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        stride = cgutils.unpack_tuple(builder, view.strides)[0]
-        address = builder.add(builder.ptrtoint(view.data, number), builder.mul(stride, arguments[1]))
-        kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
-        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        for_writing, keep_near, data = (ir.Constant(small, value) for value in (1, 3, 1))
-        for line in range(LINES):
-            here = builder.inttoptr(builder.add(address, ir.Constant(number, 64 * line)), pointer)
-            builder.call(prefetch, [here, for_writing, keep_near, data])
-        return context.get_dummy_value()
-
-    return types.void(array, row), generate
 
 
 @dataclass
@@ -125,24 +98,24 @@ def sgd_kernel(width: int):
 
     The kernel does, for each entry in the plan's order, with e = V_ij − y_iᵀ x_j,
         x_j ← x_j + η (e y_i − λ x_j),   y_i ← y_i + η (e x_j − λ y_i)   (both from the old values),
-    the gradient step of equation 3 with the factor 2 of the derivative taken into η.
+    the gradient step of equation 3 with the factor 2 of the derivative taken into η. It looks at an item
+    factor some entries early, a number in each 64 bytes, so that it is near when its turn comes; what it saw
+    is returned, or the compiler would leave the looking out.
     """
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def sgd(indptr, item, value, users, start, X, Y, eta, lam):
-        x = np.empty(width, np.float32)
-        keep = np.float32(1 - eta * lam)
-        step = np.float32(eta)
+        x, step, keep = np.empty(width, np.float32), np.float32(eta), np.float32(1 - eta * lam)
+        seen = np.float32(0)
         for j in users:
             begin, end = indptr[j], indptr[j + 1]
             x[:] = X[j]
-            t = begin + start[j]
-            for _ in range(end - begin):
-                soon = t + AHEAD
-                if soon < end:
-                    prefetch_row(Y, np.int64(item[soon]))
-                y = Y[item[t]]
-                predicted = np.float32(0)
+            for visit in range(begin + start[j], end + start[j]):
+                t = visit if visit < end else visit - end + begin
+                if t + AHEAD < end:
+                    for k in range(0, width, 16):
+                        seen += Y[item[t + AHEAD], k]
+                y, predicted = Y[item[t]], np.float32(0)
                 for k in range(width):
                     predicted += x[k] * y[k]
                 g = step * (value[t] - predicted)
@@ -150,10 +123,8 @@ def sgd_kernel(width: int):
                     x_k = x[k]
                     x[k] = keep * x_k + g * y[k]
                     y[k] = keep * y[k] + g * x_k
-                t += 1
-                if t == end:
-                    t = begin
             X[j] = x
+        return seen
 
     return sgd
 
@@ -175,38 +146,31 @@ def initial(n: int, d: int, mean: float, rng: np.random.Generator) -> np.ndarray
 
 def parts_of(indptr: np.ndarray, users: np.ndarray, threads: int) -> list[np.ndarray]:
     """Cut the users' order into runs of about equal numbers of entries: several a thread, so that nobody
-    waits long for the slowest; a single run for one thread.
-    """
+    waits long for the slowest; a single run for one thread."""
     if threads == 1:
         return [users]
     done, n = np.cumsum(np.diff(indptr)[users]), 4 * threads
     return np.split(users, np.searchsorted(done, done[-1] * np.arange(1, n) / n))
 
 
+def sweep(kernel, entries: tuple, seed: int, epoch: int, threads: int, *state) -> None:
+    """An epoch of a kernel over `entries`, indptr first, in the order of `visiting_plan`."""
+    users, start = visiting_plan(entries[0], seed, epoch)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = parts_of(entries[0], users, threads)
+        list(pool.map(lambda part: kernel(*entries, part, start, *state), parts))
+
+
 def epochs(
     entries: Entries, d: int, lam: float, eta: float, decay: float, seed: int, threads: int = 1
 ) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """Endless SGD: yields (η of the epoch, X, Y) after each epoch; X and Y are views that go on changing.
-
-    η of epoch e (from 0) is eta / (1 + decay · e).
-    """
-    n_users, n_items = len(entries.indptr) - 1, entries.n_items
-    rng = np.random.default_rng(seed)
-    mean = float(entries.value.mean())
-    X, Y = initial(n_users, d, mean, rng), initial(n_items, d, mean, rng)
-    sgd = sgd_kernel(padded(d))
-    epoch = 0
-    with ThreadPoolExecutor(threads) as pool:
-        while True:
-            step = eta / (1 + decay * epoch)
-            users, start = visiting_plan(entries.indptr, seed, epoch)
-
-            def run(some, start=start, step=step):
-                sgd(entries.indptr, entries.item, entries.value, some, start, X, Y, step, lam)
-
-            list(pool.map(run, parts_of(entries.indptr, users, threads)))
-            yield step, X[:, :d], Y[:, :d]
-            epoch += 1
+    """Endless SGD: yields (η of the epoch, X, Y) after each epoch; X and Y are views that go on changing."""
+    rng, mean = np.random.default_rng(seed), float(entries.value.mean())
+    X, Y = (initial(n, d, mean, rng) for n in (len(entries.indptr) - 1, entries.n_items))
+    for epoch in count():
+        step = eta / (1 + decay * epoch)
+        sweep(sgd_kernel(padded(d)), entries[:3], seed, epoch, threads, X, Y, step, lam)
+        yield step, X[:, :d], Y[:, :d]
 
 
 def check_finite(X: np.ndarray, Y: np.ndarray, where: str) -> None:
@@ -222,40 +186,30 @@ def fit(
 ) -> Factors:  # fmt: skip
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
 
-    The history has "epoch", "eta", and "rmse" where there are validation entries.
+    The history has "epoch", "eta", and "rmse" where there are validation entries. Raises BadInput for no
+    entries, or factors that became infinite or NaN. Source: Fang et al. 2015, equation 3 and section 4.1.
 
     Args:
         entries: from `group`, shuffled before.
-        d: size of the factors.
         lam: λ, the weight of the regularisation, counted once for every entry.
-        eta: step size of the first epoch; epoch e has eta / (1 + decay · e).
+        eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
         seed: decides initial factors and visiting order.
         validation: (user, item, value) of held-out entries: then training stops when their RMSE has not
-            improved for `patience` epochs, and the factors of the best epoch are returned. Be patient: until
-            the factors have found a direction, the error may rise for several epochs before it falls.
+            improved for `patience` epochs (until the factors have found a direction, it may rise for several
+            before it falls), and the factors of the best epoch are returned.
         threads: 1 repeats bit for bit on one machine; more is the paper's asynchronous SGD (lock-free, as
             in Hogwild), which does not repeat.
-
-    Raises:
-        BadInput: no entries, or the factors became infinite or NaN (the message says what to lower).
-
-    Source: Fang et al. 2015, equation 3 and section 4.1.
     """
     if len(entries.item) == 0:
         raise BadInput("fit: there are no entries to factorise")
     best, history, lowest = Factors(np.empty(0), np.empty(0)), [], np.inf
     for epoch, (step, X, Y) in enumerate(epochs(entries, d, lam, eta, decay, seed, threads), 1):
         check_finite(X, Y, f"fit, epoch {epoch}, eta {eta}, lam {lam}")
-        row = {"epoch": epoch, "eta": step}
-        if validation is None:
-            best.X, best.Y, best.best_epoch = X, Y, epoch
-        else:
-            user, item, value = validation
-            row["rmse"] = rmse(value, Factors(X, Y).predict(user, item))
-            if row["rmse"] < lowest:
-                lowest = row["rmse"]
-                best.X, best.Y, best.best_epoch = X.copy(), Y.copy(), epoch
-        history.append(row)
+        error = None
+        history.append({"epoch": epoch, "eta": step})
+        if validation is not None:
+            history[-1]["rmse"] = error = rmse(validation[2], Factors(X, Y).predict(*validation[:2]))
+        if error is None or error < lowest:
+            best, lowest = Factors(X.copy(), Y.copy(), history, epoch), error
         if epoch == max_epochs or epoch - best.best_epoch >= patience:
-            break
-    return Factors(np.ascontiguousarray(best.X), np.ascontiguousarray(best.Y), history, best.best_epoch)
+            return best

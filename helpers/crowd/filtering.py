@@ -25,103 +25,44 @@ def _pairs(user: np.ndarray, item: np.ndarray, what: str) -> tuple[np.ndarray, n
 def unique_views(views: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The view matrix V of Fang et al. (2015), section 2: 1 where a user viewed an item, however often.
 
-    Args:
-        views: columns user and item (integers from 0), one row per event. BadInput if an id is negative.
-
-    Returns:
-        user int32 (n,), item int32 (n,): the distinct pairs, sorted by user, then item.
+    From the columns user and item (integers from 0, else BadInput), one row per event, to the distinct pairs,
+    user int32 (n,) and item int32 (n,), sorted by user, then item.
     """
     user, item = _pairs(views["user"].to_numpy(), views["item"].to_numpy(), "views")
-    return _distinct(*to_csr(user, item, int(user.max(initial=-1)) + 1))
+    indptr, item = to_csr(user, item, int(user.max(initial=-1)) + 1)
+    user = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
+    first = np.ones(len(user), bool)
+    first[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+    return user[first], item[first]
 
 
 def to_csr(user: np.ndarray, item: np.ndarray, n_users: int) -> tuple[np.ndarray, np.ndarray]:
-    """Group pairs by user. The same function groups images by word: pass words as `user`.
+    """Group pairs, in any order, by user. The same function groups images by word: pass words as `user`.
 
-    Args:
-        user, item: integers (n,), in any order.
-        n_users: number of rows, also counting users without a pair.
-
-    Returns:
-        indptr int64 (n_users + 1,), indices int32 (n,): the items of user u, ascending, are
-        indices[indptr[u]:indptr[u + 1]]. A pair that is given twice stays twice.
-
-    Raises:
-        BadInput: a user outside 0..n_users-1, or arrays of different length.
+    Returns indptr int64 (n_users + 1,), indices int32 (n,): the items of user u, ascending, are
+    indices[indptr[u]:indptr[u + 1]]. A user without a pair has an empty row, a pair that is given twice stays
+    twice. Raises BadInput for a user outside 0..n_users-1, a negative item, or arrays of different length.
     """
-    if len(user) != len(item):
-        raise BadInput(f"to_csr: {len(user)} users and {len(item)} items; they come in pairs")
     if len(user) and not (0 <= user.min() and user.max() < n_users):
         raise BadInput(f"to_csr: users run from {user.min()} to {user.max()}; expected 0 to {n_users - 1}")
-    return grouped(np.ascontiguousarray(user, np.int32), np.ascontiguousarray(item, np.int32), n_users)
-
-
-@njit(cache=True)
-def _distinct(indptr, indices):
-    """The pairs of a CSR matrix with sorted rows, each once."""
-    user, item = np.empty(len(indices), np.int32), np.empty(len(indices), np.int32)
-    n = 0
-    for u in range(len(indptr) - 1):
-        for k in range(indptr[u], indptr[u + 1]):
-            if k == indptr[u] or indices[k] != indices[k - 1]:
-                user[n], item[n] = u, indices[k]
-                n += 1
-    return user[:n].copy(), item[:n].copy()
+    return grouped(*_pairs(user, item, "to_csr"), n_users)
 
 
 @njit(cache=True, parallel=True)
-def _drop(counts, low, high, alive):
-    """Mark in the bitset `alive` who stays and zero the counts of the others; returns how many records go."""
-    go = 0
-    for word in prange(len(counts) // 32 + 1):
-        bits = np.uint32(0)
-        for i in range(32 * word, min(32 * word + 32, len(counts))):
-            stays = np.int32(low <= counts[i]) & np.int32(counts[i] <= high)
-            bits |= np.uint32(stays) << np.uint32(i & 31)
-            go += counts[i] * (1 - stays)
-            counts[i] *= stays
-        alive[word] = bits
-    return go
-
-
-@njit(cache=True, parallel=True)
-def _count(ids, starts, sizes, change):
-    """How often each id occurs in each part: `change` (parts, ids)."""
+def _compact(by, other, alive, starts, sizes, gone):
+    """Keep the records whose `by` is in the bitset `alive`, each part on its own and in place; `gone` (parts,
+    others) becomes the number of those that go, which are fewer to count than those that stay."""
+    gone[:] = 0
     for part in prange(len(sizes)):
-        counts = change[part]
-        counts[:] = 0
-        for k in range(starts[part], starts[part] + sizes[part]):
-            counts[ids[k]] += 1
-
-
-@njit(cache=True, parallel=True)
-def _compact(source_by, source_other, by, other, starts, sizes, alive, change, few):
-    """Keep the records whose `by` is alive, each part on its own; `change` (parts, others) counts `other`.
-
-    Where few records go, those that go are counted (a rare branch, well predicted), otherwise those that
-    stay (no branch at all: it would be mispredicted every other time).
-    """
-    for part in prange(len(sizes)):
-        start, counts = starts[part], change[part]
-        counts[:] = 0
-        kept = start
-        if few:
-            for k in range(start, start + sizes[part]):
-                b, o = source_by[k], source_other[k]
-                if (alive[b >> 5] >> np.uint32(b & 31)) & np.uint32(1):
-                    if kept != k:
-                        by[kept], other[kept] = b, o
-                    kept += 1
-                else:
-                    counts[o] += 1
-        else:
-            for k in range(start, start + sizes[part]):
-                b, o = source_by[k], source_other[k]
-                stays = np.int64((alive[b >> 5] >> np.uint32(b & 31)) & np.uint32(1))
-                by[kept], other[kept] = b, o
-                counts[o] += stays
-                kept += stays
-        sizes[part] = kept - start
+        end = starts[part]
+        for k in range(end, end + sizes[part]):
+            b, o = by[k], other[k]
+            if (alive[b >> 3] >> np.uint8(b & 7)) & np.uint8(1):
+                by[end], other[end] = b, o
+                end += 1
+            else:
+                gone[part, o] += 1
+        sizes[part] = end - starts[part]
 
 
 def threshold(
@@ -129,74 +70,45 @@ def threshold(
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Drop items, then users, with fewer than `low` or more than `high` views, until nothing changes.
 
-    Fang et al. (2015), section 3: thresholds (10, 20000) for items and users alike. Dropping an item takes
-    views away from users and the other way round, so it has to be repeated. One round is: count the views
-    of items, drop items; count what is left of the users, drop users. The order matters: with an upper
-    bound, an item that is too popular at first may be popular enough after its users were dropped, so
+    Fang et al. (2015), section 3: thresholds (10, 20000) for items and users alike, both inclusive. Dropping
+    an item takes views away from users and the other way round, so it has to be repeated. One round is: count
+    the views of items, drop items; count what is left of the users, drop users. The order matters: with an
+    upper bound, an item that is too popular at first may be popular enough after its users were dropped, so
     users first can give another result. The paper does not say; here items come first.
 
-    Args:
-        user, item: integer arrays (n,) of distinct pairs, ids from 0, in any order.
-        low, high: smallest and largest number of views that are kept, both inclusive.
-
-    Returns:
-        user int32, item int32: the pairs that are left, in the order given; and one row per round with
-        round (0 is before), items, users, records, density = records / (items x users). Items and users
-        without a record are not counted. The last round changed nothing and is not listed.
-
-    Raises:
-        BadInput: low below 1 or above high, a negative id.
+    From distinct pairs (n,) in any order, ids from 0, to the pairs that are left, int32, in the order given;
+    and one row per round: round (0 is before), items, users, records, density = records / (items x users),
+    where items and users without a record do not count; the last round, which changed nothing, is not listed.
+    Raises BadInput for low below 1 or above high, a negative id, different lengths.
     """
     if not 1 <= low <= high:
         raise BadInput(f"threshold: low {low}, high {high}; expected 1 <= low <= high")
     user, item = _pairs(user, item, "threshold")
-    # one part of the records for each thread
     bounds = np.linspace(0, len(user), get_num_threads() + 1).astype(np.int64)
-    starts, sizes = bounds[:-1], np.diff(bounds)
-    records, work = [item, user], [np.empty_like(item), np.empty_like(user)]
-    sides = [int(ids.max(initial=-1)) + 1 for ids in records]
-    alive = np.zeros(max(sides) // 32 + 1, np.uint32)
-    change = [np.empty((len(sizes), n), np.int32) for n in sides]
-    for ids, counted in zip(records, change, strict=True):
-        _count(ids, starts, sizes, counted)
-    counts = [counted.sum(0, dtype=np.int32) for counted in change]
-    rounds, go = [], -1
-    while go:
-        rounds.append([*(int(np.count_nonzero(c)) for c in counts), int(sizes.sum())])
-        go = 0
+    starts, sizes = bounds[:-1], np.diff(bounds)  # one part of the records for each thread
+    records = [item.copy(), user.copy()]
+    counts = [np.bincount(ids).astype(np.int32) for ids in records]
+    gone = [np.empty((len(sizes), len(count)), np.int32) for count in counts]
+    rounds = []
+    while not rounds or rounds[-1][3] > sizes.sum():
+        rounds.append([len(rounds), *(np.count_nonzero(count) for count in counts), sizes.sum()])
         for by, other in ((0, 1), (1, 0)):  # items, then users
-            now = _drop(counts[by], low, high, alive)
-            if now == 0:
-                continue
-            few = records is work and now < sizes.sum() // 8  # the first time all have to be copied
-            source = records[by], records[other], work[by], work[other]
-            _compact(*source, starts, sizes, alive, change[other], few)
-            records = work  # from here on in place
-            seen = change[other].sum(0, dtype=np.int32)
-            counts[other] = counts[other] - seen if few else seen
-            go += now
+            alive = (low <= counts[by]) & (counts[by] <= high)
+            counts[by] *= alive
+            if counts[by].sum() < sizes.sum():
+                bits = np.packbits(alive, bitorder="little")
+                _compact(records[by], records[other], bits, starts, sizes, gone[other])
+                counts[other] -= gone[other].sum(0, dtype=np.int32)
     parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     item, user = (np.concatenate([ids[part] for part in parts]) for ids in records)
-    report = pd.DataFrame(rounds, columns=["items", "users", "records"])
-    report.insert(0, "round", np.arange(len(report)))
+    report = pd.DataFrame(rounds, columns=["round", "items", "users", "records"])
     report["density"] = report.records / (report["items"] * report.users).where(report.records > 0)
     return user, item, report
 
 
 def reindex(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Dense codes for the ids that occur, non-negative integers (n,): `unique[codes] == ids`.
-
-    Returns:
-        codes int32 (n,) from 0, unique ids ascending (same dtype as `ids`).
-    """
-    ids = np.asarray(ids)
-    if len(ids) and ids.min() >= 0 and ids.max() < 8 * len(ids) + 1024:
-        # a table over all ids is linear where sorting is not, as long as ids are not too sparse
-        present = np.zeros(int(ids.max()) + 1, bool)
-        present[ids] = True
-        code = np.cumsum(present, dtype=np.int32) - np.int32(1)
-        return code[ids], np.flatnonzero(present).astype(ids.dtype)
-    unique, codes = np.unique(ids, return_inverse=True)
+    """Codes int32 (n,) from 0, and the ids that occur, ascending, dtype kept: `unique[codes] == ids`."""
+    codes, unique = pd.factorize(np.asarray(ids), sort=True)
     return codes.astype(np.int32), unique
 
 
@@ -235,23 +147,22 @@ def gini(counts: np.ndarray) -> float:
 
 
 def statistics(user: np.ndarray, item: np.ndarray, labels: pd.DataFrame, n_images: int) -> pd.Series:
-    """The rows of Table 2 of Bibas et al. (2022).
+    """The rows of Table 2 of Bibas et al. (2022), from interactions (n,) and the labels of one kind.
 
-    Args:
-        user, item: the interactions as pairs (n,).
-        labels: columns item and label, of one kind of label; a pair occurs once.
-        n_images: number of images.
-
-    Returns:
-        images, interactions, users, sparsity (interactions / (images x users): the filled share, as the
-        paper uses the word), labels, positives (mean number of labels of an image that has any), gini (of
-        the images per label). The last three are NaN without labels, sparsity without users.
+    The frame of labels has columns item and label, a pair once. Sparsity is interactions / (images x users),
+    the filled share, as the paper uses the word; positives is the mean number of labels of an image that has
+    any; gini that of the images per label. The last three are NaN without labels, sparsity without users.
     """
-    users, labelled = len(np.unique(user)), labels["item"].nunique()
+    users = len(np.unique(user))
     row = {"images": n_images, "interactions": len(item), "users": users}
-    row["sparsity"] = len(item) / (n_images * users) if n_images * users else np.nan
-    row |= dict.fromkeys(["labels", "positives", "gini"], np.nan)
-    if labelled:
-        per_label = labels["label"].value_counts().loc[lambda n: n > 0].to_numpy()
-        row |= {"labels": len(per_label), "positives": len(labels) / labelled, "gini": gini(per_label)}
-    return pd.Series(row, dtype=float)
+    if n_images * users:
+        row["sparsity"] = len(item) / (n_images * users)
+    if len(labels):
+        counts = labels["label"].value_counts().loc[lambda n: n > 0].to_numpy()
+        row |= {
+            "labels": len(counts),
+            "positives": len(labels) / labels["item"].nunique(),
+            "gini": gini(counts),
+        }
+    rows = ["images", "interactions", "users", "sparsity", "labels", "positives", "gini"]
+    return pd.Series(row, rows, dtype=float)

@@ -21,11 +21,8 @@ from helpers.measures.ranking import Scorer
 class MultVAE(nn.Module):
     """The network. A user is a list of items; nothing of size users × items is ever an input.
 
-    Args:
-        f: width of the hidden layers, hence of the item vectors Q.
-        latent: numbers that describe a user.
-        dropout: share of a user's items hidden from the encoder while training.
-        with_bias: whether the items have biases; without them they stay 0.
+    f is the width of the hidden layers, hence of the item vectors Q; `latent` numbers describe a user; while
+    training, a share of a user's items is hidden by dropout; without bias the items' biases stay 0.
     """
 
     def __init__(
@@ -34,8 +31,7 @@ class MultVAE(nn.Module):
         super().__init__()
         self.items = nn.EmbeddingBag(n_items, f, mode="sum", include_last_offset=True)
         self.items_bias = nn.Parameter(torch.zeros(f))
-        self.moments = nn.Linear(f, 2 * latent)
-        self.hidden = nn.Linear(latent, f)
+        self.moments, self.hidden = nn.Linear(f, 2 * latent), nn.Linear(latent, f)
         self.decoder = nn.Linear(f, n_items)
         self.dropout = dropout
         nn.init.xavier_normal_(self.items.weight)
@@ -55,12 +51,10 @@ class MultVAE(nn.Module):
         The input of a user with n items is 1/√n at each of them: the 0/1 row divided by its length.
         """
         counts = offsets.diff()
-        of_user = counts.clamp(min=1).to(torch.float32).rsqrt()
-        weight = of_user.repeat_interleave(counts, output_size=len(items))
+        weight = counts.clamp(min=1).float().rsqrt().repeat_interleave(counts, output_size=len(items))
         weight = F.dropout(weight, self.dropout, self.training)
         h = torch.tanh(self.items(items, offsets, per_sample_weights=weight) + self.items_bias)
-        mean, log_variance = self.moments(h).chunk(2, dim=1)
-        return mean, log_variance
+        return self.moments(h).chunk(2, dim=1)
 
     def decode(self, z: Tensor) -> Tensor:
         """float32[B, f]: the decoder's last hidden layer; the logits of the items are h Qᵀ + bias."""
@@ -73,17 +67,15 @@ class MultVAE(nn.Module):
     def loss(self, items: Tensor, offsets: Tensor, beta: float, noise: Tensor) -> Tensor:
         """Mean over users of −Σ_{i∈u} log softmax(logits)_i + β KL(q(z|u) ‖ N(0, 1)).
 
-        The sum over a user's items is gathered: h·Σ Q_i + Σ b_i needs only the rows of those items, and
-        the dense matrix of logits is used once, inside logsumexp.
-
-        items and offsets as for `encode`; the noise is standard normal, float32[B, latent].
+        The sum over a user's items is gathered: h·Σ Q_i + Σ b_i needs only the rows of those items, and the
+        dense matrix of logits is used once, inside logsumexp. Items and offsets as for `encode`; the noise is
+        standard normal, float32[B, latent].
         """
         mean, log_variance = self.encode(items, offsets)
         h = self.decode(mean + noise * torch.exp(0.5 * log_variance))
-        of_items, biases = (
-            F.embedding_bag(items, rows, offsets, mode="sum", include_last_offset=True)
-            for rows in (self.Q, self.decoder.bias[:, None])
-        )
+        how = {"mode": "sum", "include_last_offset": True}
+        of_items = F.embedding_bag(items, self.Q, offsets, **how)
+        biases = F.embedding_bag(items, self.decoder.bias[:, None], offsets, **how)
         gathered = (h * of_items).sum(dim=1) + biases[:, 0]
         likelihood = gathered - offsets.diff() * torch.logsumexp(self.decoder(h), dim=1)
         divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(dim=1)
@@ -128,19 +120,10 @@ def fit(
 ) -> tuple[MultVAE, list[dict]]:  # fmt: skip
     """Train a Mult-VAE with fused Adam; β rises in a straight line from 0 to `beta` over half of the steps.
 
-    Args:
-        train: (indptr int64[N+1], indices int32[n]), the items of each user; users without any are skipped.
-        device: where to train; the same seed gives the same result on one machine's CPU.
-        validate: Scorer -> a number to be maximised (AUC on held-out positives), asked every `every` epochs.
-            Training stops when it has not risen `patience` times, and the best weights are returned.
-        network: f, latent, dropout and with_bias of `MultVAE`.
-
-    Returns:
-        (model on `device`, history); history has "epoch", "loss" and, when asked, "validation".
-
-    Raises:
-        BadInput: no interactions, an item outside 0..M-1, or a loss that is not finite.
-
+    Train, validate, every and patience as for `bpr.fit_bpr`; users without items are skipped; `network` are
+    options of `MultVAE`. Returns (model on `device`, history), the history with "epoch", "loss" and, when
+    asked, "validation". The same seed gives the same result on one machine's CPU. Raises BadInput for no
+    interactions, an item outside 0..M-1, or a loss that is not finite.
     Source: Liang et al. 2018 (loss, annealing); Bibas et al. 2022, section 4.1.3 (Q, bias).
     """
     indptr, indices = train
@@ -169,8 +152,7 @@ def fit(
             row = {"epoch": epoch, "loss": float(torch.stack(losses).mean())}
             history.append(row)
             if not np.isfinite(row["loss"]):
-                found = f"the loss is {row['loss']} in epoch {epoch}"
-                raise BadInput(f"multvae.fit: {found}; lower learning_rate")
+                raise BadInput(f"multvae.fit: loss {row['loss']} in epoch {epoch}; lower learning_rate")
             if validate is None or (epoch % every and epoch != max_epochs):
                 continue
             row["validation"] = validate(score)

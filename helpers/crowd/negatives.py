@@ -17,9 +17,7 @@ WEIGHTS = {
     "log1p": np.log1p,
     "linear": lambda p: p,
 }
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-LOW = np.uint64(0xFFFFFFFF)
-HALF = np.uint64(32)
+GOLDEN, LOW, HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFFFFFFFF), np.uint64(32)
 BLOCKS = 64  # users are dealt out in so many pieces, for the threads to share
 
 
@@ -29,19 +27,12 @@ def popularity(item: np.ndarray, n_items: int) -> np.ndarray:
 
 
 def weights(p: np.ndarray, kind: str = "log") -> np.ndarray:
-    """The unnormalised Pr of eq. 2 for an item that a user has not viewed.
+    """The unnormalised Pr of eq. 2 for items that a user has not viewed: float64 (n_items,) like p.
 
-    The paper: "In practice, we take the logarithm". An item with a single view has log 1 = 0 and is never
-    drawn with "log"; the thresholds of section 3 leave at least 10 views, so there it does not occur. On
-    data without thresholds use "log1p".
-
-    Args:
-        p: integers (n_items,), popularity.
-        kind: "log" (log p_i, 0 where p_i is 0: the paper), "log1p" (log(1 + p_i)), "linear" (eq. 2 as
-            printed), "uniform" (every item alike, for comparison); BadInput for any other.
-
-    Returns:
-        float64 (n_items,), not negative.
+    The kind is "log" (log p_i, 0 where p_i is 0; the paper: "In practice, we take the logarithm"), "log1p"
+    (log(1 + p_i)), "linear" (eq. 2 as printed) or "uniform" (for comparison); BadInput for any other. An item
+    with a single view has log 1 = 0 and is never drawn with "log"; the thresholds of section 3 leave at least
+    10 views, so there it does not occur. On data without thresholds use "log1p".
     """
     if kind not in WEIGHTS:
         raise BadInput(f"negatives: weights {kind!r} are unknown; choose one of {', '.join(WEIGHTS)}")
@@ -63,35 +54,20 @@ def alias_table(w):
     Returns uint64 (M,): in the upper half the coin's threshold in units of 2^-32, in the lower half the
     item that is taken when the coin fails.
     """
-    m = len(w)
-    scaled = w * (m / w.sum())
-    table = np.empty(m, np.uint64)
-    small, large = np.empty(m, np.int64), np.empty(m, np.int64)
-    n_small, n_large = 0, 0
-    for i in range(m):
-        if scaled[i] < 1.0:
-            small[n_small] = i
-            n_small += 1
-        else:
-            large[n_large] = i
-            n_large += 1
-    while n_small and n_large:
-        n_small -= 1
-        s, l = small[n_small], large[n_large - 1]
+    scaled = w * (len(w) / w.sum())
+    table = np.empty(len(w), np.uint64)
+    small = [i for i in range(len(w)) if scaled[i] < 1.0]
+    large = [i for i in range(len(w)) if scaled[i] >= 1.0]
+    while small and large:
+        s, l = small.pop(), large[-1]
         table[s] = (np.uint64(scaled[s] * 4294967296.0) << HALF) | np.uint64(l)
         scaled[l] -= 1.0 - scaled[s]
         if scaled[l] < 1.0:
-            n_large -= 1
-            small[n_small] = l
-            n_small += 1
+            small.append(large.pop())
     # what is left has probability 1 up to rounding: an alias to itself makes the coin irrelevant. An item
     # of weight 0 could only be left by rounding, and gets the heaviest item instead
-    heaviest = np.argmax(w)
-    for k in range(n_small):
-        s = small[k]
-        table[s] = np.uint64(s if w[s] > 0.0 else heaviest)
-    for k in range(n_large):
-        table[large[k]] = np.uint64(large[k])
+    for i in small + large:
+        table[i] = np.uint64(i if w[i] > 0.0 else np.argmax(w))
     return table
 
 
@@ -102,9 +78,7 @@ def _exact(w, taken, k, state, out):
     The k smallest of E_i / w_i with E_i exponential have the distribution of k draws one after the other
     without replacement. The cost does not depend on how little weight is left.
     """
-    items = np.empty(len(w), np.int32)
-    times = np.empty(len(w), np.float64)
-    n = 0
+    items, times, n = np.empty(len(w), np.int32), np.empty(len(w), np.float64), 0
     for i in range(len(w)):
         if w[i] > 0.0 and not (taken[i >> 6] >> np.uint64(i & 63)) & np.uint64(1):
             state += GOLDEN
@@ -118,10 +92,9 @@ def _exact(w, taken, k, state, out):
 @njit(cache=True)
 def _one_user(seen, w, table, state, taken, out):
     """Fill `out` with distinct items that are not in `seen`. `taken` is a cleared bitmap, left cleared."""
-    m, k = np.uint64(len(w)), len(out)
+    m, k, got = np.uint64(len(w)), len(out), 0
     for i in seen:
         taken[i >> 6] |= np.uint64(1) << np.uint64(i & 63)
-    got = 0
     # Draw from all items and reject what is taken. If that fails so often that one pass over all items
     # would have been cheaper, draw the rest exactly. A draw does not know how many failed before it, so
     # the moment of changing over may depend on the failures without touching the distribution.
@@ -140,32 +113,23 @@ def _one_user(seen, w, table, state, taken, out):
             got += 1
     if got < k:
         _exact(w, taken, k - got, state, out[got:])
-    if len(taken) < len(seen) + got:
-        taken[:] = 0
-    else:
-        for i in seen:
-            taken[i >> 6] = 0
-        for i in out[:got]:
-            taken[i >> 6] = 0
+    for i in seen:
+        taken[i >> 6] = 0
+    for i in out[:got]:
+        taken[i >> 6] = 0
 
 
 @njit(cache=True, parallel=True)
 def _sample(indptr, indices, w, n, seed):
     n_users, m = len(indptr) - 1, len(w)
-    weightless = w == 0.0
-    available = m - weightless.sum()
+    has_weight = w > 0.0
+    available = has_weight.sum()
     drawn = np.zeros(n_users + 1, np.int64)
     for u in prange(n_users):
-        left = available - (indptr[u + 1] - indptr[u])
-        if available < m:
-            for i in indices[indptr[u] : indptr[u + 1]]:
-                left += weightless[i]
+        left = available - has_weight[indices[indptr[u] : indptr[u + 1]]].sum()
         drawn[u + 1] = min(n[u], left)
-    for u in range(n_users):
-        drawn[u + 1] += drawn[u]
-    negatives = np.empty(drawn[n_users], np.int32)
-    table = alias_table(w)
-    key = _mix(seed + GOLDEN)
+    drawn = drawn.cumsum()
+    negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), _mix(seed + GOLDEN)
     for block in prange(BLOCKS):
         taken = np.zeros(m // 64 + 1, np.uint64)
         for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
@@ -186,19 +150,12 @@ def sample_negatives(
     result with n to see whom that concerns. Each user has a random stream of their own, made from
     (seed, user), so the result does not depend on the number of threads or on other users.
 
-    Args:
-        indptr, indices: CSR of V by user, int64 (N + 1,) and integers (nnz,); no pair twice.
-        w: float (M,), not negative; see `weights`.
-        n: integers (N,), or one integer for all: how many negatives per user.
-
-    Returns:
-        indptr int64 (N + 1,), indices int32: the negatives of user j, in the order they were drawn.
-
-    Raises BadInput for values that do not fit, as does `by_ratio`.
+    V is given as `filtering.to_csr` makes it, no pair twice; w is float (M,), see `weights`; n integers (N,),
+    or one for all. Returns the same form: indptr int64 (N + 1,) and indices int32, the negatives of each user
+    in the order they were drawn. Raises BadInput for values that do not fit, as does `by_ratio`.
     """
-    n_users = len(indptr) - 1
     w = np.ascontiguousarray(w, np.float64)
-    n = np.ascontiguousarray(np.broadcast_to(n, n_users), np.int64)
+    n = np.ascontiguousarray(np.broadcast_to(n, len(indptr) - 1), np.int64)
     if len(w) == 0 or not np.all(np.isfinite(w)) or w.min() < 0 or w.max() == 0:
         raise BadInput("negatives: weights must be finite, not negative, and not all zero")
     if len(indices) and not (0 <= indices.min() and indices.max() < len(w)):
@@ -212,23 +169,17 @@ def sample_negatives(
 def by_ratio(
     user: np.ndarray, item: np.ndarray, n_items: int, ratio: float = 2, kind: str = "log", seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Algorithm 1 with n_j = ratio x positives of user j (section 4.1: 2), from pairs to pairs.
+    """Algorithm 1 with n_j = ratio x positives of user j (section 4.1: 2), rounded, weights of this kind.
 
-    Args:
-        user, item: integers (n,), distinct pairs of V, dense ids from 0.
-        ratio: negatives for each positive; n_j is rounded to the nearest integer.
-        kind: see `weights`.
-
-    Returns:
-        user int32, item int32: the negatives, grouped by user in ascending order.
+    From distinct pairs of V, integers (n,), dense ids from 0, to the pairs of the negatives, user int32 and
+    item int32, grouped by user in ascending order.
     """
     if len(user) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
-    n_users = int(user.max()) + 1
-    indptr, indices = to_csr(user, item, n_users)
+    indptr, indices = to_csr(user, item, int(user.max()) + 1)
     n = np.rint(ratio * np.diff(indptr)).astype(np.int64)
     drawn, negatives = sample_negatives(indptr, indices, weights(popularity(item, n_items), kind), n, seed)
-    return np.repeat(np.arange(n_users, dtype=np.int32), np.diff(drawn)), negatives
+    return np.repeat(np.arange(len(n), dtype=np.int32), np.diff(drawn)), negatives
 
 
 def sample_rows(
@@ -238,14 +189,8 @@ def sample_rows(
 
     With words as rows and images as entries this is the class-uniform sampling of Joulin et al. (2016),
     section 3: a word uniformly, then one of its images. With images as rows and words as entries it is
-    natural sampling: an image uniformly, then one of its words.
-
-    Args:
-        indptr, indices: as `filtering.to_csr` gives; BadInput if every row is empty.
-        size: number of draws, with replacement.
-
-    Returns:
-        row int32 (size,), entry int32 (size,).
+    natural sampling: an image uniformly, then one of its words. From `filtering.to_csr` (BadInput if every
+    row is empty) to row int32 (size,) and entry int32 (size,), drawn with replacement.
     """
     filled = np.flatnonzero(np.diff(indptr))
     if len(filled) == 0:
@@ -260,11 +205,7 @@ def keep_probability(counts: np.ndarray, cap: float) -> np.ndarray:
 
     Denton et al. (2015) down-sample "the more frequent hashtags" for their balanced distribution; the text
     at hand does not say how. This is our rule: every tag above the cap is expected `cap` times, rarer ones
-    stay as they are.
-
-    Args:
-        counts: integers (tags,), f(tag); 0 gives 1.
-        cap: expected number of occurrences of a frequent tag; BadInput if it is not above 0.
+    stay as they are. Counts are integers (tags,), 0 gives 1. BadInput for a cap that is not above 0.
     """
     if not cap > 0:
         raise BadInput(f"balanced sampling: cap {cap}; expected a number above 0")
@@ -272,10 +213,7 @@ def keep_probability(counts: np.ndarray, cap: float) -> np.ndarray:
 
 
 def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray:
-    """Which occurrences stay when frequent tags are down-sampled (`keep_probability`), each decided alone.
-
-    bool (n,), from the tag's integer code (n,) from 0 of each occurrence.
-    """
+    """Which occurrences, given as codes of tags from 0, int (n,), stay by `keep_probability`: bool (n,)."""
     keep = keep_probability(np.bincount(tag), cap) if len(tag) else np.empty(0)
     return rng.random(len(tag)) < keep[tag]
 
@@ -283,8 +221,7 @@ def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray
 def effective_number(counts: np.ndarray) -> float:
     """exp(entropy) of a distribution: how many equally frequent classes would be as spread out.
 
-    K if all of K are equal, 1 if one class has everything. Raises BadInput for no positive count, or a
-    negative one.
+    K if all of K are equal, 1 if one has everything. BadInput for no positive count, or a negative one.
     """
     counts = np.asarray(counts, np.float64)
     if len(counts) == 0 or counts.min() < 0 or counts.sum() == 0:

@@ -21,13 +21,8 @@ def unit(vectors: np.ndarray, dtype: type = np.float32) -> np.ndarray:
 def nearest(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of `base` with the largest cosine to each query, exactly, best first.
 
-    Args:
-        queries, base: float (Q, d) and (M, d).
-
-    Returns:
-        rows of `base` int64 (Q, k), cosines float32 (Q, k).
-
-    Raises BadInput where k is larger than M, the widths differ, or a value is not finite.
+    From float (Q, d) and (M, d) to rows of `base` int64 (Q, k) and cosines float32 (Q, k). Raises BadInput
+    where k is larger than M, the widths differ, or a value is not finite.
     """
     if queries.shape[1] != base.shape[1]:
         raise BadInput(f"nearest: queries have {queries.shape[1]} dimensions, the base has {base.shape[1]}")
@@ -53,8 +48,7 @@ def nearest_others(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]
 def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Which neighbours, rows of the base int (Q, k), share a label with the query: bool (Q, k).
 
-    Args:
-        queries, base: bool (Q, L) and (M, L), from `data.collection.label_matrix`.
+    The labels of queries and base are bool (Q, L) and (M, L), from `data.collection.label_matrix`.
     """
     found = np.empty(neighbours.shape, bool)
     for start in range(0, len(queries), 1024):  # a block of (1024, k, L) at a time
@@ -65,18 +59,13 @@ def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> 
 
 def chance_agreement(queries: np.ndarray, base: np.ndarray) -> float:
     """How often a random member of the base shares a label with a random query, exactly."""
-    total = sum(
-        np.count_nonzero(queries[start : start + 1024].astype(np.float32) @ base.T.astype(np.float32))
-        for start in range(0, len(queries), 1024)
-    )
-    return total / (len(queries) * len(base))
+    parts, labels = np.split(queries, range(1024, len(queries), 1024)), base.T.astype(np.float32)
+    return sum(np.count_nonzero(part @ labels) for part in parts) / (len(queries) * len(base))
 
 
 def occurrences(neighbours: np.ndarray, n: int) -> np.ndarray:
-    """N_k: in how many lists of k neighbours each of n rows occurs (Radovanović et al. 2010).
-
-    A row that is in far more than k lists is a hub; the mean is k.
-    """
+    """N_k: in how many lists of k neighbours each of n rows occurs; hubs occur in far more than the mean, k
+    (Radovanović et al. 2010)."""
     return np.bincount(neighbours.ravel(), minlength=n)
 
 
@@ -89,19 +78,13 @@ def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, float]:
     """How much each factor tells neighbours from random pairs.
 
-    A logistic regression predicts from the factors whether a pair are neighbours. A factor's share is the
-    average, over all orders in which the factors could be added, of the deviance that it removes (the
-    Shapley value); the shares add up to McFadden's R² of the full model.
-
-    Args:
-        factors: name -> float (n,), a property of each pair (for example 1 where both show the same).
-        near: bool (n,), neighbours or random pair.
-
-    Returns:
-        name -> share of the deviance, and "together" -> their sum.
+    A factor is float (n,), a property of each pair (for example 1 where both show the same); `near` is bool
+    (n,), neighbours or random pair. A logistic regression predicts the latter from the former. A factor's
+    share is the average, over all orders in which the factors could be added, of the deviance that it removes
+    (the Shapley value); "together" is their sum, McFadden's R² of the full model.
     """
     names = list(factors)
-    columns = StandardScaler().fit_transform(np.stack([factors[name] for name in names], axis=1))
+    columns = StandardScaler().fit_transform(np.stack(list(factors.values()), axis=1))
     nothing = log_loss(near, np.full(len(near), near.mean()))
     gain = {0: 0.0}
     for chosen in range(1, 2 ** len(names)):
@@ -110,12 +93,8 @@ def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, flo
         gain[chosen] = 1 - log_loss(near, predicted) / nothing
     # in which share of the orders of n factors a given set of s others comes just before the factor
     weight = [1 / (len(names) * comb(len(names) - 1, s)) for s in range(len(names))]
-    shares = {
-        name: sum(
-            weight[chosen.bit_count()] * (gain[chosen | 1 << k] - gain[chosen])
-            for chosen in gain
-            if not chosen >> k & 1
-        )
-        for k, name in enumerate(names)
-    }
+    shares = {}
+    for k, name in enumerate(names):
+        without = [chosen for chosen in gain if not chosen >> k & 1]
+        shares[name] = sum(weight[s.bit_count()] * (gain[s | 1 << k] - gain[s]) for s in without)
     return shares | {"together": gain[2 ** len(names) - 1]}

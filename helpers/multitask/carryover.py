@@ -35,7 +35,6 @@ def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, lis
     """
 
     def rounds(grid: np.ndarray) -> np.ndarray:
-        """The rows of a grid in random order, and again, until there is one for each trial."""
         return np.concatenate([rng.permutation(grid) for _ in range(-(-trials // len(grid)))])[:trials]
 
     lr, dropout = rounds(np.array([(a, b) for a in grids["lr"] for b in grids["dropout"]])).T
@@ -62,8 +61,7 @@ class Study:
         return 1 - mean_average_precision(self.truth, self.held(network)).mean
 
     def learn(self, method: str, setting: Setting, seed: int) -> tuple[TwoHeads, float]:
-        """Train a method (BadInput if unknown): the network of the epoch with the best mAP on validation, and
-        that mAP."""
+        """Train a method (BadInput if unknown): the network of its best epoch on validation, and that mAP."""
         if method not in METHODS:
             raise BadInput(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
         torch.manual_seed(seed)
@@ -88,10 +86,8 @@ class Study:
     def _labelled(self, examples, recipe):
         """The labelled examples only, with about as many gradient steps as all of them would have brought."""
         rows = np.flatnonzero(self.targets.labelled)
-        if isinstance(examples, Pictures):
-            fewer = replace(examples, rows=examples.rows[rows], targets=examples.targets[rows])
-        else:
-            fewer = Vectors(examples.inputs[rows], examples.targets[rows])
+        inputs = "rows" if isinstance(examples, Pictures) else "inputs"
+        fewer = replace(examples, **{name: getattr(examples, name)[rows] for name in (inputs, "targets")})
         # validated as often too: the more looks, the better the best of them
         every = -(-len(examples) // recipe.batch) // -(-len(fewer) // recipe.batch) * recipe.validate_every
         looks = max(1, recipe.epochs // recipe.validate_every)

@@ -15,26 +15,21 @@ Predict = Callable[[np.ndarray], np.ndarray]  # CF vectors float (m, f) -> logit
 
 
 def learn(
-    Q: np.ndarray, labels: np.ndarray, recipe: Recipe, *, device: torch.device, hidden: int = 64,
-    seed: int = 0, validate: Callable[[Predict], float] | None = None,
+    Q: np.ndarray, labels: np.ndarray, recipe: Recipe, *, device: torch.device, seed: int = 0,
+    validate: Callable[[Predict], float] | None = None,
 ) -> Predict:  # fmt: skip
     """Train "a two-layered MLP", with a ReLU between, by binary cross-entropy per class.
 
-    Args:
-        Q: float (n, f), CF vectors; they are centred and divided by their deviation in each dimension.
-        labels: bool (n, N).
-        validate: what is returned -> an error; the weights of the epoch with the smallest are kept.
-
-    Raises:
-        BadInput: different lengths.
+    CF vectors are float (n, f), here centred and divided by their deviation in each dimension, labels bool
+    (n, N); BadInput for different lengths. `validate` takes what is returned and gives an error; the weights
+    of the epoch with the smallest are kept.
     """
     if len(Q) != len(labels):
-        raise BadInput(
-            f"cf2label: {len(Q)} CF vectors for {len(labels)} rows of labels; there must be one each"
-        )
+        found = f"{len(Q)} CF vectors for {len(labels)} rows of labels"
+        raise BadInput(f"cf2label: {found}; there must be one each")
     mean, scale = Q.mean(axis=0), np.maximum(Q.std(axis=0), 1e-8)
     torch.manual_seed(seed)
-    first, last = nn.Linear(Q.shape[1], hidden), nn.Linear(hidden, labels.shape[1])
+    first, last = nn.Linear(Q.shape[1], 64), nn.Linear(64, labels.shape[1])
     network = nn.Sequential(first, nn.ReLU(), nn.Dropout(0.3), last).to(device)
 
     def scaled(vectors: np.ndarray) -> torch.Tensor:
@@ -45,9 +40,9 @@ def learn(
         return network.eval()(scaled(vectors).to(device)).float().cpu().numpy()
 
     watch = None if validate is None else lambda _: validate(predict)
+    how = {"device": device, "seed": seed, "validate": watch, "log": None}
     examples = Vectors(scaled(Q), torch.from_numpy(labels.astype(np.float32)))
-    loss = F.binary_cross_entropy_with_logits
-    fit(network, examples, loss, recipe, device=device, seed=seed, validate=watch, log=None)
+    fit(network, examples, F.binary_cross_entropy_with_logits, recipe, **how)
     return predict
 
 
@@ -66,10 +61,8 @@ def out_of_fold(
 
 
 def positive_loss(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean −log ŷ over the labels that an item has, ℓ_WEIGHT: float64 (n,); NaN where it has none.
-
-    The print lacks the minus sign. Source: Bibas et al. 2022, section 3.4.
-    """
+    """Mean −log ŷ over the labels of an item, ℓ_WEIGHT of section 3.4, whose print lacks the minus sign:
+    float64 (n,); NaN where it has none."""
     labels = np.asarray(labels, bool)
     count = labels.sum(axis=1)
     total = (np.logaddexp(0, -logits.astype(np.float64)) * labels).sum(axis=1)

@@ -13,8 +13,6 @@ from helpers.errors import BadInput
 from helpers.learn.examples import MEAN, STD, Pictures, Vectors
 from helpers.learn.pretrained import load, resized
 
-LIMIT = 5.0  # beyond this exponent, exp is continued by its tangent: exp(5) is 148
-
 
 class TwoHeads(nn.Module):
     """A trainable layer that both tasks share, and a linear head for each.
@@ -23,13 +21,8 @@ class TwoHeads(nn.Module):
     linear heads on fixed features would not know of each other. The head of the vectors starts at zero, that
     is at the mean vector; from a random start `exp` of the distance would drown the main task for epochs.
 
-    Args:
-        inputs: width of the features that enter.
-        labels: N, the number of classes.
-        factors: f, the width of a CF vector.
-        hidden: units of the shared layer.
-        dropout: share of the shared units dropped while training.
-        backbone: images -> (B, inputs), trained too; None where the inputs are features.
+    Takes features of width `inputs`, or images with a backbone, images -> (B, inputs), that is trained too;
+    N = `labels` classes, CF vectors of f = `factors` numbers; `hidden` units are shared.
     """
 
     def __init__(
@@ -38,10 +31,8 @@ class TwoHeads(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.backbone = nn.Identity() if backbone is None else backbone
-        self.layer = nn.Linear(inputs, hidden)
-        self.drop = nn.Dropout(dropout)
-        self.to_labels = nn.Linear(hidden, labels)
-        self.to_vector = nn.Linear(hidden, factors)
+        self.layer, self.drop = nn.Linear(inputs, hidden), nn.Dropout(dropout)
+        self.to_labels, self.to_vector = nn.Linear(hidden, labels), nn.Linear(hidden, factors)
         # not exactly zero: there the distances of a triplet have no gradient
         nn.init.normal_(self.to_vector.weight, std=0.01)
         nn.init.zeros_(self.to_vector.bias)
@@ -57,11 +48,9 @@ class TwoHeads(nn.Module):
 
 
 class Backbone(nn.Module):
-    """A pretrained network with all weights trainable; pictures as `examples.normalise` gives them.
+    """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
-    Args:
-        name, layer: a network and one of its layers, see `helpers.learn.pretrained.load` (BadInput as there).
-        resolution: pictures are scaled to this side.
+    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`.
     """
 
     def __init__(self, name: str, layer: str, resolution: int):
@@ -69,11 +58,10 @@ class Backbone(nn.Module):
         made = load(name)
         self.columns, self.resolution = made.columns(layer), resolution
         self.network = made.network.requires_grad_(True)
-        units = {"mean": made.mean, "std": made.std}
-        units |= {"usual_mean": np.multiply(255, MEAN), "usual_std": np.multiply(255, STD)}
-        for key, values in units.items():
-            values = torch.tensor(values, dtype=torch.float32)
-            self.register_buffer(key, values[:, None, None], persistent=False)
+        usual = {"usual_mean": np.multiply(255, MEAN), "usual_std": np.multiply(255, STD)}
+        for key, values in ({"mean": made.mean, "std": made.std} | usual).items():
+            values = torch.tensor(values, dtype=torch.float32)[:, None, None]
+            self.register_buffer(key, values, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of a layer: float images (B, 3, H, H) to float (B, width of the layer)."""
@@ -84,20 +72,16 @@ class Backbone(nn.Module):
 def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.ndarray) -> TwoHeads:
     """A network that was trained on frozen features, on top of a trainable backbone; both give the same.
 
-    A head that knows nothing yet would shake the pretrained weights in its first steps.
-
-    Args:
-        network: its inputs were (features − mean) / scale; it is left as it is.
-        backbone: gives those features.
-        mean, scale: float (width,); they go into the weights of the first layer. BadInput for other widths.
+    A head that knows nothing yet would shake the pretrained weights in its first steps. The inputs of the
+    network, which is left as it is, were (features of the backbone − mean) / scale; mean and scale, float
+    (width,), go into the weights of the first layer. BadInput for other widths.
     """
     inputs, hidden = network.layer.in_features, network.layer.out_features
     if not len(mean) == len(scale) == inputs:
-        raise BadInput(
-            f"thawed: the network reads {inputs} features, mean and scale have {len(mean)} and {len(scale)}"
-        )
-    labels, factors = network.to_labels.out_features, network.to_vector.out_features
-    made = TwoHeads(inputs, labels, factors, hidden, network.drop.p, backbone)
+        found = f"mean and scale have {len(mean)} and {len(scale)}"
+        raise BadInput(f"thawed: the network reads {inputs} features, {found}")
+    outputs = network.to_labels.out_features, network.to_vector.out_features
+    made = TwoHeads(inputs, *outputs, hidden, network.drop.p, backbone)
     made.load_state_dict(network.state_dict(), strict=False)  # the backbone is not in it
     with torch.no_grad():
         made.layer.weight /= made.layer.weight.new_tensor(scale)
@@ -106,10 +90,9 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.nd
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:
-    """1/η_n with mean 1 over the classes that occur; a class without an example gets 0: float32 (N,).
+    """1/η_n (section 3.4) with mean 1 over the classes that occur; a class without one gets 0: float32 (N,).
 
     Labels are bool (n, N), of the labelled training items only; BadInput where none has a label.
-    Source: Bibas et al. 2022, section 3.4.
     """
     count = np.asarray(labels).sum(axis=0)
     if not count.any():
@@ -137,12 +120,12 @@ def _euclidean(a: Tensor, b: Tensor) -> Tensor:
     return ((a - b).square().sum(1) + 1e-12).sqrt()
 
 
-def tame_exp(x: Tensor, limit: float = LIMIT) -> Tensor:
-    """exp(x) up to `limit`, its tangent beyond: finite, convex, increasing, smooth.
+def tame_exp(x: Tensor) -> Tensor:
+    """exp(x) up to 5, where it is 148, its tangent beyond: finite, convex, increasing, smooth.
 
-    Where the minimum of a convex objective lies at exponents below `limit`, both have the same minimum.
+    Where the minimum of a convex objective lies at exponents below 5, both have the same minimum.
     """
-    return torch.where(x < limit, x.clamp(max=limit).exp(), np.exp(limit) * (1 + x - limit))
+    return torch.where(x < 5, x.clamp(max=5).exp(), np.exp(5) * (1 + x - 5))
 
 
 def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
@@ -164,12 +147,10 @@ class Targets:
         """From raw CF vectors float (n, f), one an item, finite and not all the same (else BadInput)."""
         centred = np.asarray(Q, np.float64) - np.mean(Q, axis=0)
         if len(Q) != len(labels) or not np.isfinite(centred).all() or not centred.any():
-            raise BadInput(
-                f"multitask: {len(Q)} CF vectors for {len(labels)} items; there must be a finite one each,"
-                " not all the same"
-            )
+            found = f"{len(Q)} CF vectors for {len(labels)} items"
+            raise BadInput(f"multitask: {found}; there must be a finite one each, not all the same")
         known = np.ones(len(labels), bool) if labelled is None else labelled
-        return cls(np.asarray(labels, bool), (centred / centred.std()).astype(np.float32), known)
+        return cls(np.asarray(labels, bool), np.float32(centred / centred.std()), known)
 
     @property
     def unit(self) -> float:
@@ -191,11 +172,8 @@ def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Te
     """Equation 3 as a loss for `train.fit`: ℓ_MAIN + α · min(ω, Ω) · exp(L1 + L2), mean of the batch.
 
     The labels' mean is over the batch's labelled items, the vectors' over all of the batch. The second term
-    is ℓ_CF_R of section 3.4, with `tame_exp`, and distances in units of `Targets.unit`.
-
-    Args:
-        alpha: 0 leaves the second task out: Image-only.
-        main: False leaves the labels out: the first phase of Sequential.
+    is ℓ_CF_R of section 3.4, with `tame_exp`, and distances in units of `Targets.unit`; α = 0 leaves it out
+    (Image-only). Without `main` the labels are left out: the first phase of Sequential.
     """
     N, unit, weights = targets.labels.shape[1], targets.unit, targets.weights
 
@@ -244,8 +222,7 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
 class Triplets:
     """Each item once as an anchor, with the item of the nearest CF vector and a random other one.
 
-    A batch of B anchors has the inputs of the anchors, the positives and the negatives, 3 B in all, and the
-    targets of the B anchors.
+    A batch of B anchors has 3 B inputs, of anchors, positives and negatives, and the anchors' B targets.
     """
 
     examples: Pictures | Vectors
