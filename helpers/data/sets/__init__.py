@@ -19,11 +19,11 @@ __all__ = ["ACCURACY", "BROUGHT", "PRECISION", "Absent", "LabelledSet", "digits"
 
 
 class Brought(NamedTuple):
-    """A set that a user brings: its reader, its title in the papers, and how to get it."""
+    """A set that a user brings."""
 
     read: Callable[[Path], LabelledSet]
-    title: str
-    how: str
+    title: str  # in the papers
+    how: str  # to get it
 
 
 _ABOUT = yaml.safe_load((Path(__file__).parent / "brought.yaml").read_text(encoding="utf-8"))
@@ -33,13 +33,12 @@ BROUGHT = {name: Brought(getattr(published, name), **about) for name, about in _
 def open_set(name: str, folder: Path) -> LabelledSet:
     """A published set from the user's folder.
 
-    Raises:
-        Absent: its files are not there; the message says what was looked for and how to get it.
-        BadInput: the name is unknown, or a file is not as published; the message names file and line.
+    Raises Absent: its files are not there; the message says what was looked for and how to get it. Raises
+    BadInput: the name is unknown, or a file is not as published; the message names file and line.
     """
     if name not in BROUGHT:
         raise BadInput(f"set {name!r} is unknown; choose from {', '.join(BROUGHT)}")
     try:
         return BROUGHT[name].read(Path(folder).expanduser())
     except Absent as absent:
-        raise Absent(f"{absent}; to get it: {BROUGHT[name].how}") from None
+        raise Absent(f"{name}: {absent}; to get it: {BROUGHT[name].how}") from None

@@ -1,7 +1,5 @@
 """The sets that need no download: the labels of a collection, and scikit-learn's digits."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -15,13 +13,10 @@ KINDS = ("style", "content", "group", "subgroup", "genre")
 
 
 def own_sets(collection: Collection, items: np.ndarray, least: int = 10) -> dict[str, LabelledSet]:
-    """A set for each kind of label that a collection has: style, content, group, subgroup, genre.
+    """A set of these items (int, ascending) for each of `KINDS` of label that a collection has.
 
-    Where pictures carry several labels of a kind (genres), it is measured class by class.
-
-    Args:
-        items: int (n,), ascending, the items to take.
-        least: classes with fewer of these items are left out, and items without a class that is left.
+    Where pictures carry several labels of a kind (genres), it is measured class by class. Classes with fewer
+    than `least` of the items are left out, and items without a class that is left.
     """
     found = {}
     kinds = set(collection.labels["kind"].unique())
@@ -38,32 +33,25 @@ def own_sets(collection: Collection, items: np.ndarray, least: int = 10) -> dict
         measure = ACCURACY if labels.sum(axis=1).max() == 1 else PRECISION
         found[kind] = LabelledSet(
             kind, labels[keep], names[large].tolist(), items[keep].astype(np.int64),
-            lambda size: collection.images, np.full(len(keep), "", dtype="<U10"),
-            measure=measure, listed=len(keep),
+            lambda size: collection.images, np.full(len(keep), "", dtype="<U10"), measure=measure,
         )  # fmt: skip
     return found
 
 
-def digits(cache_folder: Path | None = None) -> LabelledSet:
-    """1,797 handwritten digits of 8 x 8 pixels, which scikit-learn brings (Alpaydin and Kaynak 1998).
-
-    Args:
-        cache_folder: where the enlarged pictures are kept; default `outputs/cache/pictures`.
-    """
+def digits() -> LabelledSet:
+    """1,797 handwritten digits of 8 x 8 pixels, which scikit-learn brings (Alpaydin and Kaynak 1998)."""
     content = load_digits()
 
     def images(size: int) -> ArrayImages:
-        target = Path(cache_folder or cache() / "pictures") / f"digits-{size}.npy"
+        target = cache() / "pictures" / f"digits-{size}.npy"
         if not target.is_file():
-            grey = np.round(content.images * (255 / 16)).astype(np.uint8)
-            large = [
-                np.asarray(Image.fromarray(g).resize((size, size), Image.Resampling.BICUBIC)) for g in grey
-            ]
+            grey = map(Image.fromarray, np.round(content.images * (255 / 16)).astype(np.uint8))
+            large = [np.asarray(g.resize((size, size), Image.Resampling.BICUBIC)) for g in grey]
             keep_array(target, np.repeat(np.stack(large)[..., None], 3, axis=-1))
         return ArrayImages(target)
 
     n = len(content.target)
     return LabelledSet(
         "digits", np.eye(10, dtype=bool)[content.target], [str(k) for k in range(10)], np.arange(n), images,
-        np.full(n, "", dtype="<U10"), listed=n,
+        np.full(n, "", dtype="<U10"),
     )  # fmt: skip
