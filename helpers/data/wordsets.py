@@ -41,11 +41,9 @@ def word_pairs(name: str, folder: Path | None = None) -> pd.DataFrame | None:
     Columns first, second (lower case), score (higher is more similar; each set has its own scale); None where
     the set is not there. Raises BadInput: unknown name, or a line that is no pair with a number.
     """
-    if name in INSTALLED:
-        return read_pairs(Path(datapath(INSTALLED[name])))
-    if name != "MEN":
+    if name not in ("MEN", *INSTALLED):
         raise BadInput(f"word pairs {name!r} are unknown; choose MEN, {' or '.join(INSTALLED)}")
-    file = _first(folder, MEN_FILES)
+    file = Path(datapath(INSTALLED[name])) if name in INSTALLED else _first(folder, MEN_FILES)
     return None if file is None else read_pairs(file)
 
 
@@ -180,7 +178,7 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
 
     A .deb is an `ar` archive (headers of 60 bytes) whose member data.tar.* holds the files.
     """
-    content, position, found = file.read_bytes(), 8, {}
+    content, position, body, found = file.read_bytes(), 8, b"", {}
     if content[:8] != b"!<arch>\n":
         raise BadInput(f"{file}: not a Debian package (no ar archive); download it again")
     while position + 60 <= len(content):
@@ -188,17 +186,9 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
         size = header[48:58].decode("ascii", errors="replace").strip()
         if header[58:] != b"`\n" or not size.isascii() or not size.isdigit():
             raise BadInput(f"{file}: damaged at byte {position}; download it again")
-        body = content[position + 60 : position + 60 + int(size)]
-        if header[:16].startswith(b"data.tar"):
-            found = _tar_members(file, body, names)
+        if header.startswith(b"data.tar"):
+            body = content[position + 60 : position + 60 + int(size)]
         position += 60 + int(size) + int(size) % 2
-    if missing := [name for name in names if name not in found]:
-        raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
-    return [found[name] for name in names]
-
-
-def _tar_members(file: Path, body: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
-    found = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(body)) as archive:
             for member in archive:
@@ -207,7 +197,9 @@ def _tar_members(file: Path, body: bytes, names: tuple[str, ...]) -> dict[str, b
                     found[name] = archive.extractfile(member).read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise BadInput(f"{file}: data.tar cannot be read ({error}); download the package again") from None
-    return found
+    if missing := [name for name in names if name not in found]:
+        raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
+    return [found[name] for name in names]
 
 
 def _first(folder: Path | None, names: tuple[str, ...]) -> Path | None:

@@ -1,8 +1,7 @@
-"""Generate the network.
+"""A simulated network: people with tastes post edited OpenMoji drawings, view each other's and tag their own.
 
-People with tastes post edited OpenMoji drawings, view each other's posts and tag their own. Everything
-that a paper claims to find in real networks is planted with a known strength (`Settings`), can be turned
-off, and is told in `Collection.truth`. It is simulated, and is always called so.
+Everything that a paper claims to find in real networks is planted with a known strength (`Settings`), can be
+turned off, and is told in `Collection.truth`. It is simulated, and is always called so.
 """
 
 import hashlib
@@ -95,9 +94,8 @@ def _choose_drawings(settings: Settings) -> pd.DataFrame:
     turn = sizes.groupby("group").cumcount()
     order = sizes["subgroup"][turn.sort_values(kind="stable").index]
     if settings.contents > len(order):
-        raise BadInput(
-            f"emojigram: contents = {settings.contents}: the catalogue has {len(order)} large enough kinds"
-        )
+        known = f"the catalogue has {len(order)} large enough kinds"
+        raise BadInput(f"emojigram: contents = {settings.contents}: {known}")
     table = table.groupby("subgroup").head(settings.drawings_per_content).set_index("subgroup", drop=False)
     return table.loc[order[: settings.contents]].reset_index(drop=True)
 

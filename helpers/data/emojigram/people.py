@@ -37,7 +37,7 @@ class People:
 
 
 def draw_people(settings: Settings, contents: int, styles: int, rng: np.random.Generator) -> People:
-    """Draw everyone. Independent of the posts."""
+    """Draw everyone, independent of the posts."""
     n = settings.users
     country = rng.choice(len(COUNTRIES), n, p=[c[1] for c in COUNTRIES]).astype(np.int8)
     city = rng.integers(0, 3, n).astype(np.int8)

@@ -30,15 +30,10 @@ def draw_poses(drawing: np.ndarray, style: np.ndarray, rng: np.random.Generator)
     light = rng.uniform(0.45, 1.0, (m, 2, 1))
     phase = 2 * np.pi * (hue + np.array([0, 1 / 3, 2 / 3]))
     background = 255 * light * (0.72 + 0.28 * np.cos(phase))
-    return Poses(
-        drawing.astype(np.int32),
-        style.astype(np.int8),
-        rng.uniform(-0.45, 0.45, m).astype(np.float32),
-        rng.uniform(0.75, 1.05, m).astype(np.float32),
-        rng.uniform(-0.08, 0.08, (m, 2)).astype(np.float32),
-        background.astype(np.float32),
-        rng.uniform(0, 2 * np.pi, m).astype(np.float32),
-    )
+    angle, scale = rng.uniform(-0.45, 0.45, m), rng.uniform(0.75, 1.05, m)
+    shift, slope = rng.uniform(-0.08, 0.08, (m, 2)), rng.uniform(0, 2 * np.pi, m)
+    edits = (edit.astype(np.float32) for edit in (angle, scale, shift, background, slope))
+    return Poses(drawing.astype(np.int32), style.astype(np.int8), *edits)
 
 
 def render_to_file(file: Path, drawings: np.ndarray, poses: Poses, size: int) -> None:
@@ -117,8 +112,7 @@ def _restyle(canvas, style, out):
     red, green, blue = canvas[..., 0], canvas[..., 1], canvas[..., 2]
     grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
     if style == 1:  # mono
-        for c in range(3):
-            out[..., c] = _bytes(grey)
+        out[:] = _bytes(grey).reshape(size, size, 1)
     elif style == 2:  # sepia
         out[..., 0] = _bytes((np.float32(1.07) * grey).astype(np.float64) + 12)
         out[..., 1] = _bytes((np.float32(0.86) * grey).astype(np.float64) + 6)
@@ -140,9 +134,7 @@ def _restyle(canvas, style, out):
     elif style == 5:  # poster: three levels a channel
         out[:] = (np.minimum((canvas / np.float32(85.01)).astype(np.int64), 2) * 127).astype(np.uint8)
     elif style == 6:  # edges: dark lines on white
-        strength = _sobel(grey)
-        for c in range(3):
-            out[..., c] = _bytes(np.float32(255) - strength)
+        out[:] = _bytes(np.float32(255) - _sobel(grey)).reshape(size, size, 1)
     elif style == 7:  # neon: each channel's own lines on black
         for c in range(3):
             out[..., c] = _bytes(_sobel(canvas[..., c]))

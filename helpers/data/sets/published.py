@@ -29,13 +29,12 @@ def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
             reader = csv.DictReader(stream)
             found, wanted = reader.fieldnames or [], ", ".join(columns)
             if missing := [c for c in columns if c not in found]:
-                raise BadInput(
-                    f"{file}, line 1: no column {missing[0]}; expected {wanted}, found {', '.join(found)}"
-                )
+                told = f"no column {missing[0]}; expected {wanted}, found {', '.join(found)}"
+                raise BadInput(f"{file}, line 1: {told}")
             for row in reader:
-                where = f"{file}, line {reader.line_num}"
                 if any(row[c] is None for c in columns):
-                    raise BadInput(f"{where}: fewer values than its header; correct or remove the line")
+                    told = "fewer values than its header; correct or remove the line"
+                    raise BadInput(f"{file}, line {reader.line_num}: {told}")
                 yield reader.line_num, row
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise BadInput(f"{file}: not a readable table ({error}); download it again") from None
@@ -58,12 +57,11 @@ def flickr_style(folder: Path) -> LabelledSet:
     needed(base / "style_names.txt")
     file = first_there(base, "flickr_style.csv.gz", "flickr_style.csv")
     classes = [text for _, text in text_lines(base / "style_names.txt")]
-    numbers, splits = {str(k): k for k in range(len(classes))}, {"train": 0, "test": 1}
+    numbers, splits = {str(k): k for k in range(len(classes))}, {"train": "train", "test": "test"}
     paths, labels, split = [], [], []
     for line, row in table(file, ("image_url", "label", "_split")):
         labels.append(one_of(file, line, row["label"], numbers, "label"))
-        one_of(file, line, row["_split"], splits, "_split")
-        split.append(row["_split"])
+        split.append(one_of(file, line, row["_split"], splits, "_split"))
         paths.append(urlsplit(row["image_url"]).path.rpartition("/")[2])
         if not paths[-1]:
             raise wrong(file, line, row["image_url"], "a URL that ends with a file name", "image_url ")
@@ -97,8 +95,7 @@ def wikipaintings(folder: Path) -> LabelledSet:
             f"{file}: {len(large)} styles have {WIKI_LEAST} paintings or more; expected 25, the whole table"
         )
     kept = np.flatnonzero(np.isin(codes, large))
-    labels = np.searchsorted(large, codes[kept])
-    paths = [ids[i] for i in kept]
+    paths, labels = [ids[i] for i in kept], np.searchsorted(large, codes[kept])
     return of_files("wikipaintings", base / "images", paths, labels, classes[large].tolist())
 
 
@@ -114,8 +111,7 @@ def ava_style(folder: Path) -> LabelledSet:
     needed(*files.values())
     content = {n: text_lines(file) for n, file in files.items()}
     classes = [text.partition(" ")[2].strip() or text for _, text in content["styles.txt"]]
-    L = len(classes)
-    numbers = {str(k + 1): k for k in range(L)}
+    L, numbers = len(classes), {str(k): k - 1 for k in range(1, len(classes) + 1)}
     for pictures, labels in (("train.jpgl", "train.lab"), ("test.jpgl", "test.multilab")):
         if len(content[pictures]) != len(content[labels]):
             raise BadInput(
@@ -139,8 +135,7 @@ def caltech256(folder: Path) -> LabelledSet:
     a class for training and 20 for testing (Fang et al. 2015, section 4.4).
     """
     base = folder / "caltech256" / "256_ObjectCategories"
-    paths, labels, classes = by_folder(base, skip="257.clutter")
-    return of_files("caltech256", base, paths, labels, classes, per_class=(50, 20))
+    return of_files("caltech256", base, *by_folder(base, skip="257.clutter"), per_class=(50, 20))
 
 
 def indoor67(folder: Path) -> LabelledSet:
@@ -194,9 +189,9 @@ def stanford40(folder: Path) -> LabelledSet:
     Layout: Stanford40/ImageSplits/<action>_train.txt and <action>_test.txt, Stanford40/JPEGImages/.
     """
     base = folder / "Stanford40"
-    classes = listed_classes(base / "ImageSplits", "train", 40)
+    classes, lines = class_lists(base / "ImageSplits", ("train", "test"), 40)
     paths, labels, split = [], [], []
-    for number, part, file, k, text in class_lines(base / "ImageSplits", classes, ("train", "test")):
+    for number, part, file, k, text in lines:
         if not text.startswith(f"{classes[number]}_"):
             raise wrong(file, k, text, f"a picture named {classes[number]}_<number>")
         paths.append(text)
@@ -205,22 +200,21 @@ def stanford40(folder: Path) -> LabelledSet:
     return of_files("stanford40", base / "JPEGImages", paths, np.array(labels), classes, split)
 
 
-def listed_classes(lists: Path, part: str, expected: int) -> list[str]:
-    """The classes that have a list <class>_<part>.txt. Raises Absent: fewer than two."""
+def class_lists(lists: Path, parts: tuple[str, str], expected: int) -> tuple[list[str], list[tuple]]:
+    """The classes with lists <class>_<part>.txt; (class number, part, file, line number, text) of their lines.
+
+    Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other.
+    """
     needed(lists)
-    ending = f"_{part}.txt"
+    ending, lines = f"_{parts[0]}.txt", []
     classes = sorted(f.name.removesuffix(ending) for f in lists.glob(f"*{ending}"))
     if len(classes) < 2:
         raise Absent(f"{lists} holds {len(classes)} lists <class>{ending}, expected {expected}")
-    return classes
-
-
-def class_lines(lists: Path, classes: list[str], parts: tuple[str, str]) -> Iterator[tuple]:
-    """(class number, part, file, line number, text) of each line of the lists <class>_<part>.txt."""
     for (number, kind), part in product(enumerate(classes), parts):
         file = lists / f"{kind}_{part}.txt"
         needed(file)
-        yield from ((number, part, file, k, text) for k, text in text_lines(file))
+        lines += [(number, part, file, k, text) for k, text in text_lines(file)]
+    return classes, lines
 
 
 def flowers102(folder: Path) -> LabelledSet:
@@ -266,8 +260,7 @@ def sports8(folder: Path) -> LabelledSet:
     """
     base = folder / "event_dataset"
     base = base / "event_img" if (base / "event_img").is_dir() else base
-    paths, labels, classes = by_folder(base)
-    return of_files("sports8", base, paths, labels, classes, per_class=(70, 60))
+    return of_files("sports8", base, *by_folder(base), per_class=(70, 60))
 
 
 def voc2007(folder: Path) -> LabelledSet:
@@ -277,10 +270,9 @@ def voc2007(folder: Path) -> LabelledSet:
     and 1 (there), −1 (not there) or 0 (only difficult ones: counts neither way); JPEGImages/<number>.jpg.
     """
     base = folder / "VOCdevkit" / "VOC2007"
-    lists = base / "ImageSets" / "Main"
-    classes = listed_classes(lists, "trainval", 20)
+    classes, lines = class_lists(base / "ImageSets" / "Main", ("trainval", "test"), 20)
     values, split = {}, {}
-    for number, part, file, k, text in class_lines(lists, classes, ("trainval", "test")):
+    for number, part, file, k, text in lines:
         picture, *value = text.split()
         if len(value) != 1 or value[0] not in ("1", "-1", "0"):
             raise wrong(file, k, text, "a picture's number and 1, -1 or 0")
@@ -288,12 +280,10 @@ def voc2007(folder: Path) -> LabelledSet:
         called = part.removesuffix("val")
         if split.setdefault(picture, called) != called:
             raise BadInput(f"{file}, line {k}: picture {picture} is in trainval and in test")
-    table = np.array([*values.values()])
+    there = np.array([*values.values()])
     paths = [f"{picture}.jpg" for picture in values]
-    return of_files(
-        "voc2007", base / "JPEGImages", paths, table == 1, classes, [*split.values()], ignored=table == 0,
-        measure=PRECISION,
-    )  # fmt: skip
+    more = {"split": [*split.values()], "ignored": there == 0, "measure": PRECISION}
+    return of_files("voc2007", base / "JPEGImages", paths, there == 1, classes, **more)
 
 
 def imagenet(folder: Path) -> LabelledSet:

@@ -103,8 +103,8 @@ def wrong(file: Path, line: int, text: str, expected: str, what: str = "") -> Ba
     return BadInput(f"{file}, line {line}: {what}{text[:60]!r}, expected {expected}")
 
 
-def one_of(file: Path, line: int, text: str, known: dict[str, int], what: str) -> int:
-    """The position of a name that must be known."""
+def one_of(file: Path, line: int, text: str, known: dict, what: str):
+    """What stands for a name that must be known."""
     if text not in known:
         some = ", ".join(list(known)[:3])
         raise wrong(file, line, text, f"one of {len(known)} such as {some}", f"{what} ")
