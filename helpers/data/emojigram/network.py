@@ -62,13 +62,18 @@ def generate(**options) -> Collection:
     views = _views_table(kept.with_name(f"{kept.name}-views.parquet"), settings, people, posts)
     return Collection(
         name="emojigram", simulated=True,
-        items=_items_table(posts, chosen), users=users_table(people), views=views,
+        items=full_table("items", {
+            "item": np.arange(settings.posts), "owner": posts.owner, "uploaded_at": _times(posts.at),
+            "path": chosen["hexcode"].to_numpy()[posts.drawing] + ".svg",
+            "title": chosen["annotation"].to_numpy()[posts.drawing],
+            "original_id": [f"post-{i}" for i in range(settings.posts)],
+        }),
+        users=users_table(people), views=views,
         tags=pd.DataFrame({
             "user": posts.owner[tags.item], "item": tags.item,
             "tag": pd.Categorical.from_codes(tags.word, tags.words), "at": _times(posts.at[tags.item]),
         }),
-        labels=_labels_table(posts, chosen, contents),
-        images=ArrayImages(pictures),
+        labels=_labels_table(posts, chosen, contents), images=ArrayImages(pictures),
         truth=_truth(settings, people, posts, poses, tags, contents),
     )  # fmt: skip
 
@@ -102,16 +107,6 @@ def _choose_drawings(settings: Settings) -> pd.DataFrame:
 
 def _times(seconds: np.ndarray) -> pd.Series:
     return pd.Series(seconds.astype("datetime64[s]").astype(TIME))
-
-
-def _items_table(posts: Posts, chosen: pd.DataFrame) -> pd.DataFrame:
-    m = len(posts.owner)
-    return full_table("items", {
-        "item": np.arange(m), "owner": posts.owner, "uploaded_at": _times(posts.at),
-        "path": chosen["hexcode"].to_numpy()[posts.drawing] + ".svg",
-        "title": chosen["annotation"].to_numpy()[posts.drawing],
-        "original_id": [f"post-{i}" for i in range(m)],
-    })  # fmt: skip
 
 
 def _views_table(file: Path, settings: Settings, people: People, posts: Posts) -> pd.DataFrame:

@@ -66,11 +66,9 @@ def flickr_style(folder: Path) -> LabelledSet:
         if not paths[-1]:
             raise wrong(file, line, row["image_url"], "a URL that ends with a file name", "image_url ")
     if not (base / "images").is_dir():
-        raise Absent(
-            f"the table names {len(paths)} photos; {base / 'images'}, the folder of the downloaded photos, is"
-            f" not there (the first would be images/{paths[0]})"
-        )
-    return of_files("flickr_style", base / "images", paths, np.array(labels), classes, split)
+        told = f"the table names {len(paths)} photos; {base / 'images'}, the folder of the downloaded photos,"
+        raise Absent(f"{told} is not there (the first would be images/{paths[0]})")
+    return of_files("flickr_style", base / "images", paths, labels, classes, split)
 
 
 def wikipaintings(folder: Path) -> LabelledSet:
@@ -91,9 +89,8 @@ def wikipaintings(folder: Path) -> LabelledSet:
     classes, codes, counts = np.unique(np.array(styles, dtype=str), return_inverse=True, return_counts=True)
     large = np.flatnonzero(counts >= WIKI_LEAST)
     if len(large) < 2:
-        raise BadInput(
-            f"{file}: {len(large)} styles have {WIKI_LEAST} paintings or more; expected 25, the whole table"
-        )
+        found = f"{len(large)} styles have {WIKI_LEAST} paintings or more"
+        raise BadInput(f"{file}: {found}; expected 25, the whole table")
     kept = np.flatnonzero(np.isin(codes, large))
     paths, labels = [ids[i] for i in kept], np.searchsorted(large, codes[kept])
     return of_files("wikipaintings", base / "images", paths, labels, classes[large].tolist())
@@ -113,10 +110,9 @@ def ava_style(folder: Path) -> LabelledSet:
     classes = [text.partition(" ")[2].strip() or text for _, text in content["styles.txt"]]
     L, numbers = len(classes), {str(k): k - 1 for k in range(1, len(classes) + 1)}
     for pictures, labels in (("train.jpgl", "train.lab"), ("test.jpgl", "test.multilab")):
-        if len(content[pictures]) != len(content[labels]):
-            raise BadInput(
-                f"{files[labels]}: {len(content[labels])} lines, but {len(content[pictures])} in {pictures}"
-            )
+        many, lines = len(content[pictures]), len(content[labels])
+        if many != lines:
+            raise BadInput(f"{files[labels]}: {lines} lines, but {many} in {pictures}")
     single = [one_of(files["train.lab"], k, text, numbers, "style") for k, text in content["train.lab"]]
     several = [text.split() for _, text in content["test.multilab"]]
     for (k, text), values in zip(content["test.multilab"], several, strict=True):
@@ -146,13 +142,11 @@ def indoor67(folder: Path) -> LabelledSet:
     base = folder / "indoor67"
     files = {"train": base / "TrainImages.txt", "test": base / "TestImages.txt"}
     needed(*files.values())
-    paths, split = [], []
-    for part, file in files.items():
-        for k, text in text_lines(file):
-            if text.count("/") != 1:
-                raise wrong(file, k, text, "<class>/<picture>")
-            paths.append(text)
-            split.append(part)
+    lines = [(part, file, k, text) for part, file in files.items() for k, text in text_lines(file)]
+    for _, file, k, text in lines:
+        if text.count("/") != 1:
+            raise wrong(file, k, text, "<class>/<picture>")
+    split, _, _, paths = zip(*lines, strict=True)
     classes, labels = np.unique([text.partition("/")[0] for text in paths], return_inverse=True)
     return of_files("indoor67", base / "Images", paths, labels, classes.tolist(), split)
 
@@ -179,7 +173,7 @@ def sun397(folder: Path) -> LabelledSet:
                 labels[path] = one_of(file, k, path.rpartition("/")[0], numbers, "class")
             parts.append(np.array([place.setdefault(path, len(place)) for _, path in listed]))
         partitions.append(tuple(parts))
-    codes = np.array([*labels.values()])
+    codes = list(labels.values())
     return of_files("sun397", base, list(labels), codes, list(numbers), partitions=partitions)
 
 
@@ -190,18 +184,15 @@ def stanford40(folder: Path) -> LabelledSet:
     """
     base = folder / "Stanford40"
     classes, lines = class_lists(base / "ImageSplits", ("train", "test"), 40)
-    paths, labels, split = [], [], []
-    for number, part, file, k, text in lines:
+    for number, _, file, k, text in lines:
         if not text.startswith(f"{classes[number]}_"):
             raise wrong(file, k, text, f"a picture named {classes[number]}_<number>")
-        paths.append(text)
-        labels.append(number)
-        split.append(part)
-    return of_files("stanford40", base / "JPEGImages", paths, np.array(labels), classes, split)
+    labels, split, _, _, paths = zip(*lines, strict=True)
+    return of_files("stanford40", base / "JPEGImages", paths, labels, classes, split)
 
 
 def class_lists(lists: Path, parts: tuple[str, str], expected: int) -> tuple[list[str], list[tuple]]:
-    """The classes with lists <class>_<part>.txt; (class number, part, file, line number, text) of their lines.
+    """The classes with lists <class>_<part>.txt; (class number, part, file, line number, text) of all lines.
 
     Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other.
     """
@@ -228,11 +219,9 @@ def flowers102(folder: Path) -> LabelledSet:
     split = np.full(len(numbers), "", dtype="<U10")
     for key, part in {"trnid": "train", "valid": "validation", "tstid": "test"}.items():
         ids = _array(base / "setid.mat", key)
-        if len(ids) and not 1 <= ids.min() <= ids.max() <= len(numbers):
-            raise BadInput(
-                f"{base / 'setid.mat'}: {key} holds {ids.min()} to {ids.max()}, expected 1 to {len(numbers)},"
-                " the pictures of imagelabels.mat"
-            )
+        if ids.max() > len(numbers):
+            wanted = f"1 to {len(numbers)}, the pictures of imagelabels.mat"
+            raise BadInput(f"{base / 'setid.mat'}: {key} holds {ids.min()} to {ids.max()}, expected {wanted}")
         split[ids - 1] = part
     classes = [f"flower {k}" for k in range(1, int(numbers.max()) + 1)]
     paths = [f"image_{k:05d}.jpg" for k in range(1, len(numbers) + 1)]
