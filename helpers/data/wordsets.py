@@ -59,10 +59,8 @@ def read_pairs(file: Path) -> pd.DataFrame:
             if not math.isfinite(rows[-1][2]):
                 raise ValueError
         except ValueError:
-            raise BadInput(
-                f"{file}, line {number}: {line[:60]!r}, expected two words and a number; correct or remove"
-                " the line"
-            ) from None
+            wanted = "two words and a number; correct or remove the line"
+            raise BadInput(f"{file}, line {number}: {line[:60]!r}, expected {wanted}") from None
     if not rows:
         raise BadInput(f"{file}: the file holds no pairs; download it again")
     return pd.DataFrame(rows, columns=["first", "second", "score"])
@@ -82,10 +80,8 @@ def analogies(file: Path | None = None) -> pd.DataFrame:
         elif len(words) == 4 and section is not None:
             rows.append((section, *words))
         else:
-            raise BadInput(
-                f"{file}, line {number}: {line[:60]!r}, expected four words below a line `: section`; correct"
-                " or remove the line"
-            )
+            wanted = "four words below a line `: section`; correct or remove the line"
+            raise BadInput(f"{file}, line {number}: {line[:60]!r}, expected {wanted}")
     if not rows:
         raise BadInput(f"{file}: the file holds no questions; download it again")
     frame = pd.DataFrame(rows, columns=["section", "a", "b", "c", "d"])
@@ -153,10 +149,8 @@ def dictd_entries(index: bytes, text: bytes, where: Path) -> Iterator[tuple[str,
             if len(entry) != length:
                 raise ValueError
         except ValueError:
-            raise BadInput(
-                f"{where}: line {number} of the index, {line[:60]!r}, names no place in the dictionary;"
-                " download it again"
-            ) from None
+            told = "names no place in the dictionary; download it again"
+            raise BadInput(f"{where}: line {number} of the index, {line[:60]!r}, {told}") from None
         if not head.startswith("00"):
             yield head.strip(), entry.decode("utf-8", errors="replace")
 

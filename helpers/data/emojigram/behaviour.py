@@ -35,7 +35,7 @@ def draw_posts(
     content = _choose(people.content_taste, owner, rng).astype(np.int32)
     style = _choose(people.style_taste, owner, rng).astype(np.int8)
     sizes = np.array([len(d) for d in drawings_of])
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    starts = np.cumsum(sizes) - sizes
     # the square makes some drawings of a kind more frequent than others
     pick = (rng.random(m) ** 2 * sizes[content]).astype(np.int64)
     drawing = np.concatenate(drawings_of)[starts[content] + pick].astype(np.int32)
@@ -60,8 +60,8 @@ def draw_views(settings: Settings, people: People, posts: Posts):
     A view of user j picks, with probability `friend_views`, any post of a friend; with `noise_views`, any
     post that j has come across; else a cell (content, style) by j's tastes and then a post of that cell
     that j has come across. Whether j has come across post i is a fixed function of (seed, j, i), so a
-    missing entry has a truth: never seen, or seen and passed over. The same draws come out on any number
-    of threads, because each user has an own stream.
+    missing entry has a truth: never seen, or seen and passed over. Each user has an own stream of random
+    numbers, so that the number of threads changes nothing.
     """
     n, styles = settings.users, people.style_taste.shape[1]
     cells = people.content_taste.shape[1] * styles

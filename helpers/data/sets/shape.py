@@ -56,10 +56,8 @@ class LabelledSet:
         """The pictures at these positions (int), for a set without several published splits."""
         if self.partitions:
             raise BadInput(f"{self.name}: several splits are published; take no part of it")
-        ignored = None if self.ignored is None else self.ignored[keep]
-        return replace(
-            self, labels=self.labels[keep], rows=self.rows[keep], split=self.split[keep], ignored=ignored
-        )
+        by_picture = {name: getattr(self, name) for name in ("labels", "rows", "split", "ignored")}
+        return replace(self, **{name: a[keep] for name, a in by_picture.items() if a is not None})
 
 
 def of_files(
