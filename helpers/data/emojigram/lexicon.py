@@ -39,8 +39,8 @@ def drawing_words(catalogue: pd.DataFrame, reserved: set[str]) -> dict[str, list
 
     English comes from the names and tags of OpenMoji's designers, the other languages from the names in the
     `emoji` package (Unicode's translations), or from English where there is none. `reserved` words have a
-    planted second meaning and are left to the tags of that kind, so that nobody uses one in a sense that their
-    community does not know. Returns language -> a list of distinct words for each row, never empty.
+    planted second meaning and are left to the tags of that kind, so that nobody uses one in a sense that the
+    own community does not know. Returns language -> a list of distinct words for each row, never empty.
     """
     for language in LANGUAGES:
         emoji.config.load_language(language)

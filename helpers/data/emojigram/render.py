@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import float32, float64, njit, prange, uint8, vectorize
 
 from helpers.files import replacing
 
@@ -99,10 +99,10 @@ def _between(near, c, fx, fy):
     return top + fy * (1 - fx) * near[1, 0, c] + fy * fx * near[1, 1, c]
 
 
-@njit(cache=True)
-def _bytes(values):
-    """Rounded and limited to 0..255: uint8 of the same shape."""
-    return np.minimum(np.maximum(values + np.float32(0.5), np.float32(0)), np.float32(255)).astype(np.uint8)
+@vectorize([uint8(float32), uint8(float64)], cache=True)
+def _bytes(value):
+    """Elementwise rounded and limited to 0..255."""
+    return min(max(value + np.float32(0.5), np.float32(0)), np.float32(255))
 
 
 @njit(cache=True)
