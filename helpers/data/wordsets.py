@@ -1,17 +1,16 @@
 """Words that people have judged: similarity of pairs, analogies, dictionaries. Read in their public formats.
 
-WordSim-353, SimLex-999 and the analogies come with the package `gensim`, the names of emoji in several
-languages with the package `emoji`. MEN and the FreeDict dictionary are found in the folder `wordsim` of the
-data folder where the user has put them; `SOURCES` says from where.
+WordSim-353, SimLex-999 and the analogies come with the package `gensim`, the names of emoji with `emoji`. MEN
+and FreeDict lie where the user has put them, in `wordsim` of the data folder; `SOURCES` says from where.
 """
 
 import gzip
 import io
 import math
 import re
-import string
 import tarfile
 import zlib
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,28 +33,17 @@ SOURCES = {
 INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
 LARGEST = 64 * 2**20  # bytes of a dictionary's file, so that a small archive cannot fill the memory
-DIGITS = {c: k for k, c in enumerate(string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/")}
 
 
 def word_pairs(name: str, folder: Path | None = None) -> pd.DataFrame | None:
-    """Pairs of English words with the similarity that people gave them.
+    """Pairs of English words with the similarity that people gave them: MEN, WordSim-353 or SimLex-999.
 
-    Args:
-        name: "MEN", "WordSim-353" or "SimLex-999".
-        folder: where MEN lies; default `wordsim` in the data folder.
-
-    Returns:
-        first, second (lower case), score (higher is more similar; each set has its own scale). None where
-        the set is not there.
-
-    Raises:
-        BadInput: unknown name, or a line that is no pair with a number.
+    Columns first, second (lower case), score (higher is more similar; each set has its own scale); None where
+    the set is not there. Raises BadInput: unknown name, or a line that is no pair with a number.
     """
-    if name in INSTALLED:
-        return read_pairs(Path(datapath(INSTALLED[name])))
-    if name != "MEN":
+    if name not in ("MEN", *INSTALLED):
         raise BadInput(f"word pairs {name!r} are unknown; choose MEN, {' or '.join(INSTALLED)}")
-    file = _first(folder, MEN_FILES)
+    file = Path(datapath(INSTALLED[name])) if name in INSTALLED else _first(folder, MEN_FILES)
     return None if file is None else read_pairs(file)
 
 
@@ -67,27 +55,21 @@ def read_pairs(file: Path) -> pd.DataFrame:
             continue
         try:
             first, second, score = line.split()
-            if not math.isfinite(score := float(score)):
+            rows.append((first.lower(), second.lower(), float(score)))
+            if not math.isfinite(rows[-1][2]):
                 raise ValueError
         except ValueError:
-            raise BadInput(
-                f"{file}, line {number}: {line[:60]!r}, expected two words and a number; correct or remove"
-                " the line"
-            ) from None
-        rows.append((first.lower(), second.lower(), score))
+            wanted = "two words and a number; correct or remove the line"
+            raise BadInput(f"{file}, line {number}: {line[:60]!r}, expected {wanted}") from None
     if not rows:
         raise BadInput(f"{file}: the file holds no pairs; download it again")
     return pd.DataFrame(rows, columns=["first", "second", "score"])
 
 
 def analogies(file: Path | None = None) -> pd.DataFrame:
-    """Questions "a is to b as c is to d" of Mikolov et al. 2013 (`questions-words.txt`).
+    """Questions "a is to b as c is to d" of Mikolov et al. 2013; by default gensim's questions-words.txt.
 
-    Args:
-        file: default the copy that gensim installs.
-
-    Returns:
-        section, a, b, c, d (lower case), syntactic (bool: the sections whose names begin with "gram").
+    Columns section, a, b, c, d (lower case), syntactic (bool: the sections whose names begin with "gram").
     """
     file = Path(datapath("questions-words.txt")) if file is None else file
     rows, section = [], None
@@ -98,50 +80,33 @@ def analogies(file: Path | None = None) -> pd.DataFrame:
         elif len(words) == 4 and section is not None:
             rows.append((section, *words))
         else:
-            raise BadInput(
-                f"{file}, line {number}: {line[:60]!r}, expected four words below a line `: section`; correct"
-                " or remove the line"
-            )
+            wanted = "four words below a line `: section`; correct or remove the line"
+            raise BadInput(f"{file}, line {number}: {line[:60]!r}, expected {wanted}")
     if not rows:
         raise BadInput(f"{file}: the file holds no questions; download it again")
     frame = pd.DataFrame(rows, columns=["section", "a", "b", "c", "d"])
     return frame.assign(syntactic=frame["section"].str.startswith("gram"))
 
 
-def emoji_names(first: str = "en", second: str = "fr") -> pd.DataFrame:
-    """What the same emoji is called in two languages (Unicode's translations, from the package `emoji`).
+def emoji_names() -> pd.DataFrame:
+    """What the same emoji is called in English and French (Unicode's translations, from the package `emoji`).
 
-    Returns:
-        character, first, second: names in words separated by spaces; emoji without both names are left out.
-
-    Raises:
-        BadInput: a language that the package does not have.
+    Columns character, first, second: names in words separated by spaces; emoji without both are left out.
     """
-    for language in (first, second):
-        if language not in emoji.LANGUAGES:
-            raise BadInput(
-                f"emoji names: language {language!r}; choose from {', '.join(sorted(emoji.LANGUAGES))}"
-            )
-        emoji.config.load_language(language)
+    emoji.config.load_language("fr")
     rows = [
-        (character, *(about[language].strip(":").replace("_", " ") for language in (first, second)))
+        (character, *(about[language].strip(":").replace("_", " ") for language in ("en", "fr")))
         for character, about in emoji.EMOJI_DATA.items()
-        if first in about and second in about
+        if {"en", "fr"} <= about.keys()
     ]
     return pd.DataFrame(rows, columns=["character", "first", "second"])
 
 
 def freedict(folder: Path | None = None) -> pd.DataFrame | None:
-    """The English–French dictionary of FreeDict, single words only.
+    """The English–French dictionary of FreeDict, single words only; None where it is not there.
 
-    It is read from the Debian package, or from the .index and .dict.dz inside of it. Nothing is unpacked to
-    disk.
-
-    Returns:
-        english, french (lower case): one row per translation. None where the dictionary is not there.
-
-    Raises:
-        BadInput: a damaged or unusual file.
+    It is read from the Debian package, or from the .index and .dict.dz inside of it; nothing is unpacked to
+    disk. Columns english, french (lower case), a row per translation. Raises BadInput: a damaged file.
     """
     found = _first(folder, ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index"))
     if found is None:
@@ -173,27 +138,21 @@ def meanings(entry: str) -> list[str]:
 def dictd_entries(index: bytes, text: bytes, where: Path) -> Iterator[tuple[str, str]]:
     """Headword and entry of a dictd database: an index of "word, offset, length" into one long text.
 
-    Numbers are written in base 64 with the digits A–Z, a–z, 0–9, + and /. Headwords that begin with "00"
-    describe the database and are left out.
+    Numbers are written in base 64. Headwords that begin with "00" describe the database and are left out.
     """
     for number, line in enumerate(index.decode("utf-8", errors="replace").splitlines(), start=1):
-        parts = line.split("\t")
+        head, *parts = line.split("\t")
         try:
-            head, start, length = parts[0], _number(parts[1]), _number(parts[2])
+            # eight digits of base 64 are six bytes, and A is zero
+            start, length = (int.from_bytes(b64decode(p.rjust(8, "A"), validate=True)) for p in parts[:2])
             entry = text[start : start + length]
             if len(entry) != length:
                 raise ValueError
-        except (KeyError, IndexError, ValueError):
-            raise BadInput(
-                f"{where}: line {number} of the index, {line[:60]!r}, names no place in the dictionary;"
-                " download it again"
-            ) from None
+        except ValueError:
+            told = "names no place in the dictionary; download it again"
+            raise BadInput(f"{where}: line {number} of the index, {line[:60]!r}, {told}") from None
         if not head.startswith("00"):
             yield head.strip(), entry.decode("utf-8", errors="replace")
-
-
-def _number(text: str) -> int:
-    return sum(DIGITS[digit] * 64**place for place, digit in enumerate(reversed(text)))
 
 
 def gunzipped(content: bytes, where: Path) -> bytes:
@@ -213,7 +172,7 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
 
     A .deb is an `ar` archive (headers of 60 bytes) whose member data.tar.* holds the files.
     """
-    content, position, found = file.read_bytes(), 8, {}
+    content, position, body, found = file.read_bytes(), 8, b"", {}
     if content[:8] != b"!<arch>\n":
         raise BadInput(f"{file}: not a Debian package (no ar archive); download it again")
     while position + 60 <= len(content):
@@ -221,17 +180,9 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
         size = header[48:58].decode("ascii", errors="replace").strip()
         if header[58:] != b"`\n" or not size.isascii() or not size.isdigit():
             raise BadInput(f"{file}: damaged at byte {position}; download it again")
-        body = content[position + 60 : position + 60 + int(size)]
-        if header[:16].startswith(b"data.tar"):
-            found = _tar_members(file, body, names)
+        if header.startswith(b"data.tar"):
+            body = content[position + 60 : position + 60 + int(size)]
         position += 60 + int(size) + int(size) % 2
-    if missing := [name for name in names if name not in found]:
-        raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
-    return [found[name] for name in names]
-
-
-def _tar_members(file: Path, body: bytes, names: tuple[str, ...]) -> dict[str, bytes]:
-    found = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(body)) as archive:
             for member in archive:
@@ -240,7 +191,9 @@ def _tar_members(file: Path, body: bytes, names: tuple[str, ...]) -> dict[str, b
                     found[name] = archive.extractfile(member).read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise BadInput(f"{file}: data.tar cannot be read ({error}); download the package again") from None
-    return found
+    if missing := [name for name in names if name not in found]:
+        raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
+    return [found[name] for name in names]
 
 
 def _first(folder: Path | None, names: tuple[str, ...]) -> Path | None:

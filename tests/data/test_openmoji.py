@@ -12,10 +12,18 @@ from helpers.data.openmoji import TABLE, catalogue, on_white, rasterise, rasters
 FEW = ["1F600", "1F981", "1F34E"]
 
 
+@pytest.fixture(autouse=True)
+def drawings(monkeypatch, tmp_path):
+    """Where drawings are kept."""
+    monkeypatch.setenv("CROWD_OUTPUTS", str(tmp_path))
+    return tmp_path / "cache" / "drawings"
+
+
 @pytest.fixture(scope="module")
 def animals(tmp_path_factory) -> Collection:
-    folder = tmp_path_factory.mktemp("cache")
-    return load("openmoji", size=24, include=["animals-nature"], cache_folder=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROWD_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        return load("openmoji", size=24, include=["animals-nature"])
 
 
 def test_the_catalogue_is_whole_and_its_licence_beside_it():
@@ -31,16 +39,16 @@ def test_the_catalogue_is_whole_and_its_licence_beside_it():
         assert must in licence
 
 
-def test_drawings_are_rendered_once_and_kept(tmp_path, monkeypatch):
-    pixels = rasterise(FEW, 20, tmp_path)
+def test_drawings_are_rendered_once_and_kept(drawings, monkeypatch):
+    pixels = rasterise(FEW, 20)
     assert pixels.shape == (3, 20, 20, 4)
     assert pixels.dtype == np.uint8
     assert pixels[0, 0, 0, 3] == 0, "the corner of a face is transparent"
     assert pixels[0, 10, 10, 3] == 255
     monkeypatch.setattr("helpers.data.openmoji.render", None)  # must not be called again
-    assert np.array_equal(rasterise(FEW, 20, tmp_path), pixels)
-    assert [f.name for f in tmp_path.iterdir()] == [rasters_file(FEW, 20, tmp_path).name]
-    names = {rasters_file(h, size, tmp_path) for h in (FEW, FEW[::-1], FEW[:2]) for size in (20, 21)}
+    assert np.array_equal(rasterise(FEW, 20), pixels)
+    assert list(drawings.iterdir()) == [rasters_file(FEW, 20)]
+    names = {rasters_file(h, size) for h in (FEW, FEW[::-1], FEW[:2]) for size in (20, 21)}
     assert len(names) == 6
 
 
@@ -55,12 +63,12 @@ def test_pixels_are_straight_rgba_and_lie_on_white():
     assert np.abs(on_white(half).astype(int) - expected).max() <= 1
 
 
-def test_what_cannot_be_rendered(tmp_path):
+def test_what_cannot_be_rendered(drawings):
     with pytest.raises(BadInput, match=r"has no drawing NONE.*\(1 of 2\)"):
-        rasterise(["1F600", "NONE"], 20, tmp_path)
+        rasterise(["1F600", "NONE"], 20)
     with pytest.raises(BadInput, match="size is 0"):
-        rasterise(FEW, 0, tmp_path)
-    assert not list(tmp_path.iterdir())
+        rasterise(FEW, 0)
+    assert not drawings.exists()
 
 
 def test_a_collection_of_one_group(animals):
@@ -100,9 +108,9 @@ def _svg(hexcode: str) -> str:
         return file.read()
 
 
-def test_groups_and_skin_tones_can_be_chosen(tmp_path):
-    few = load("openmoji", size=4, include=["component"], cache_folder=tmp_path)
-    more = load("openmoji", size=4, include=["component"], skintones=True, cache_folder=tmp_path)
+def test_groups_and_skin_tones_can_be_chosen():
+    few = load("openmoji", size=4, include=["component"])
+    more = load("openmoji", size=4, include=["component"], skintones=True)
     assert len(few.items) <= len(more.items)
     with pytest.raises(BadInput, match="include: no group planets; choose from activities"):
         load("openmoji", include=["planets"])

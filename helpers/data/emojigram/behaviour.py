@@ -35,7 +35,7 @@ def draw_posts(
     content = _choose(people.content_taste, owner, rng).astype(np.int32)
     style = _choose(people.style_taste, owner, rng).astype(np.int8)
     sizes = np.array([len(d) for d in drawings_of])
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    starts = np.cumsum(sizes) - sizes
     # the square makes some drawings of a kind more frequent than others
     pick = (rng.random(m) ** 2 * sizes[content]).astype(np.int64)
     drawing = np.concatenate(drawings_of)[starts[content] + pick].astype(np.int32)
@@ -45,34 +45,35 @@ def draw_posts(
     return Posts(owner[order], content[order], style[order], drawing[order], at[order], exposure)
 
 
-def _choose(
-    taste: np.ndarray, owner: np.ndarray, rng: np.random.Generator, block: int = 65_536
-) -> np.ndarray:
+def _choose(taste: np.ndarray, owner: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One column per row of `owner`, with probability softmax(taste[owner]) (Gumbel maximum)."""
-    out = np.empty(len(owner), np.int64)
-    for start in range(0, len(owner), block):
-        rows = owner[start : start + block]
-        noise = -np.log(rng.standard_exponential((len(rows), taste.shape[1]), np.float32))
-        out[start : start + block] = (taste[rows] + noise).argmax(1)
-    return out
+    found = []
+    for start in range(0, len(owner), 65_536):
+        rows = taste[owner[start : start + 65_536]]
+        found.append((rows - np.log(rng.standard_exponential(rows.shape, np.float32))).argmax(1))
+    return np.concatenate(found)
 
 
-def draw_views(settings: Settings, people: People, posts: Posts, block: int = 50_000):
+def draw_views(settings: Settings, people: People, posts: Posts):
     """Views, block of users by block, as (user int32, item int32, at int64 seconds).
 
     A view of user j picks, with probability `friend_views`, any post of a friend; with `noise_views`, any
     post that j has come across; else a cell (content, style) by j's tastes and then a post of that cell
     that j has come across. Whether j has come across post i is a fixed function of (seed, j, i), so a
-    missing entry has a truth: never seen, or seen and passed over. The same draws come out on any number
-    of threads, because each user has an own stream.
+    missing entry has a truth: never seen, or seen and passed over. Each user has an own stream of random
+    numbers, so that the number of threads changes nothing.
     """
-    n = settings.users
-    order, cell_start, mass = _cells(posts, people.content_taste.shape[1], people.style_taste.shape[1])
+    n, styles = settings.users, people.style_taste.shape[1]
+    cells = people.content_taste.shape[1] * styles
+    cell = posts.content.astype(np.int64) * styles + posts.style
+    order = np.argsort(cell, kind="stable").astype(np.int32)
+    cell_start = np.searchsorted(cell[order], np.arange(cells + 1)).astype(np.int64)
+    mass = np.bincount(cell, posts.exposure, cells)  # mean number of its posts that a user has come across
     by_owner = np.argsort(posts.owner, kind="stable").astype(np.int32)
     owner_start = np.searchsorted(posts.owner[by_owner], np.arange(n + 1)).astype(np.int64)
     counts = np.round(people.activity * settings.views_per_user).astype(np.int64)
-    for first in range(0, n, block):
-        users = slice(first, min(first + block, n))
+    for first in range(0, n, 50_000):
+        users = slice(first, min(first + 50_000, n))
         offsets = np.concatenate([[0], np.cumsum(counts[users])]).astype(np.int64)
         user = np.repeat(np.arange(users.start, users.stop, dtype=np.int32), counts[users])
         item, at = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int64)
@@ -83,14 +84,6 @@ def draw_views(settings: Settings, people: People, posts: Posts, block: int = 50
         )  # fmt: skip
         kept = item >= 0
         yield user[kept], item[kept], at[kept]
-
-
-def _cells(posts: Posts, contents: int, styles: int):
-    """Posts grouped by (content, style), and the mean number of them that a user has come across."""
-    cell = posts.content.astype(np.int64) * styles + posts.style
-    order = np.argsort(cell, kind="stable").astype(np.int32)
-    start = np.searchsorted(cell[order], np.arange(contents * styles + 1)).astype(np.int64)
-    return order, start, np.bincount(cell, posts.exposure, contents * styles)
 
 
 @njit(cache=True, inline="always")
@@ -104,24 +97,13 @@ def _views(
     seed, first, offsets, content_taste, style_taste, order, cell_start, mass, exposure, posted_at, owner,
     by_owner, owner_start, friends_indptr, friends, friend_share, noise_share, item, at,
 ):  # fmt: skip
-    contents, styles = content_taste.shape[1], style_taste.shape[1]
     for row in prange(offsets.shape[0] - 1):
         j = first + row
         state = np.empty(1, np.uint64)
         state[0] = mix(uint64(seed) * uint64(0x9E3779B97F4A7C15) + uint64(j))
-        cumulative = np.empty(contents * styles)
-        top = -np.inf
-        for c in range(contents):
-            for s in range(styles):
-                if mass[c * styles + s] > 0:
-                    top = max(top, content_taste[row, c] + style_taste[row, s])
-        total = 0.0
-        for c in range(contents):
-            for s in range(styles):
-                cell = c * styles + s
-                if mass[cell] > 0:
-                    total += mass[cell] * np.exp(content_taste[row, c] + style_taste[row, s] - top)
-                cumulative[cell] = total
+        taste = (content_taste[row].reshape(-1, 1) + style_taste[row]).ravel().astype(np.float64)
+        taste = np.where(mass > 0, taste, -np.inf)
+        cumulative = np.cumsum(mass * np.exp(taste - taste.max()))
         for position in range(offsets[row], offsets[row + 1]):
             item[position] = -1
             kind = _uniform(state)
@@ -137,10 +119,8 @@ def _views(
                     if hash01(seed, j, i) >= exposure[i]:
                         continue
                 else:
-                    cell = min(
-                        np.searchsorted(cumulative, _uniform(state) * total, side="right"),
-                        cumulative.shape[0] - 1,
-                    )
+                    cell = np.searchsorted(cumulative, _uniform(state) * cumulative[-1], side="right")
+                    cell = min(cell, len(cumulative) - 1)
                     lo, hi = cell_start[cell], cell_start[cell + 1]
                     i = -1
                     for _ in range(20):
@@ -154,7 +134,7 @@ def _views(
                     item[position] = i
                     break
             if item[position] >= 0:
-                delay = -np.log(1.0 - _uniform(state)) * 20 * 86_400
+                delay = -np.log(1.0 - _uniform(state)) * 20 * DAY
                 at[position] = posted_at[item[position]] + int(delay)
 
 

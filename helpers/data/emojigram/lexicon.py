@@ -37,25 +37,17 @@ def _words(text: str, language: str) -> list[str]:
 def drawing_words(catalogue: pd.DataFrame, reserved: set[str]) -> dict[str, list[list[str]]]:
     """Words for each drawing, best first, by language.
 
-    English comes from the names and tags of OpenMoji's designers, the other languages from the names in
-    the `emoji` package (Unicode's translations). A drawing without a translation keeps its English words.
-
-    Args:
-        catalogue: rows of OpenMoji's table with character, annotation, tags, openmoji_tags.
-        reserved: words with a planted second meaning; they are left to the tags of that kind, so that a
-            person never uses one in the sense that the person's community does not know.
-
-    Returns:
-        language -> one list of distinct words per row; never empty.
+    English comes from the names and tags of OpenMoji's designers, the other languages from the names in the
+    `emoji` package (Unicode's translations), or from English where there is none. `reserved` words have a
+    planted second meaning and are left to the tags of that kind, so that nobody uses one in a sense that the
+    own community does not know. Returns language -> a list of distinct words for each row, never empty.
     """
     for language in LANGUAGES:
         emoji.config.load_language(language)
     words: dict[str, list[list[str]]] = {language: [] for language in LANGUAGES}
     for row in catalogue.itertuples():
-        english = _words(row.annotation, "en") + _words(f"{row.openmoji_tags} {row.tags}", "en")
-        english = [w for w in dict.fromkeys(english) if w not in reserved] or [
-            plain(row.subgroup.split("-")[-1])
-        ]
+        english = dict.fromkeys(_words(f"{row.annotation} {row.openmoji_tags} {row.tags}", "en"))
+        english = [w for w in english if w not in reserved] or [plain(row.subgroup.split("-")[-1])]
         words["en"].append(english)
         names = emoji.EMOJI_DATA.get(row.character, {})
         for language in LANGUAGES[1:]:

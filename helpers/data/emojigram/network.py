@@ -1,8 +1,7 @@
-"""Generate the network.
+"""A simulated network: people with tastes post edited OpenMoji drawings, view each other's and tag their own.
 
-People with tastes post edited OpenMoji drawings, view each other's posts and tag their own. Everything
-that a paper claims to find in real networks is planted with a known strength (`Settings`), can be turned
-off, and is told in `Collection.truth`. It is simulated, and is always called so.
+Everything that a paper claims to find in real networks is planted with a known strength (`Settings`), can be
+turned off, and is told in `Collection.truth`. It is simulated, and is always called so.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ from helpers.data.emojigram.lexicon import LANGUAGES
 from helpers.data.emojigram.people import People, draw_people, users_table
 from helpers.data.emojigram.randomness import hash01_array
 from helpers.data.emojigram.render import draw_poses, render_to_file
-from helpers.data.emojigram.settings import STYLES, Settings, code_files
+from helpers.data.emojigram.settings import STYLES, Settings
 from helpers.data.emojigram.tagging import KINDS, draw_tags
 from helpers.data.images import ArrayImages
 from helpers.data.openmoji import available, catalogue, rasterise
@@ -34,20 +33,13 @@ _LEFT_OUT_SUBGROUPS = ("family", "keycap", "alphanum", "person-symbol")
 
 
 def generate(**options) -> Collection:
-    """Simulate a network. The same options give the same network on any number of threads.
+    """Simulate a network. The same options (see `Settings`) give the same network on any number of threads.
 
-    Args:
-        options: see `Settings`.
-
-    Returns:
-        A collection with label kinds group, content and style, and `truth`:
-        settings (name, value as JSON), people (user, community, language, second_language, spammer,
-        generation, activity), content_taste and style_taste (user, one column each), friends (user,
-        friend), posts (item, exposure, drawing, angle, scale), tag_kinds (item, tag, kind), senses
-        (community, word, content).
-
-    Raises:
-        BadInput: an option is unknown or out of range.
+    Returns a collection with label kinds group, content and style, and `truth`: settings (parameter, value as
+    JSON), people (user, community, language, second_language, spammer, generation, activity), content_taste
+    and style_taste (a row a user, one column each), friends (user, friend), posts (item, exposure, drawing,
+    angle, scale), tag_kinds (item, tag, kind), senses (community, word, content). Raises BadInput: an option
+    is unknown or out of range.
     """
     settings = Settings.check(options)
     streams = iter(np.random.default_rng(settings.seed).spawn(5))
@@ -58,18 +50,30 @@ def generate(**options) -> Collection:
     posts = draw_posts(settings, people, drawings_of, len(STYLES), next(streams))
     tags = draw_tags(settings, people, posts, chosen, contents, next(streams))
     poses = draw_poses(posts.drawing, posts.style, next(streams))
-    key = _cache_key(settings, chosen)
-    images = _images(cache() / f"emojigram-{key}-images.npy", settings, chosen, poses)
-    views = _views_table(cache() / f"emojigram-{key}-views.parquet", settings, people, posts)
+    # kept files are named by the settings, the drawings, and the code and words that generate
+    key = hashlib.sha256((settings.model_dump_json() + "".join(chosen["hexcode"])).encode())
+    for file in sorted(f for f in Path(__file__).parent.iterdir() if f.suffix in (".py", ".yaml")):
+        key.update(file.read_bytes())
+    kept = cache() / f"emojigram-{key.hexdigest()[:16]}"
+    pictures = kept.with_name(f"{kept.name}-images.npy")
+    if not pictures.exists():
+        drawings = rasterise(chosen["hexcode"].tolist(), settings.image_size)
+        render_to_file(pictures, drawings, poses, settings.image_size)
+    views = _views_table(kept.with_name(f"{kept.name}-views.parquet"), settings, people, posts)
     return Collection(
         name="emojigram", simulated=True,
-        items=_items_table(posts, chosen), users=users_table(people), views=views,
+        items=full_table("items", {
+            "item": np.arange(settings.posts), "owner": posts.owner, "uploaded_at": _times(posts.at),
+            "path": chosen["hexcode"].to_numpy()[posts.drawing] + ".svg",
+            "title": chosen["annotation"].to_numpy()[posts.drawing],
+            "original_id": [f"post-{i}" for i in range(settings.posts)],
+        }),
+        users=users_table(people), views=views,
         tags=pd.DataFrame({
             "user": posts.owner[tags.item], "item": tags.item,
             "tag": pd.Categorical.from_codes(tags.word, tags.words), "at": _times(posts.at[tags.item]),
         }),
-        labels=_labels_table(posts, chosen, contents),
-        images=images,
+        labels=_labels_table(posts, chosen, contents), images=ArrayImages(pictures),
         truth=_truth(settings, people, posts, poses, tags, contents),
     )  # fmt: skip
 
@@ -90,50 +94,19 @@ def _choose_drawings(settings: Settings) -> pd.DataFrame:
     table = table[~table["skintone"] & ~table["group"].isin(_LEFT_OUT_GROUPS)]
     table = table[~table["subgroup"].isin(_LEFT_OUT_SUBGROUPS) & available(table["hexcode"])]
     sizes = table.groupby(["group", "subgroup"], observed=True).size().rename("size").reset_index()
-    sizes = sizes[sizes["size"] >= min(6, settings.drawings_per_content)].sort_values(
-        ["size", "subgroup"], ascending=[False, True]
-    )
-    sizes["turn"] = sizes.groupby("group").cumcount()
-    order = sizes.sort_values(["turn", "size", "subgroup"], ascending=[True, False, True])["subgroup"]
+    sizes = sizes[sizes["size"] >= min(6, settings.drawings_per_content)]
+    sizes = sizes.sort_values(["size", "subgroup"], ascending=[False, True])
+    turn = sizes.groupby("group").cumcount()
+    order = sizes["subgroup"][turn.sort_values(kind="stable").index]
     if settings.contents > len(order):
-        raise BadInput(
-            f"emojigram: contents = {settings.contents}: the catalogue has {len(order)} large enough kinds"
-        )
-    rank = {name: k for k, name in enumerate(order[: settings.contents])}
-    table = table[table["subgroup"].isin(rank)]
-    table = table.groupby("subgroup", sort=False).head(settings.drawings_per_content)
-    table = table.assign(rank=table["subgroup"].map(rank))
-    return table.sort_values("rank", kind="stable", ignore_index=True)
-
-
-def _cache_key(settings: Settings, chosen: pd.DataFrame) -> str:
-    """Changes with the settings, the drawings and the code that generates."""
-    key = hashlib.sha256(settings.model_dump_json().encode())
-    key.update("".join(chosen["hexcode"]).encode())
-    for file in code_files():
-        key.update(file.read_bytes())
-    return key.hexdigest()[:16]
-
-
-def _images(file: Path, settings: Settings, chosen: pd.DataFrame, poses) -> ArrayImages:
-    if not file.exists():
-        drawings = rasterise(chosen["hexcode"].tolist(), settings.image_size)
-        render_to_file(file, drawings, poses, settings.image_size)
-    return ArrayImages(file)
+        known = f"the catalogue has {len(order)} large enough kinds"
+        raise BadInput(f"emojigram: contents = {settings.contents}: {known}")
+    table = table.groupby("subgroup").head(settings.drawings_per_content).set_index("subgroup", drop=False)
+    return table.loc[order[: settings.contents]].reset_index(drop=True)
 
 
 def _times(seconds: np.ndarray) -> pd.Series:
     return pd.Series(seconds.astype("datetime64[s]").astype(TIME))
-
-
-def _items_table(posts: Posts, chosen: pd.DataFrame) -> pd.DataFrame:
-    m = len(posts.owner)
-    return full_table("items", {
-        "item": np.arange(m), "owner": posts.owner, "uploaded_at": _times(posts.at),
-        "path": chosen["hexcode"].to_numpy()[posts.drawing] + ".svg",
-        "title": chosen["annotation"].to_numpy()[posts.drawing],
-        "original_id": [f"post-{i}" for i in range(m)],
-    })  # fmt: skip
 
 
 def _views_table(file: Path, settings: Settings, people: People, posts: Posts) -> pd.DataFrame:
@@ -150,13 +123,10 @@ def _views_table(file: Path, settings: Settings, people: People, posts: Posts) -
 
 def _labels_table(posts: Posts, chosen: pd.DataFrame, contents: list[str]) -> pd.DataFrame:
     m = len(posts.owner)
-    groups = chosen.drop_duplicates("subgroup").set_index("subgroup")["group"]
-    names = list(dict.fromkeys([*groups, *contents, *STYLES]))
-    codes = {name: k for k, name in enumerate(names)}
-    of_content = np.array([codes[c] for c in contents])
-    of_group = np.array([codes[groups[c]] for c in contents])
-    of_style = np.array([codes[s] for s in STYLES])
-    label = np.stack([of_group[posts.content], of_content[posts.content], of_style[posts.style]], 1)
+    groups = chosen.drop_duplicates("subgroup")["group"]  # of each content, in their order
+    names = pd.Index([*groups, *contents, *STYLES]).unique()
+    group, content, style = (names.get_indexer(of) for of in (groups, contents, STYLES))
+    label = np.stack([group[posts.content], content[posts.content], style[posts.style]], 1)
     return pd.DataFrame({
         "item": np.repeat(np.arange(m, dtype=np.int32), 3),
         "kind": pd.Categorical.from_codes(np.tile([0, 1, 2], m), ["group", "content", "style"]),
@@ -167,10 +137,9 @@ def _labels_table(posts: Posts, chosen: pd.DataFrame, contents: list[str]) -> pd
 def _truth(settings, people, posts, poses, tags, contents) -> dict[str, pd.DataFrame]:
     user = np.arange(settings.users, dtype=np.int32)
     languages = np.array([*LANGUAGES, ""])
-    options = settings.model_dump()
-    values = [json.dumps(value) for value in options.values()]
+    values = [(name, json.dumps(value)) for name, value in settings.model_dump().items()]
     return {
-        "settings": pd.DataFrame({"parameter": list(options), "value": values}),
+        "settings": pd.DataFrame(values, columns=["parameter", "value"]),
         "people": pd.DataFrame({
             "user": user, "community": people.community, "language": languages[people.language],
             "second_language": languages[people.second_language], "spammer": people.spammer,

@@ -1,16 +1,17 @@
 """From a drawing to a post: pose, background and one of eight styles, at thousands of pictures a second."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import float32, float64, njit, prange, uint8, vectorize
 
 from helpers.files import replacing
 
+BLOCK = 4096  # pictures rendered at a time
 
-@dataclass(frozen=True)
-class Poses:
+
+class Poses(NamedTuple):
     """How each post was edited: arrays of length M."""
 
     drawing: np.ndarray  # int32, row of the drawings array
@@ -29,37 +30,25 @@ def draw_poses(drawing: np.ndarray, style: np.ndarray, rng: np.random.Generator)
     light = rng.uniform(0.45, 1.0, (m, 2, 1))
     phase = 2 * np.pi * (hue + np.array([0, 1 / 3, 2 / 3]))
     background = 255 * light * (0.72 + 0.28 * np.cos(phase))
-    return Poses(
-        drawing.astype(np.int32),
-        style.astype(np.int8),
-        rng.uniform(-0.45, 0.45, m).astype(np.float32),
-        rng.uniform(0.75, 1.05, m).astype(np.float32),
-        rng.uniform(-0.08, 0.08, (m, 2)).astype(np.float32),
-        background.astype(np.float32),
-        rng.uniform(0, 2 * np.pi, m).astype(np.float32),
-    )
+    angle, scale = rng.uniform(-0.45, 0.45, m), rng.uniform(0.75, 1.05, m)
+    shift, slope = rng.uniform(-0.08, 0.08, (m, 2)), rng.uniform(0, 2 * np.pi, m)
+    edits = (edit.astype(np.float32) for edit in (angle, scale, shift, background, slope))
+    return Poses(drawing.astype(np.int32), style.astype(np.int8), *edits)
 
 
-def render_to_file(file: Path, drawings: np.ndarray, poses: Poses, size: int, block: int = 4096) -> None:
+def render_to_file(file: Path, drawings: np.ndarray, poses: Poses, size: int) -> None:
     """Write uint8 (M, size, size, 3) as .npy, a block at a time, so that memory does not grow with M.
 
-    Args:
-        file: target; it appears only when all pictures are in it.
-        drawings: uint8 (n, side, side, 4), straight RGBA.
-        poses: the edits.
-        size: side of the pictures in pixels.
+    `drawings` are uint8 (n, side, side, 4), straight RGBA. The file appears only when all pictures are in it.
     """
     premultiplied = drawings.astype(np.float32)
     premultiplied[..., :3] *= premultiplied[..., 3:] / 255
     m = len(poses.drawing)
     with replacing(file) as new:
         out = np.lib.format.open_memmap(new, mode="w+", dtype=np.uint8, shape=(m, size, size, 3))
-        for start in range(0, m, block):
-            part = slice(start, min(start + block, m))
-            _render(
-                premultiplied, poses.drawing[part], poses.style[part], poses.angle[part], poses.scale[part],
-                poses.shift[part], poses.background[part], poses.slope[part], out[part],
-            )  # fmt: skip
+        for start in range(0, m, BLOCK):
+            part = slice(start, start + BLOCK)
+            _render(premultiplied, *(values[part] for values in poses), out[part])
         out.flush()
         del out  # Windows cannot rename a file that is still mapped
 
@@ -95,82 +84,67 @@ def _compose(drawing, angle, scale, shift, background, slope, canvas):
                 continue
             ix, iy = int(sx), int(sy)
             fx, fy = sx - np.float32(ix), sy - np.float32(iy)
-            w00, w01 = (1 - fy) * (1 - fx), (1 - fy) * fx
-            w10, w11 = fy * (1 - fx), fy * fx
-            alpha = (
-                w00 * drawing[iy, ix, 3] + w01 * drawing[iy, ix + 1, 3]
-                + w10 * drawing[iy + 1, ix, 3] + w11 * drawing[iy + 1, ix + 1, 3]
-            ) / np.float32(255)  # fmt: skip
+            near = drawing[iy : iy + 2, ix : ix + 2]
+            alpha = _between(near, 3, fx, fy) / np.float32(255)
             if alpha == 0:
                 continue
             for c in range(3):
-                ink = (
-                    w00 * drawing[iy, ix, c] + w01 * drawing[iy, ix + 1, c]
-                    + w10 * drawing[iy + 1, ix, c] + w11 * drawing[iy + 1, ix + 1, c]
-                )  # fmt: skip
-                canvas[y, x, c] = canvas[y, x, c] * (1 - alpha) + ink
+                canvas[y, x, c] = canvas[y, x, c] * (1 - alpha) + _between(near, c, fx, fy)
 
 
 @njit(cache=True, inline="always")
-def _byte(value):
-    return np.uint8(min(max(value + np.float32(0.5), np.float32(0)), np.float32(255)))
+def _between(near, c, fx, fy):
+    """Channel c between four pixels (bilinear)."""
+    top = (1 - fy) * (1 - fx) * near[0, 0, c] + (1 - fy) * fx * near[0, 1, c]
+    return top + fy * (1 - fx) * near[1, 0, c] + fy * fx * near[1, 1, c]
 
 
-@njit(cache=True)
-def _to_bytes(canvas, out):
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            for c in range(3):
-                out[y, x, c] = _byte(canvas[y, x, c])
-
-
-@njit(cache=True)
-def _luminance(canvas):
-    red, green, blue = canvas[..., 0], canvas[..., 1], canvas[..., 2]
-    return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+@vectorize([uint8(float32), uint8(float64)], cache=True)
+def _bytes(value):
+    """Elementwise rounded and limited to 0..255."""
+    return min(max(value + np.float32(0.5), np.float32(0)), np.float32(255))
 
 
 @njit(cache=True)
 def _restyle(canvas, style, out):
     """Apply one of STYLES, in that order, and round to bytes."""
     size = canvas.shape[0]
-    if style == 1 or style == 2:  # mono, sepia
-        grey = _luminance(canvas)
-        for y in range(size):
-            for x in range(size):
-                g = grey[y, x]
-                if style == 1:
-                    out[y, x, :] = _byte(g)
-                else:
-                    out[y, x, 0] = _byte(np.float32(1.07) * g + 12)
-                    out[y, x, 1] = _byte(np.float32(0.86) * g + 6)
-                    out[y, x, 2] = _byte(np.float32(0.58) * g)
-    elif style == 3:
-        _blur(canvas, max(1, size // 20))
-        _to_bytes(canvas, out)
-    elif style == 4:
-        _pixelate(canvas, max(2, size // 12), out)
-    elif style == 5:  # poster: three levels a channel
-        for y in range(size):
-            for x in range(size):
+    red, green, blue = canvas[..., 0], canvas[..., 1], canvas[..., 2]
+    grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+    if style == 1:  # mono
+        out[:] = _bytes(grey).reshape(size, size, 1)
+    elif style == 2:  # sepia
+        out[..., 0] = _bytes((np.float32(1.07) * grey).astype(np.float64) + 12)
+        out[..., 1] = _bytes((np.float32(0.86) * grey).astype(np.float64) + 6)
+        out[..., 2] = _bytes(np.float32(0.58) * grey)
+    elif style == 3:  # blur: two box filters in each direction are close to a Gaussian
+        for _ in range(2):
+            _box(canvas, max(1, size // 20))
+            _box(canvas.transpose((1, 0, 2)), max(1, size // 20))
+        out[:] = _bytes(canvas)
+    elif style == 4:  # pixel
+        block = max(2, size // 12)
+        for top in range(0, size, block):
+            for left in range(0, size, block):
                 for c in range(3):
-                    out[y, x, c] = np.uint8(min(int(canvas[y, x, c] / np.float32(85.01)), 2) * 127)
-    elif style == 6 or style == 7:
-        _edges(canvas, style == 7, out)
+                    part = canvas[top : top + block, left : left + block, c]
+                    mean = part.sum() / np.float32(part.size)
+                    canvas[top : top + block, left : left + block, c] = mean
+        out[:] = _bytes(canvas)
+    elif style == 5:  # poster: three levels a channel
+        out[:] = (np.minimum((canvas / np.float32(85.01)).astype(np.int64), 2) * 127).astype(np.uint8)
+    elif style == 6:  # edges: dark lines on white
+        out[:] = _bytes(np.float32(255) - _sobel(grey)).reshape(size, size, 1)
+    elif style == 7:  # neon: each channel's own lines on black
+        for c in range(3):
+            out[..., c] = _bytes(_sobel(canvas[..., c]))
     else:
-        _to_bytes(canvas, out)
-
-
-@njit(cache=True)
-def _blur(canvas, radius):
-    """Two box filters in each direction, close to a Gaussian; the border is repeated."""
-    for _ in range(2):
-        _box(canvas, radius)
-        _box(canvas.transpose((1, 0, 2)), radius)
+        out[:] = _bytes(canvas)
 
 
 @njit(cache=True)
 def _box(rows, radius):
+    """A box filter along each row; the border is repeated."""
     size, width = rows.shape[0], np.float32(2 * radius + 1)
     for i in range(size):
         line = rows[i].copy()
@@ -184,36 +158,15 @@ def _box(rows, radius):
 
 
 @njit(cache=True)
-def _pixelate(canvas, block, out):
-    size = canvas.shape[0]
-    for top in range(0, size, block):
-        for left in range(0, size, block):
-            bottom, right = min(top + block, size), min(left + block, size)
-            for c in range(3):
-                total = np.float32(0)
-                for y in range(top, bottom):
-                    for x in range(left, right):
-                        total += canvas[y, x, c]
-                out[top:bottom, left:right, c] = _byte(total / np.float32((bottom - top) * (right - left)))
-
-
-@njit(cache=True)
-def _edges(canvas, glowing, out):
-    """Sobel magnitude: dark lines on white (edges), or each channel's own lines on black (neon)."""
-    size = canvas.shape[0]
-    grey = _luminance(canvas)
+def _sobel(a):
+    """Magnitude of Sobel's gradient of a channel (size, size); the border is repeated."""
+    size = len(a)
+    out = np.empty((size, size))
     for y in range(size):
-        up, down = max(y - 1, 0), min(y + 1, size - 1)
+        up, down = a[max(y - 1, 0)], a[min(y + 1, size - 1)]
         for x in range(size):
-            left, right = max(x - 1, 0), min(x + 1, size - 1)
-            for c in range(3 if glowing else 1):
-                a = canvas[:, :, c] if glowing else grey
-                gx = (a[up, right] + 2 * a[y, right] + a[down, right]
-                      - a[up, left] - 2 * a[y, left] - a[down, left])  # fmt: skip
-                gy = (a[down, left] + 2 * a[down, x] + a[down, right]
-                      - a[up, left] - 2 * a[up, x] - a[up, right])  # fmt: skip
-                strength = np.sqrt(gx * gx + gy * gy)
-                if glowing:
-                    out[y, x, c] = _byte(strength)
-                else:
-                    out[y, x, :] = _byte(np.float32(255) - strength)
+            l, r = max(x - 1, 0), min(x + 1, size - 1)
+            gx = up[r] + 2 * a[y, r] + down[r] - up[l] - 2 * a[y, l] - down[l]
+            gy = down[l] + 2 * down[x] + down[r] - up[l] - 2 * up[x] - up[r]
+            out[y, x] = np.sqrt(gx * gx + gy * gy)
+    return out

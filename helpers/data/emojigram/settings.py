@@ -1,7 +1,5 @@
 """Every knob of the simulated network. Each regularity has a strength, and 0 turns it off."""
 
-from pathlib import Path
-
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -54,10 +52,7 @@ class Settings(BaseModel):
 
     @classmethod
     def check(cls, options: dict) -> "Settings":
-        """Validate options.
-
-        Raises BadInput: one line that names the option, the value and what was expected.
-        """
+        """Settings of these options. Raises BadInput: names the option, the value and what was expected."""
         try:
             made = cls(**options)
         except ValidationError as error:
@@ -73,8 +68,3 @@ class Settings(BaseModel):
         """One row per option: name, value here, meaning."""
         rows = [(name, getattr(self, name), f.description) for name, f in type(self).model_fields.items()]
         return pd.DataFrame(rows, columns=["parameter", "value", "what it plants"])
-
-
-def code_files() -> list[Path]:
-    """The modules and words that decide what is generated; their content is part of the cache key."""
-    return sorted(f for f in Path(__file__).parent.iterdir() if f.suffix in (".py", ".yaml"))

@@ -15,25 +15,21 @@ from helpers.data.emojigram.settings import Settings
 KINDS = ("content", "style", "ambiguous", "self-expression", "attribute", "spam")
 
 
-class Vocabulary:
-    """Words and their dense codes."""
+class Vocabulary(dict):
+    """word -> code; a word that is not known gets the next code."""
 
-    def __init__(self):
-        self.code: dict[str, int] = {}
-
-    def add(self, word: str) -> int:
-        return self.code.setdefault(word, len(self.code))
+    def __missing__(self, word: str) -> int:
+        return self.setdefault(word, len(self))
 
     def codes(self, words) -> np.ndarray:
         """int32, of the shape of an array (or nested lists) of words."""
         words = np.array(words)
-        return np.array([self.add(str(w)) for w in words.flat], np.int32).reshape(words.shape)
+        return np.array([self[str(w)] for w in words.flat], np.int32).reshape(words.shape)
 
     def ragged(self, lists) -> tuple[np.ndarray, np.ndarray]:
         """(start int64 (n + 1,), codes int32) of lists of words."""
-        codes = [[self.add(w) for w in words] for words in lists]
-        start = np.concatenate([[0], np.cumsum([len(c) for c in codes])]).astype(np.int64)
-        return start, np.array([c for row in codes for c in row], np.int32)
+        start = np.cumsum([0, *map(len, lists)])
+        return start, np.array([self[w] for words in lists for w in words], np.int32)
 
 
 @dataclass(frozen=True)
@@ -54,16 +50,12 @@ def draw_tags(
     """Fill the tag slots of every post, all posts at once.
 
     Each slot is a word for the content, or for the style, or one of the planted kinds; a person keeps to
-    one language for most slots and, as firmly as `synonyms` says, to one word for a drawing.
-
-    Args:
-        drawings: rows of the catalogue, indexed by `posts.drawing`.
-        contents: names of the kinds of drawing, indexed by `posts.content`.
+    one language for most slots and, as firmly as `synonyms` says, to one word for a drawing. `drawings` are
+    the rows of the catalogue that `posts.drawing` counts, `contents` the kinds that `posts.content` counts.
     """
-    senses = draw_senses(settings, contents, rng)
+    senses = _senses(settings, contents, rng)
     words = lexicon.drawing_words(drawings, reserved=set(senses["word"]))
-    vocabulary = Vocabulary()
-    m = settings.posts
+    vocabulary, m = Vocabulary(), settings.posts
     slots = rng.poisson(max(settings.tags_per_post - 1, 0), m) + min(1, round(settings.tags_per_post))
     item = np.repeat(np.arange(m, dtype=np.int32), slots)
     user = posts.owner[item]
@@ -77,7 +69,10 @@ def draw_tags(
 
     word = _content_words(settings, posts, user, item, language, words, vocabulary, rng)
     rows = np.flatnonzero(kind == 1)
-    word[rows] = _style_words(settings, posts.style[item[rows]], user[rows], language[rows], vocabulary, rng)
+    table = vocabulary.codes(list(lexicon.STYLE_WORDS.values()))
+    style = posts.style[item[rows]]
+    x = _habitual(settings, 2, user[rows], style, rng)
+    word[rows] = table[language[rows], style, (x * 2).astype(np.int64)]
     rows = np.flatnonzero(kind == 2)
     found = _ambiguous_words(
         senses, posts.content[item[rows]], people.community[user[rows]], vocabulary, contents, rng
@@ -85,23 +80,30 @@ def draw_tags(
     word[rows[found >= 0]] = found[found >= 0]
     kind[rows[found < 0]] = 0
     rows = np.flatnonzero(kind == 3)
-    word[rows] = _own_words(settings.seed, user[rows], vocabulary, rng)
+    # one of the person's three favourite words without visual content
+    codes = vocabulary.codes(lexicon.SELF_EXPRESSION)
+    x = hash01_array(settings.seed + 3, user[rows], rng.integers(0, 3, len(rows)))
+    word[rows] = codes[(x * len(codes)).astype(np.int64)]
     rows = np.flatnonzero(kind == 4)
     word[rows] = _attribute_words(people, user[rows], vocabulary, rng)
 
     item, word, kind = _with_spam(settings, people, posts, item, word, kind, vocabulary, rng)
     # a post carries a tag once; the first slot that gave it decides its kind
-    _, first = np.unique(item.astype(np.int64) * len(vocabulary.code) + word, return_index=True)
+    _, first = np.unique(item.astype(np.int64) * len(vocabulary) + word, return_index=True)
     first = first[np.argsort(item[first], kind="stable")]
-    return Tags(item[first], word[first], kind[first], list(vocabulary.code), senses)
+    return Tags(item[first], word[first], kind[first], list(vocabulary), senses)
+
+
+def _habitual(settings, salt, user, what, rng):
+    """A number in [0, 1): with probability `synonyms` the person's own for this, else a random one."""
+    habit = hash01_array(settings.seed + salt, user, what)
+    return np.where(rng.random(len(user)) < settings.synonyms, habit, rng.random(len(user)))
 
 
 def _content_words(settings, posts, user, item, language, words, vocabulary, rng):
     """A word for the drawing: the person's own of several, or any, the first ones more often."""
-    word = np.empty(len(item), np.int32)
-    drawing = posts.drawing[item]
-    habit = hash01_array(settings.seed + 1, user, drawing)
-    x = np.where(rng.random(len(item)) < settings.synonyms, habit, rng.random(len(item)))
+    word, drawing = np.empty(len(item), np.int32), posts.drawing[item]
+    x = _habitual(settings, 1, user, drawing, rng)
     for index, name in enumerate(LANGUAGES):
         start, codes = vocabulary.ragged(words[name])
         rows = np.flatnonzero(language == index)
@@ -110,44 +112,25 @@ def _content_words(settings, posts, user, item, language, words, vocabulary, rng
     return word
 
 
-def _style_words(settings, style, user, language, vocabulary, rng):
-    table = vocabulary.codes(list(lexicon.STYLE_WORDS.values()))
-    habit = hash01_array(settings.seed + 2, user, style)
-    x = np.where(rng.random(len(user)) < settings.synonyms, habit, rng.random(len(user)))
-    return table[language, style, (x * 2).astype(np.int64)]
-
-
-def draw_senses(settings: Settings, contents: list[str], rng: np.random.Generator) -> pd.DataFrame:
+def _senses(settings, contents, rng):
     """For each word with two meanings that both occur here, the meaning that each community gives to it."""
     usable = [row for row in lexicon.AMBIGUOUS if row[1] in contents and row[2] in contents]
-    sense = rng.integers(0, 2, (settings.communities, len(usable)))
-    rows = [
-        (community, row[0], row[1 + sense[community, k]])
-        for community in range(settings.communities)
-        for k, row in enumerate(usable)
-    ]
+    senses = rng.integers(0, 2, (settings.communities, len(usable)))
+    rows = [(k, row[0], row[1 + s]) for k, of in enumerate(senses) for row, s in zip(usable, of, strict=True)]
     return pd.DataFrame(rows, columns=["community", "word", "content"]).astype({"community": "int32"})
 
 
 def _ambiguous_words(senses, content, community, vocabulary, contents, rng):
     """A word that means this content to this community, or -1 where there is none."""
     groups = senses.groupby(["community", "content"])["word"].agg(list) if len(senses) else {}
-    n_communities = int(community.max(initial=0)) + 1
-    lists = [groups.get((k, name), []) for k in range(n_communities) for name in contents]
-    start, codes = vocabulary.ragged(lists)
+    communities = range(community.max(initial=0) + 1)
+    start, codes = vocabulary.ragged([groups.get((k, name), []) for k in communities for name in contents])
     cell = community.astype(np.int64) * len(contents) + content
     lo, n = start[cell], start[cell + 1] - start[cell]
     pick = lo + (rng.random(len(cell)) * n).astype(np.int64)
     out = np.full(len(cell), -1, np.int32)
     out[n > 0] = codes[pick[n > 0]]
     return out
-
-
-def _own_words(seed, user, vocabulary, rng):
-    """One of the person's three favourite words without visual content."""
-    codes = vocabulary.codes(lexicon.SELF_EXPRESSION)
-    favourite = rng.integers(0, 3, len(user))
-    return codes[(hash01_array(seed + 3, user, favourite) * len(codes)).astype(np.int64)]
 
 
 def _attribute_words(people, user, vocabulary, rng):
@@ -166,19 +149,14 @@ def _attribute_words(people, user, vocabulary, rng):
 
 def _with_spam(settings, people, posts, item, word, kind, vocabulary, rng):
     """Add camera-like and numeric tags to some posts, and 20 to 30 frequent tags to those of spammers."""
-    m = settings.posts
     camera, years = vocabulary.codes(lexicon.CAMERA_WORDS), vocabulary.codes(lexicon.YEARS)
-    spammed = np.flatnonzero(rng.random(m) < settings.spam_tags).astype(np.int32)
-    extra_item = [np.repeat(spammed, 2), spammed[rng.random(len(spammed)) < 0.3]]
-    extra_word = [rng.choice(camera, len(extra_item[0])), rng.choice(years, len(extra_item[1]))]
+    spammed = np.flatnonzero(rng.random(settings.posts) < settings.spam_tags).astype(np.int32)
+    twice, some = np.repeat(spammed, 2), spammed[rng.random(len(spammed)) < 0.3]
+    extra = [rng.choice(camera, len(twice)), rng.choice(years, len(some))]
     by_spammers = np.flatnonzero(people.spammer[posts.owner]).astype(np.int32)
     many = np.repeat(by_spammers, rng.integers(20, 31, len(by_spammers)))
-    frequent = np.argsort(-np.bincount(word, minlength=len(vocabulary.code)), kind="stable")[:60]
-    extra_item.append(many)
-    extra_word.append(rng.choice(frequent, len(many)).astype(np.int32))
-    added = sum(map(len, extra_item))
-    return (
-        np.concatenate([item, *extra_item]),
-        np.concatenate([word, *extra_word]).astype(np.int32),
-        np.concatenate([kind, np.full(added, KINDS.index("spam"), np.int8)]),
-    )
+    frequent = np.argsort(-np.bincount(word, minlength=len(vocabulary)), kind="stable")[:60]
+    words = np.concatenate([word, *extra, rng.choice(frequent, len(many))]).astype(np.int32)
+    kinds = np.full(len(words), KINDS.index("spam"), np.int8)
+    kinds[: len(kind)] = kind
+    return np.concatenate([item, twice, some, many]), words, kinds

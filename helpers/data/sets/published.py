@@ -2,8 +2,8 @@
 
 import csv
 import gzip
-import io
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,11 +12,10 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from helpers.data.delimited import text_lines
-from helpers.data.sets.shape import PRECISION, Absent, LabelledSet, class_folders, needed, of_files, one_of
+from helpers.data.sets.shape import PRECISION, Absent, LabelledSet, by_folder, needed, of_files, one_of, wrong
 from helpers.errors import BadInput
 
 WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousand paintings: 25 of them
-SUN_PARTITIONS = 10
 
 
 def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -24,32 +23,29 @@ def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
 
     Raises BadInput: a column is absent, a row is short, or the file is no text.
     """
-    opened = gzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")
+    opened = gzip.open if file.suffix == ".gz" else open
     try:
-        with opened as stream:
-            reader = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
-            if missing := [c for c in columns if c not in (reader.fieldnames or [])]:
-                found = ", ".join(reader.fieldnames or [])
-                raise BadInput(
-                    f"{file}, line 1: no column {missing[0]}; expected {', '.join(columns)}, found {found}"
-                )
+        with opened(file, "rt", encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            found, wanted = reader.fieldnames or [], ", ".join(columns)
+            if missing := [c for c in columns if c not in found]:
+                told = f"no column {missing[0]}; expected {wanted}, found {', '.join(found)}"
+                raise BadInput(f"{file}, line 1: {told}")
             for row in reader:
                 if any(row[c] is None for c in columns):
-                    raise BadInput(
-                        f"{file}, line {reader.line_num}: fewer values than its header;"
-                        " correct or remove the line"
-                    )
+                    told = "fewer values than its header; correct or remove the line"
+                    raise BadInput(f"{file}, line {reader.line_num}: {told}")
                 yield reader.line_num, row
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise BadInput(f"{file}: not a readable table ({error}); download it again") from None
 
 
-def first_there(name: str, folder: Path, names: tuple[str, ...]) -> Path:
+def first_there(folder: Path, *names: str) -> Path:
     """The first of several spellings that exists."""
     for candidate in names:
         if (folder / candidate).exists():
             return folder / candidate
-    raise Absent(f"{name}: none of {', '.join(names)} is in {folder}")
+    raise Absent(f"none of {', '.join(names)} is in {folder}")
 
 
 def flickr_style(folder: Path) -> LabelledSet:
@@ -57,28 +53,22 @@ def flickr_style(folder: Path) -> LabelledSet:
 
     Layout: flickr_style/flickr_style.csv.gz, style_names.txt, images/<last part of image_url>.
     """
-    base, name = folder / "flickr_style", "flickr_style"
-    needed(name, base / "style_names.txt")
-    file = first_there(name, base, ("flickr_style.csv.gz", "flickr_style.csv"))
+    base = folder / "flickr_style"
+    needed(base / "style_names.txt")
+    file = first_there(base, "flickr_style.csv.gz", "flickr_style.csv")
     classes = [text for _, text in text_lines(base / "style_names.txt")]
-    numbers, splits = {str(k): k for k in range(len(classes))}, {"train": 0, "test": 1}
+    numbers, splits = {str(k): k for k in range(len(classes))}, {"train": "train", "test": "test"}
     paths, labels, split = [], [], []
     for line, row in table(file, ("image_url", "label", "_split")):
         labels.append(one_of(file, line, row["label"], numbers, "label"))
-        one_of(file, line, row["_split"], splits, "_split")
-        split.append(row["_split"])
+        split.append(one_of(file, line, row["_split"], splits, "_split"))
         paths.append(urlsplit(row["image_url"]).path.rpartition("/")[2])
         if not paths[-1]:
-            raise BadInput(
-                f"{file}, line {line}: image_url {row['image_url'][:60]!r}, expected a URL that ends with a"
-                " file name"
-            )
+            raise wrong(file, line, row["image_url"], "a URL that ends with a file name", "image_url ")
     if not (base / "images").is_dir():
-        raise Absent(
-            f"{name}: the table names {len(paths)} photos; {base / 'images'}, the folder of the downloaded"
-            f" photos, is not there (the first would be images/{paths[0]})"
-        )
-    return of_files(name, base / "images", paths, np.array(labels), classes, split)
+        told = f"the table names {len(paths)} photos; {base / 'images'}, the folder of the downloaded photos,"
+        raise Absent(f"{told} is not there (the first would be images/{paths[0]})")
+    return of_files("flickr_style", base / "images", paths, labels, classes, split)
 
 
 def wikipaintings(folder: Path) -> LabelledSet:
@@ -87,8 +77,8 @@ def wikipaintings(folder: Path) -> LabelledSet:
     Layout: wikipaintings/wikipaintings_oct2013.csv with image_id and style, images/<image_id>.jpg. Styles
     with fewer than `WIKI_LEAST` rows are left out; paintings without a genre too, as in Karayev et al. 2014.
     """
-    base, name = folder / "wikipaintings", "wikipaintings"
-    file = first_there(name, base, ("wikipaintings_oct2013.csv", "wikipaintings_oct2013.csv.gz"))
+    base = folder / "wikipaintings"
+    file = first_there(base, "wikipaintings_oct2013.csv", "wikipaintings_oct2013.csv.gz")
     ids, styles = [], []
     for line, row in table(file, ("image_id", "style", "genre")):
         if not row["image_id"].strip():
@@ -99,12 +89,11 @@ def wikipaintings(folder: Path) -> LabelledSet:
     classes, codes, counts = np.unique(np.array(styles, dtype=str), return_inverse=True, return_counts=True)
     large = np.flatnonzero(counts >= WIKI_LEAST)
     if len(large) < 2:
-        raise BadInput(
-            f"{file}: {len(large)} styles have {WIKI_LEAST} paintings or more; expected 25, the whole table"
-        )
+        found = f"{len(large)} styles have {WIKI_LEAST} paintings or more"
+        raise BadInput(f"{file}: {found}; expected 25, the whole table")
     kept = np.flatnonzero(np.isin(codes, large))
-    labels = np.searchsorted(large, codes[kept])
-    return of_files(name, base / "images", [ids[i] for i in kept], labels, classes[large].tolist())
+    paths, labels = [ids[i] for i in kept], np.searchsorted(large, codes[kept])
+    return of_files("wikipaintings", base / "images", paths, labels, classes[large].tolist())
 
 
 def ava_style(folder: Path) -> LabelledSet:
@@ -113,32 +102,26 @@ def ava_style(folder: Path) -> LabelledSet:
     Layout: AVA_dataset/style_image_lists/{styles.txt, train.jpgl, train.lab, test.jpgl, test.multilab},
     AVA_dataset/images/<image id>.jpg. Styles are numbered from 1.
     """
-    base, name = folder / "AVA_dataset", "ava_style"
-    lists = base / "style_image_lists"
-    files = {n: lists / n for n in ("styles.txt", "train.jpgl", "train.lab", "test.jpgl", "test.multilab")}
-    needed(name, *files.values())
-    classes = [text.partition(" ")[2].strip() or text for _, text in text_lines(files["styles.txt"])]
-    L = len(classes)
-    numbers = {str(k + 1): k for k in range(L)}
+    base = folder / "AVA_dataset"
+    names = ("styles.txt", "train.jpgl", "train.lab", "test.jpgl", "test.multilab")
+    files = {n: base / "style_image_lists" / n for n in names}
+    needed(*files.values())
     content = {n: text_lines(file) for n, file in files.items()}
+    classes = [text.partition(" ")[2].strip() or text for _, text in content["styles.txt"]]
+    L, numbers = len(classes), {str(k): k - 1 for k in range(1, len(classes) + 1)}
     for pictures, labels in (("train.jpgl", "train.lab"), ("test.jpgl", "test.multilab")):
-        if len(content[pictures]) != len(content[labels]):
-            raise BadInput(
-                f"{files[labels]}: {len(content[labels])} lines, but {len(content[pictures])} in {pictures}"
-            )
+        many, lines = len(content[pictures]), len(content[labels])
+        if many != lines:
+            raise BadInput(f"{files[labels]}: {lines} lines, but {many} in {pictures}")
     single = [one_of(files["train.lab"], k, text, numbers, "style") for k, text in content["train.lab"]]
-    several = np.zeros((len(content["test.multilab"]), L), bool)
-    for row, (k, text) in enumerate(content["test.multilab"]):
-        values = text.split()
+    several = [text.split() for _, text in content["test.multilab"]]
+    for (k, text), values in zip(content["test.multilab"], several, strict=True):
         if len(values) != L or set(values) - {"0", "1"} or "1" not in values:
-            raise BadInput(
-                f"{files['test.multilab']}, line {k}: {text[:60]!r}, expected {L} numbers 0 or 1 and a 1"
-            )
-        several[row] = np.array(values) == "1"
-    labels = np.concatenate([np.eye(L, dtype=bool)[single], several])
+            raise wrong(files["test.multilab"], k, text, f"{L} numbers 0 or 1 and a 1")
+    labels = np.concatenate([np.eye(L, dtype=bool)[single], np.array(several) == "1"])
     paths = [f"{text}.jpg" for n in ("train.jpgl", "test.jpgl") for _, text in content[n]]
     split = ["train"] * len(single) + ["test"] * len(several)
-    return of_files(name, base / "images", paths, labels, classes, split)
+    return of_files("ava_style", base / "images", paths, labels, classes, split)
 
 
 def caltech256(folder: Path) -> LabelledSet:
@@ -148,8 +131,7 @@ def caltech256(folder: Path) -> LabelledSet:
     a class for training and 20 for testing (Fang et al. 2015, section 4.4).
     """
     base = folder / "caltech256" / "256_ObjectCategories"
-    paths, labels, classes = class_folders("caltech256", base, skip=("257.clutter",))
-    return of_files("caltech256", base, paths, labels, classes, per_class=(50, 20))
+    return of_files("caltech256", base, *by_folder(base, skip="257.clutter"), per_class=(50, 20))
 
 
 def indoor67(folder: Path) -> LabelledSet:
@@ -157,18 +139,16 @@ def indoor67(folder: Path) -> LabelledSet:
 
     Layout: indoor67/Images/<class>/<picture>, TrainImages.txt and TestImages.txt with <class>/<picture>.
     """
-    base, name = folder / "indoor67", "indoor67"
+    base = folder / "indoor67"
     files = {"train": base / "TrainImages.txt", "test": base / "TestImages.txt"}
-    needed(name, *files.values())
-    paths, split = [], []
-    for part, file in files.items():
-        for k, text in text_lines(file):
-            if text.count("/") != 1:
-                raise BadInput(f"{file}, line {k}: {text[:60]!r}, expected <class>/<picture>")
-            paths.append(text)
-            split.append(part)
+    needed(*files.values())
+    lines = [(part, file, k, text) for part, file in files.items() for k, text in text_lines(file)]
+    for _, file, k, text in lines:
+        if text.count("/") != 1:
+            raise wrong(file, k, text, "<class>/<picture>")
+    split, _, _, paths = zip(*lines, strict=True)
     classes, labels = np.unique([text.partition("/")[0] for text in paths], return_inverse=True)
-    return of_files(name, base / "Images", paths, labels, classes.tolist(), split)
+    return of_files("indoor67", base / "Images", paths, labels, classes.tolist(), split)
 
 
 def sun397(folder: Path) -> LabelledSet:
@@ -177,14 +157,12 @@ def sun397(folder: Path) -> LabelledSet:
     Layout: SUN397/ClassName.txt with /a/abbey; SUN397/Training_01.txt, Testing_01.txt, … 10 (or in
     SUN397/Partitions/) with /a/abbey/sun_….jpg; the pictures under SUN397/a/abbey/, as torchvision's SUN397.
     """
-    base, name = folder / "SUN397", "sun397"
+    base = folder / "SUN397"
     lists = base / "Partitions" if (base / "Partitions").is_dir() else base
-    needed(name, base / "ClassName.txt", lists / "Training_01.txt", lists / "Testing_01.txt")
+    needed(base / "ClassName.txt", lists / "Training_01.txt", lists / "Testing_01.txt")
     numbers = {text.strip("/"): i for i, (_, text) in enumerate(text_lines(base / "ClassName.txt"))}
-    labels: dict[str, int] = {}
-    place: dict[str, int] = {}
-    partitions = []
-    for p in range(1, SUN_PARTITIONS + 1):
+    labels, place, partitions = {}, {}, []
+    for p in range(1, 11):
         files = [lists / f"{part}_{p:02d}.txt" for part in ("Training", "Testing")]
         if not all(file.is_file() for file in files):
             break  # fewer partitions than published: those that are there are used
@@ -195,9 +173,8 @@ def sun397(folder: Path) -> LabelledSet:
                 labels[path] = one_of(file, k, path.rpartition("/")[0], numbers, "class")
             parts.append(np.array([place.setdefault(path, len(place)) for _, path in listed]))
         partitions.append(tuple(parts))
-    return of_files(
-        name, base, list(labels), np.array([*labels.values()]), list(numbers), partitions=partitions
-    )
+    codes = list(labels.values())
+    return of_files("sun397", base, list(labels), codes, list(numbers), partitions=partitions)
 
 
 def stanford40(folder: Path) -> LabelledSet:
@@ -205,40 +182,30 @@ def stanford40(folder: Path) -> LabelledSet:
 
     Layout: Stanford40/ImageSplits/<action>_train.txt and <action>_test.txt, Stanford40/JPEGImages/.
     """
-    base, name = folder / "Stanford40", "stanford40"
-    classes = listed_classes(name, base / "ImageSplits", "train", 40)
-    paths, labels, split = [], [], []
-    for number, part, file, k, text in class_lines(name, base / "ImageSplits", classes, ("train", "test")):
+    base = folder / "Stanford40"
+    classes, lines = class_lists(base / "ImageSplits", ("train", "test"), 40)
+    for number, _, file, k, text in lines:
         if not text.startswith(f"{classes[number]}_"):
-            raise BadInput(
-                f"{file}, line {k}: {text[:60]!r}, expected a picture named {classes[number]}_<number>"
-            )
-        paths.append(text)
-        labels.append(number)
-        split.append(part)
-    return of_files(name, base / "JPEGImages", paths, np.array(labels), classes, split)
+            raise wrong(file, k, text, f"a picture named {classes[number]}_<number>")
+    labels, split, _, _, paths = zip(*lines, strict=True)
+    return of_files("stanford40", base / "JPEGImages", paths, labels, classes, split)
 
 
-def listed_classes(name: str, lists: Path, part: str, expected: int) -> list[str]:
-    """The classes that have a list <class>_<part>.txt. Raises Absent: fewer than two."""
-    needed(name, lists)
-    ending = f"_{part}.txt"
+def class_lists(lists: Path, parts: tuple[str, str], expected: int) -> tuple[list[str], list[tuple]]:
+    """The classes with lists <class>_<part>.txt; (class number, part, file, line number, text) of all lines.
+
+    Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other.
+    """
+    needed(lists)
+    ending, lines = f"_{parts[0]}.txt", []
     classes = sorted(f.name.removesuffix(ending) for f in lists.glob(f"*{ending}"))
     if len(classes) < 2:
-        raise Absent(f"{name}: {lists} holds {len(classes)} lists <class>{ending}, expected {expected}")
-    return classes
-
-
-def class_lines(
-    name: str, lists: Path, classes: list[str], parts: tuple[str, str]
-) -> Iterator[tuple[int, str, Path, int, str]]:
-    """(class number, part, file, line number, text) of each line of the lists <class>_<part>.txt."""
-    for number, kind in enumerate(classes):
-        for part in parts:
-            file = lists / f"{kind}_{part}.txt"
-            needed(name, file)
-            for k, text in text_lines(file):
-                yield number, part, file, k, text
+        raise Absent(f"{lists} holds {len(classes)} lists <class>{ending}, expected {expected}")
+    for (number, kind), part in product(enumerate(classes), parts):
+        file = lists / f"{kind}_{part}.txt"
+        needed(file)
+        lines += [(number, part, file, k, text) for k, text in text_lines(file)]
+    return classes, lines
 
 
 def flowers102(folder: Path) -> LabelledSet:
@@ -246,22 +213,19 @@ def flowers102(folder: Path) -> LabelledSet:
 
     Layout: flowers-102/{imagelabels.mat, setid.mat}, flowers-102/jpg/image_00001.jpg, as torchvision's.
     """
-    base, name = folder / "flowers-102", "flowers102"
-    needed(name, base / "imagelabels.mat", base / "setid.mat")
+    base = folder / "flowers-102"
+    needed(base / "imagelabels.mat", base / "setid.mat")
     numbers = _array(base / "imagelabels.mat", "labels")
     split = np.full(len(numbers), "", dtype="<U10")
     for key, part in {"trnid": "train", "valid": "validation", "tstid": "test"}.items():
         ids = _array(base / "setid.mat", key)
-        if len(ids) and not 1 <= ids.min() <= ids.max() <= len(numbers):
-            raise BadInput(
-                f"{base / 'setid.mat'}: {key} holds {ids.min()} to {ids.max()}, expected 1 to {len(numbers)},"
-                " the pictures of imagelabels.mat"
-            )
+        if ids.max() > len(numbers):
+            wanted = f"1 to {len(numbers)}, the pictures of imagelabels.mat"
+            raise BadInput(f"{base / 'setid.mat'}: {key} holds {ids.min()} to {ids.max()}, expected {wanted}")
         split[ids - 1] = part
-    L = int(numbers.max())
-    classes = [f"flower {k}" for k in range(1, L + 1)]
+    classes = [f"flower {k}" for k in range(1, int(numbers.max()) + 1)]
     paths = [f"image_{k:05d}.jpg" for k in range(1, len(numbers) + 1)]
-    return of_files(name, base / "jpg", paths, numbers - 1, classes, split)
+    return of_files("flowers102", base / "jpg", paths, numbers - 1, classes, split)
 
 
 def _array(file: Path, key: str) -> np.ndarray:
@@ -285,8 +249,7 @@ def sports8(folder: Path) -> LabelledSet:
     """
     base = folder / "event_dataset"
     base = base / "event_img" if (base / "event_img").is_dir() else base
-    paths, labels, classes = class_folders("sports8", base)
-    return of_files("sports8", base, paths, labels, classes, per_class=(70, 60))
+    return of_files("sports8", base, *by_folder(base), per_class=(70, 60))
 
 
 def voc2007(folder: Path) -> LabelledSet:
@@ -295,25 +258,21 @@ def voc2007(folder: Path) -> LabelledSet:
     Layout: VOCdevkit/VOC2007/ImageSets/Main/<class>_trainval.txt and <class>_test.txt with a picture's number
     and 1 (there), −1 (not there) or 0 (only difficult ones: counts neither way); JPEGImages/<number>.jpg.
     """
-    base, name = folder / "VOCdevkit" / "VOC2007", "voc2007"
-    lists = base / "ImageSets" / "Main"
-    classes = listed_classes(name, lists, "trainval", 20)
-    values: dict[str, np.ndarray] = {}
-    split: dict[str, str] = {}
-    for number, part, file, k, text in class_lines(name, lists, classes, ("trainval", "test")):
+    base = folder / "VOCdevkit" / "VOC2007"
+    classes, lines = class_lists(base / "ImageSets" / "Main", ("trainval", "test"), 20)
+    values, split = {}, {}
+    for number, part, file, k, text in lines:
         picture, *value = text.split()
         if len(value) != 1 or value[0] not in ("1", "-1", "0"):
-            raise BadInput(f"{file}, line {k}: {text[:60]!r}, expected a picture's number and 1, -1 or 0")
+            raise wrong(file, k, text, "a picture's number and 1, -1 or 0")
         values.setdefault(picture, np.full(len(classes), -1))[number] = int(value[0])
         called = part.removesuffix("val")
         if split.setdefault(picture, called) != called:
             raise BadInput(f"{file}, line {k}: picture {picture} is in trainval and in test")
-    table = np.array([*values.values()])
+    there = np.array([*values.values()])
     paths = [f"{picture}.jpg" for picture in values]
-    return of_files(
-        name, base / "JPEGImages", paths, table == 1, classes, [*split.values()],
-        ignored=table == 0, measure=PRECISION,
-    )  # fmt: skip
+    more = {"split": [*split.values()], "ignored": there == 0, "measure": PRECISION}
+    return of_files("voc2007", base / "JPEGImages", paths, there == 1, classes, **more)
 
 
 def imagenet(folder: Path) -> LabelledSet:
@@ -321,11 +280,12 @@ def imagenet(folder: Path) -> LabelledSet:
 
     Layout: imagenet/train/<wnid>/<picture>.JPEG, imagenet/val/<wnid>/<picture>.JPEG.
     """
-    base, name = folder / "imagenet", "imagenet"
-    train, labels, classes = class_folders(name, base / "train")
-    test, codes, tested = class_folders(name, base / "val")
+    base = folder / "imagenet"
+    train, labels, classes = by_folder(base / "train")
+    test, codes, tested = by_folder(base / "val")
     if unknown := sorted(set(tested) - set(classes)):
         raise BadInput(f"{base / 'val'}: folder {unknown[0]} is none of the {len(classes)} classes of train/")
     paths = [f"train/{file}" for file in train] + [f"val/{file}" for file in test]
     labels = np.concatenate([labels, np.array([classes.index(c) for c in tested])[codes]])
-    return of_files(name, base, paths, labels, classes, ["train"] * len(train) + ["test"] * len(test))
+    split = ["train"] * len(train) + ["test"] * len(test)
+    return of_files("imagenet", base, paths, labels, classes, split)

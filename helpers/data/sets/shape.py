@@ -19,33 +19,18 @@ class Absent(BadInput):
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Pictures, their labels, and the split that was published with them.
+    """Pictures, their labels, and the split that was published with them."""
 
-    Attributes:
-        name: as given to `open_set`.
-        labels: bool (n, L), whether picture i carries class l.
-        classes: L names.
-        rows: int64 (n,), the row of each picture in the store.
-        images: side in pixels -> image store; a collection's own store has one side and ignores it.
-        split: text (n,): "train", "validation" or "test" as published, or "" where the split is drawn.
-        partitions: pairs (train, test) of int positions 0..n-1, where several splits were published.
-        per_class: pictures of each class for (training, test), where the split is drawn by class.
-        ignored: bool (n, L), pairs that count neither as positive nor as negative; None for none.
-        measure: `ACCURACY` (of one class for each picture) or `PRECISION` (class by class).
-        listed: pictures that the set's lists name; more than n where some of them are not there.
-    """
-
-    name: str
-    labels: np.ndarray
-    classes: Sequence[str]
-    rows: np.ndarray
-    images: Callable[[int], ImageStore]
-    split: np.ndarray
-    partitions: Sequence[tuple[np.ndarray, np.ndarray]] = ()
-    per_class: tuple[int, int] | None = None
-    ignored: np.ndarray | None = None
-    measure: str = ACCURACY
-    listed: int = 0
+    name: str  # as given to `open_set`
+    labels: np.ndarray  # bool (n, L), whether picture i carries class l
+    classes: Sequence[str]  # L names
+    rows: np.ndarray  # int64 (n,), the row of each picture in the store
+    images: Callable[[int], ImageStore]  # of a side in pixels; a collection's own store ignores it
+    split: np.ndarray  # text (n,): "train", "validation" or "test" as published, "" where the split is drawn
+    partitions: Sequence[tuple[np.ndarray, np.ndarray]] = ()  # (train, test) int positions, if several splits
+    per_class: tuple[int, int] | None = None  # pictures of each for (training, test), if drawn by class
+    ignored: np.ndarray | None = None  # bool (n, L), pairs that count neither as positive nor as negative
+    measure: str = ACCURACY  # of one class for each picture; or `PRECISION`, class by class
 
     def __post_init__(self):
         n, L = self.labels.shape
@@ -53,9 +38,8 @@ class LabelledSet:
             if size != n:
                 raise BadInput(f"{self.name}: {size} {what} for {n} pictures; there must be one each")
         if L != len(self.classes) or L < 2:
-            raise BadInput(
-                f"{self.name}: {L} columns of labels for {len(self.classes)} classes, at least two"
-            )
+            known = len(self.classes)
+            raise BadInput(f"{self.name}: {L} columns of labels for {known} classes, at least two")
         if self.measure == ACCURACY and not self.labels.any(axis=1).all():
             raise BadInput(f"{self.name}: picture {int((~self.labels.any(axis=1)).argmax())} has no label")
 
@@ -72,34 +56,26 @@ class LabelledSet:
         """The pictures at these positions (int), for a set without several published splits."""
         if self.partitions:
             raise BadInput(f"{self.name}: several splits are published; take no part of it")
-        ignored = None if self.ignored is None else self.ignored[keep]
-        return replace(
-            self, labels=self.labels[keep], rows=self.rows[keep], split=self.split[keep], ignored=ignored
-        )
+        by_picture = {name: getattr(self, name) for name in ("labels", "rows", "split", "ignored")}
+        return replace(self, **{name: a[keep] for name, a in by_picture.items() if a is not None})
 
 
 def of_files(
     name: str, folder: Path, paths: Sequence[str], labels: np.ndarray, classes: Sequence[str],
     split: Sequence[str] | None = None, **more,
 ) -> LabelledSet:  # fmt: skip
-    """A set of picture files; those that are listed but not there are left out and counted.
+    """A set of picture files, without those that are listed but not there.
 
-    Args:
-        folder: what `paths` are relative to.
-        labels: bool (n, L), or int (n,) for one class each.
-        split: as published, or None.
-        more: `partitions`, `per_class`, `ignored`, `measure`; partitions count in the given paths.
-
-    Raises:
-        Absent: none of the pictures is there.
+    Paths are relative to the folder; labels are bool (n, L), or int (n,) for one class each; `more` are other
+    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there.
     """
     labels = np.asarray(labels)
     if labels.ndim == 1:
         labels = np.eye(len(classes), dtype=bool)[labels]
-    split = np.asarray(split if split is not None else [""] * len(paths), dtype=str)
+    split = np.asarray([""] * len(paths) if split is None else split, dtype=str)
     there = np.flatnonzero(present(folder, paths))
     if not len(there):
-        raise Absent(f"{name}: none of its {len(paths)} pictures is in {folder}; the first is {paths[0]}")
+        raise Absent(f"none of its {len(paths)} pictures is in {folder}; the first is {paths[0]}")
     names = [paths[i] for i in there]
     if more.get("ignored") is not None:
         more["ignored"] = more["ignored"][there]
@@ -109,46 +85,42 @@ def of_files(
         more["partitions"] = [tuple(p[p >= 0] for p in (place[a], place[b])) for a, b in more["partitions"]]
     return LabelledSet(
         name, labels[there], list(classes), np.arange(len(there)),
-        lambda size: FileImages(folder, names, size), split[there], listed=len(paths), **more,
+        lambda size: FileImages(folder, names, size), split[there], **more,
     )  # fmt: skip
 
 
-def needed(name: str, *files: Path) -> None:
+def needed(*files: Path) -> None:
     """Raises Absent, naming the first file or folder that is not there."""
     for file in files:
         if not file.exists():
-            raise Absent(f"{name}: {file} is not there")
+            raise Absent(f"{file} is not there")
 
 
-def one_of(file: Path, number: int, text: str, known: dict[str, int], what: str) -> int:
-    """The position of a name that must be known. Raises BadInput: naming file, line and what was expected."""
+def wrong(file: Path, line: int, text: str, expected: str, what: str = "") -> BadInput:
+    """The error that names file, line, the text that is there and what was expected."""
+    return BadInput(f"{file}, line {line}: {what}{text[:60]!r}, expected {expected}")
+
+
+def one_of(file: Path, line: int, text: str, known: dict, what: str):
+    """What stands for a name that must be known."""
     if text not in known:
         some = ", ".join(list(known)[:3])
-        raise BadInput(
-            f"{file}, line {number}: {what} {text[:60]!r}, expected one of {len(known)} such as {some}"
-        )
+        raise wrong(file, line, text, f"one of {len(known)} such as {some}", f"{what} ")
     return known[text]
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """Names of the picture files directly in a folder, in order."""
-    return sorted(f.name for f in folder.iterdir() if f.suffix.lower() in PICTURES)
-
-
-def class_folders(
-    name: str, folder: Path, skip: Sequence[str] = ()
-) -> tuple[list[str], np.ndarray, list[str]]:
+def by_folder(folder: Path, skip: str = "") -> tuple[list[str], np.ndarray, list[str]]:
     """A set with one folder for each class: paths, class numbers int (n,), class names.
 
     Raises Absent: fewer than two folders with pictures.
     """
-    needed(name, folder)
-    names = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name not in skip)
-    inside = {c: pictures_in(folder / c) for c in names}
-    classes = [c for c in names if inside[c]]
-    if len(classes) < 2:
-        raise Absent(
-            f"{name}: {folder} holds {len(classes)} folders with pictures, expected one for each class"
-        )
-    paths = [f"{c}/{picture}" for c in classes for picture in inside[c]]
-    return paths, np.repeat(np.arange(len(classes)), [len(inside[c]) for c in classes]), classes
+    needed(folder)
+    inside = {}
+    for kind in sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name != skip):
+        names = sorted(f.name for f in (folder / kind).iterdir() if f.suffix.lower() in PICTURES)
+        if names:
+            inside[kind] = names
+    if len(inside) < 2:
+        raise Absent(f"{folder} holds {len(inside)} folders with pictures, expected one for each class")
+    paths = [f"{kind}/{name}" for kind, names in inside.items() for name in names]
+    return paths, np.repeat(np.arange(len(inside)), [*map(len, inside.values())]), list(inside)
