@@ -14,7 +14,7 @@ from helpers.data.sets import BROUGHT, LabelledSet, own_sets
 from helpers.errors import BadInput
 from helpers.learn import pretrained
 from helpers.learn.networks import AlexNet
-from helpers.measures.stats import Interval
+from helpers.measures.stats import Effect
 from helpers.pictures import pseudo, retrieval
 from helpers.pictures.probes import Probe, difference
 
@@ -161,14 +161,18 @@ def table(
 
 def compare(
     measured: Mapping[str, Mapping[str, Probe]], names: Iterable[str], better: str, worse: str,
-    rng: np.random.Generator, factor: float = 1.0,
-) -> dict[str, Interval]:  # fmt: skip
-    """Set -> interval of better − factor · worse. Sets that a user brought speak instead of the own ones."""
+    rng: np.random.Generator,
+) -> dict[str, Effect]:  # fmt: skip
+    """Set -> better − worse. Sets that a user brought speak instead of the own ones."""
     able = [name for name in names if better in measured.get(name, {})]
     out = {}
     for name in [name for name in able if name in BROUGHT] or able:
         a, b = measured[name][better], measured[name][worse]
-        if factor != 1:
-            b = b._replace(values=factor * b.values, outcomes=[factor * o for o in b.outcomes])
-        out[name] = difference(a, b, rng)
+        tested = np.unique(np.concatenate([split.test for split in a.splits]))
+        out[name] = Effect(*difference(a, b, rng), a.mean, b.mean, len(tested))
     return out
+
+
+def share_of_gain(effect: Effect, whole: float) -> Effect:
+    """A difference a − b as a share of a gain over chance, `whole`: 1 + it is what a reaches of b's gain."""
+    return effect.scaled(1 / whole)._replace(a=1 + effect.mean / whole, b=1.0)
