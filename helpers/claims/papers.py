@@ -41,6 +41,7 @@ class Claim(BaseModel, frozen=True, extra="forbid"):
         needs: parts of the data (`helpers.notebook.parts`) without which it is not testable.
         cited: the paper's numbers as text, for the table.
         numbers: case (a dataset, a K …) -> the paper's a and b, in the unit.
+        timed: whether seconds decide it, so that it does not repeat.
         unmeasured: why no notebook measures it yet.
         relative: whether effects are alike if (a − b) / b is: for numbers whose level depends on the data.
     """
@@ -56,6 +57,7 @@ class Claim(BaseModel, frozen=True, extra="forbid"):
     over: str = ""
     measure: Measure | None = None
     needs: list[str] = []
+    timed: bool = False
     unmeasured: str = ""
     cited: str | None = None
     numbers: dict[str, tuple[float, float]] = {}

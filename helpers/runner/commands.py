@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
-from helpers.runner import maintain
+from helpers.runner import compare, maintain
 from helpers.runner.execute import Failure, lacking, one_runner, run_all
 from helpers.runner.plan import SMOKE, Job, Project, plan
 
@@ -39,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
     made.add_argument("--refresh", action="store_true", help="maintainers: write a smoke run into notebooks/")
-    made.add_argument("--reference", action="store_true", help="maintainers: renew outputs/reference/smoke")
+    made.add_argument("--strict", action="store_true",
+                      help="exit with 1 where something is not as in outputs/reference")  # fmt: skip
+    made.add_argument("--reference", action="store_true", help="maintainers: renew outputs/reference/PROFILE")
     return made
 
 
@@ -55,8 +58,10 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         if given.profile is None and not (given.refresh or given.reference):
             raise BadInput(f"name a profile: {', '.join(project.profiles())}")
         given.profile = given.profile or SMOKE
-        if (given.refresh or given.reference) and (given.profile != SMOKE or given.assignments):
-            raise BadInput("--refresh and --reference are for the profile smoke, without -p")
+        if given.refresh and given.profile != SMOKE:
+            raise BadInput("--refresh is for the profile smoke")
+        if (given.refresh or given.reference or given.strict) and given.assignments:
+            raise BadInput("--refresh, --reference and --strict are for a profile as it is, without -p")
         folder = given.data_dir if given.data_dir is None else existing(given.data_dir)
         jobs = plan(project, given.profile, given.first, given.last, given.only, given.assignments, folder)
         if given.list:
@@ -70,6 +75,10 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
                 maintain.refresh(project, jobs)
             if code == 0 and given.reference:
                 maintain.write_reference(jobs)
+            if code == 0 and not given.assignments and (table := compare.compare(jobs)):
+                artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)
+                print(compare.told(table))
+                code = int(given.strict and not all(row["same"] for row in table))
             return code
     except (BadInput, Failure) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,18 +1,16 @@
 """What maintainers run after a change: notebooks written back with new outputs, reference metrics renewed."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
+from helpers.runner.compare import OR, REFERENCE, found, reference_of
 from helpers.runner.execute import Failure, perform
 from helpers.runner.plan import SMOKE, Job, Project
 
-REFERENCE = paths.ROOT / "outputs" / "reference" / SMOKE  # in git, so never under CROWD_OUTPUTS
-NOT_REPEATABLE = ("_seconds", "_speedup", "_mb")
 TOLERANCE = 0.02
 REASON = "same seed and code; other processors and package versions round sums differently"
 
@@ -48,30 +46,14 @@ def write_back(file: Path, executed: Path) -> None:
 
 
 def write_reference(jobs: Sequence[Job], folder: Path = REFERENCE) -> None:
-    """Renew `<NN>.json` from the metrics of a smoke run; tolerances and reasons that are there stay."""
+    """Renew `<profile>/<NN>.json` from a run. Tolerances and reasons that are there stay, and so do several
+    verdicts ("undecided or contradicted") of which this run has one."""
     for job in jobs:
-        metrics = artefacts.read_json(job.folder / "metrics.json")
-        file = folder / f"{job.number}.json"
-        old = artefacts.read_json(file) if file.is_file() else {}
-        new = {
-            name: {"rel_tol": TOLERANCE, "reason": REASON} | old.get(name, {}) | {"value": value}
-            for name, value in metrics.items()
-            if not name.endswith(NOT_REPEATABLE)
-        }
-        artefacts.write_json(file, new)
-        print(f"{job.file.stem}: {len(new)} reference metrics")
-
-
-def differences(metrics: Mapping[str, float], reference: Mapping[str, Mapping]) -> list[str]:
-    """What differs from the reference, a line each. Tolerances are relative only, so zero matches zero only;
-    BadInput for one that would let a zeroed metric pass, or an entry without a reason."""
-    found = []
-    for name, entry in reference.items():
-        if not 0 <= entry["rel_tol"] < 1 or not entry["reason"].strip():
-            raise BadInput(f"reference of {name}: rel_tol must be from 0 to below 1, and a reason given")
-        if name not in metrics:
-            found.append(f"{name} is missing")
-        elif not math.isclose(metrics[name], entry["value"], rel_tol=entry["rel_tol"], abs_tol=0):
-            found.append(f"{name} is {metrics[name]}, expected {entry['value']} ± {entry['rel_tol']:.1%}")
-    compared = {name for name in metrics if not name.endswith(NOT_REPEATABLE)}
-    return found + [f"{name} has no reference value" for name in sorted(compared - reference.keys())]
+        ours, old = found(job), reference_of(job, folder)
+        entry = {"rel_tol": TOLERANCE, "reason": REASON}
+        metrics = {n: entry | old["metrics"].get(n, {}) | {"value": v} for n, v in ours["metrics"].items()}
+        known = {id: old["verdicts"].get(id, "") for id in ours["verdicts"]}
+        verdicts = {id: known[id] if v in known[id].split(OR) else v for id, v in ours["verdicts"].items()}
+        new = {"metrics": metrics, "verdicts": verdicts}
+        artefacts.write_json(folder / job.profile / f"{job.number}.json", new)
+        print(f"{job.file.stem}: {len(metrics)} reference metrics, {len(verdicts)} verdicts")

@@ -9,7 +9,8 @@ from helpers.errors import BadInput
 from helpers.notebook import results
 from helpers.notebook.artefacts import write_json
 from helpers.notebook.run import start
-from helpers.runner.maintain import differences, write_reference
+from helpers.runner.compare import compare, rows, told
+from helpers.runner.maintain import REASON, write_reference
 from helpers.runner.plan import Job
 
 
@@ -45,33 +46,50 @@ def reference(value, rel_tol=0.02):
     return {"value": value, "rel_tol": rel_tol, "reason": "rounding"}
 
 
+def differing(metrics, expected):
+    ours = {"metrics": metrics, "verdicts": {}}
+    return [row["name"] for row in rows(ours, {"metrics": expected, "verdicts": {}}) if not row["same"]]
+
+
 def test_equal_metrics_pass_and_small_differences_are_tolerated():
     expected = {"a": reference(0.5), "b": reference(3), "zero": reference(0)}
-    assert differences({"a": 0.505, "b": 3, "zero": 0, "fit_seconds": 9.0}, expected) == []
+    assert differing({"a": 0.505, "b": 3, "zero": 0}, expected) == []
 
 
 @pytest.mark.parametrize(
-    "metrics",
-    [{"a": 0.0, "b": 3}, {"a": 3, "b": 0.5}, {"a": 0.52, "b": 3}, {"a": 0.5}, {"a": 0.5, "b": 3, "c": 1}],
-    ids=["zeroed", "shuffled", "off", "missing", "new"],
+    ("metrics", "names"),
+    [
+        ({"a": 0.0, "b": 3}, ["a"]),
+        ({"a": 3, "b": 0.5}, ["a", "b"]),
+        ({"a": 0.52, "b": 3}, ["a"]),
+        ({"a": 0.5}, ["b"]),
+        ({"a": 0.5, "b": 3, "c": 1}, ["c"]),
+    ],
+    ids=["zeroed", "exchanged", "off", "missing", "new"],
 )
-def test_other_metrics_fail(metrics):
-    assert differences(metrics, {"a": reference(0.5), "b": reference(3)})
+def test_other_metrics_fail(metrics, names):
+    assert differing(metrics, {"a": reference(0.5), "b": reference(3)}) == names
 
 
 @pytest.mark.parametrize("entry", [reference(1, 1.0), reference(1, -0.1), reference(1) | {"reason": " "}])
 def test_a_tolerance_that_lets_zero_pass_is_refused(entry):
     with pytest.raises(BadInput, match="rel_tol must be from 0 to below 1"):
-        differences({"a": 1}, {"a": entry})
+        differing({"a": 1}, {"a": entry})
 
 
 def test_renewing_the_reference_keeps_tolerances_and_reasons(run, tmp_path):
     results.save(run, {"a": 0.5, "b": 2, "fit_seconds": 3.0})
     job = Job("03", tmp_path / "03_factors.ipynb", "demo", {}, {}, [], "")
-    kept = {"value": 1, "rel_tol": 0.3, "reason": "depends on the number of threads"}
-    write_json(tmp_path / "reference" / "03.json", {"a": kept, "gone": kept})
-    write_reference([job], tmp_path / "reference")
-    new = json.loads((tmp_path / "reference" / "03.json").read_text())
-    assert new["a"] == kept | {"value": 0.5}
-    assert new.keys() == {"a", "b"}
-    assert differences(json.loads((run.folder / "metrics.json").read_text()), new) == []
+    kept, folder = {"value": 1, "rel_tol": 0.3, "reason": "depends on threads"}, tmp_path / "reference"
+    write_json(folder / "demo" / "03.json", {"metrics": {"a": kept, "gone": kept}, "verdicts": {}})
+    write_reference([job], folder)
+    new = json.loads((folder / "demo" / "03.json").read_text())
+    assert new == {
+        "metrics": {"a": kept | {"value": 0.5}, "b": reference(2) | {"reason": REASON}},
+        "verdicts": {},
+    }
+    table = compare([job], folder)
+    assert [(row["notebook"], row["name"]) for row in table] == [("03", "a"), ("03", "b")]
+    assert told(table).startswith("2 of 2 metrics as in the reference\n0 of 0 verdicts")
+    table[0] |= {"same": False}
+    assert told(table).endswith("  03 a: 0.5, reference 0.5 ± 30.0%")

@@ -12,8 +12,9 @@ from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS
 from helpers.runner import report
-from helpers.runner.maintain import REFERENCE, differences, refresh, write_reference
-from helpers.runner.plan import SMOKE, plan
+from helpers.runner.compare import REFERENCE, compare, found, reference_of, rows, told
+from helpers.runner.maintain import refresh, write_reference
+from helpers.runner.plan import SMOKE, Project, plan
 
 FILES = notebooks.find(NOTEBOOKS)
 SOLUTIONS = notebooks.find(NOTEBOOKS / "solutions")
@@ -36,11 +37,13 @@ def test_text_is_the_same(replayed, stem):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", FILES)
-def test_metrics_agree_with_the_reference(replayed, number):
-    expected = REFERENCE / f"{number}.json"
-    assert expected.is_file(), "make it with: python -m helpers.run smoke --reference"
-    metrics = read_json(replayed[1] / SMOKE / number / "metrics.json")
-    assert differences(metrics, read_json(expected)) == []
+def test_metrics_and_verdicts_agree_with_the_reference(replayed, number, monkeypatch):
+    assert (REFERENCE / SMOKE / f"{number}.json").is_file(), (
+        "make it: python -m helpers.run smoke --reference"
+    )
+    monkeypatch.setenv("CROWD_OUTPUTS", str(replayed[1]))
+    table = compare(plan(Project(), SMOKE, only=[number]))
+    assert all(row["same"] for row in table), told(table)
 
 
 @pytest.mark.slow
@@ -90,16 +93,26 @@ def test_what_must_fail_fails(written):
     assert any("not executed" in problem for problem in any_notebook(written.folder / "never.ipynb"))
 
 
-def test_other_metrics_fail(written):
-    """The numbers are compared in metrics.json; zeroed or exchanged ones are found."""
-    folder = written.folder / "reference"
-    write_reference(plan(written.project, SMOKE, only=["00"]), folder)
-    reference, metrics = read_json(folder / "00.json"), written.metrics(SMOKE, "00")
-    assert differences(metrics, reference) == []
-    for name in metrics:
-        assert differences(metrics | {name: 0}, reference)
-    exchanged = dict(zip(metrics, reversed(metrics.values()), strict=True))
-    assert len(differences(exchanged, reference)) == len(metrics)
+def test_other_metrics_and_verdicts_fail(written):
+    """Zeroed or exchanged metrics and a changed verdict are found."""
+    (job,), folder = plan(written.project, SMOKE, only=["00"]), written.folder / "reference"
+    write_reference([job], folder)
+    reference, ours = reference_of(job, folder), found(job)
+    assert all(row["same"] for row in compare([job], folder))
+
+    def wrong(metrics=None, verdicts=None, there=reference):
+        now = {"metrics": metrics or ours["metrics"], "verdicts": verdicts or {}}
+        return [row["name"] for row in rows(now, there) if not row["same"]]
+
+    for name in ours["metrics"]:
+        assert wrong(ours["metrics"] | {name: 0}) == [name]
+    exchanged = dict(zip(ours["metrics"], reversed(ours["metrics"].values()), strict=True))
+    assert wrong(exchanged) == list(ours["metrics"])
+    assert wrong(verdicts={"F4": "supported"}) == ["F4"], "without a reference"
+    several = reference | {"verdicts": {"F4": "supported or undecided"}}
+    assert wrong(verdicts={"F4": "undecided"}, there=several) == []
+    assert wrong(verdicts={"F4": "contradicted"}, there=several) == ["F4"]
+    assert wrong(there=several) == ["F4"], "a verdict that is missing"
 
 
 def test_refreshing_again_changes_nothing(written):

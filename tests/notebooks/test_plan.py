@@ -46,7 +46,7 @@ def test_files_of_parameters(tiny, capsys, number, text, message):
         (["demo", "--data-dir", "a\0b"], "there is no such folder"),
         (["demo", "--data-dir", "~nobody-of-that-name/x"], "there is no such folder"),
         (["demo", "--data-dir", "/", "-p", "data_dir=x"], "given twice"),
-        (["demo", "--refresh"], "are for the profile smoke"),
+        (["demo", "--refresh"], "is for the profile smoke"),
         (["smoke", "--refresh", "-p", "lr=1"], "without -p"),
     ],
 )
