@@ -113,7 +113,10 @@ def test_tables_and_comparisons():
     own = transfer.compare(measured, ["style", "content"], "x", "y", rng)
     assert list(own) == ["style"], "a set without the feature says nothing"
     assert own["style"].mean == pytest.approx(0.275)
-    assert transfer.compare(measured, ["style"], "x", "y", rng, 0.5)["style"].mean == pytest.approx(0.46875)
+    a, b = own["style"].a, own["style"].b
+    share = transfer.share_of_gain(own["style"], b - 0.1)
+    assert share.a == pytest.approx((a - 0.1) / (b - 0.1)), "of the gain over chance, 0.1"
+    assert share.a - share.b == pytest.approx(share.mean)
     brought = transfer.compare(measured, ["style", "caltech256"], "x", "y", rng)
     assert list(brought) == ["caltech256"], "a brought set speaks instead of the own ones"
 
