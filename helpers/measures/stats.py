@@ -150,6 +150,37 @@ def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Ef
     return Effect(*bootstrap_between(a, b, rng), float(np.mean(a)), float(np.mean(b)), sizes)
 
 
+def compare_ratios(
+    a: tuple[np.ndarray, np.ndarray],
+    b: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    repeats: int = 1000,
+) -> Effect:
+    """Two ratios of sums over the same units, each unit drawn with all that it adds to both.
+
+    A density is such a ratio (views and cells), and so is a share of images where a user is a unit.
+
+    Args:
+        a, b: (part, whole), each float (n,), one value a unit; a unit may add nothing to one of them.
+
+    Raises BadInput for fewer than two units, a value that is not finite, or a whole that is 0.
+    """
+    parts = np.stack(_checked("compare_ratios", *a, *b))
+    if not parts[[1, 3]].sum(axis=1).all():
+        raise BadInput("compare_ratios: a whole is 0, so there is no ratio")
+
+    def ratios(sums: np.ndarray) -> np.ndarray:
+        return sums[:, ::2] / sums[:, 1::2]
+
+    n = parts.shape[1]
+    drawn = [resamples(n, rng, min(64, repeats - done)) @ parts.T for done in range(0, repeats, 64)]
+    sums = np.concatenate(drawn)
+    resampled = ratios(sums[sums[:, 1::2].all(axis=1)])  # a sample of few units may hold none that counts
+    (first, second), *_ = ratios(parts.sum(axis=1)[None])
+    effect = interval(float(first - second), resampled[:, 0] - resampled[:, 1])
+    return Effect(*effect, float(first), float(second), n)
+
+
 def corrected_interval(
     differences: Sequence[float], n_train: int, n_test: int, level: float = 0.95
 ) -> Interval:

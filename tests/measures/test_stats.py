@@ -39,6 +39,24 @@ def test_paired_test_equals_scipy_and_survives_equal_differences():
     assert stats.paired_test([1, 2], [0, 1])[1:] == (np.inf, 0.0, 2)
 
 
+def test_ratios_are_compared_over_the_units_that_they_share():
+    rng = np.random.default_rng(3)
+    cases = rng.integers(1, 9, 300)
+    unit = np.repeat(np.arange(300), cases)
+    a, b = rng.random((2, len(unit))) < [[0.5], [0.4]]
+    sums = [np.bincount(unit, x, 300) for x in (a, b)]
+    ratios = stats.compare_ratios((sums[0], cases), (sums[1], cases), np.random.default_rng(4))
+    pooled = stats.compare(a, b, np.random.default_rng(4), units=unit)
+    assert ratios == pytest.approx(pooled)
+    # b is measured on other cases of the same units: twice as many change nothing
+    twice = (2 * sums[1], 2 * cases)
+    assert stats.compare_ratios((sums[0], cases), twice, np.random.default_rng(4)) == ratios
+    one = np.array([1.0, 0.0])
+    assert np.isfinite(stats.compare_ratios((one, one), (one, one + 1), rng)).all()
+    with pytest.raises(BadInput, match="a whole is 0"):
+        stats.compare_ratios((one, one), (one, one * 0), rng)
+
+
 def test_spread():
     assert stats.spread([0.1, 0.2, 0.3]) == "0.2000 ± 0.1000 (3 seeds)"
     assert stats.spread([0.1], 2) == "0.10 (1 seed)"
