@@ -57,10 +57,36 @@ def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> 
     return found
 
 
+def chances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """How often a random member of the base shares a label with each query, exactly: float64 (Q,)."""
+    parts, labels = np.split(queries, range(1024, len(queries), 1024)), base.T.astype(np.float32)
+    return np.concatenate([np.count_nonzero(part @ labels, axis=1) for part in parts]) / len(base)
+
+
 def chance_agreement(queries: np.ndarray, base: np.ndarray) -> float:
     """How often a random member of the base shares a label with a random query, exactly."""
-    parts, labels = np.split(queries, range(1024, len(queries), 1024)), base.T.astype(np.float32)
-    return sum(np.count_nonzero(part @ labels) for part in parts) / (len(queries) * len(base))
+    return float(chances(queries, base).mean())
+
+
+def finer(neighbours: np.ndarray, category: np.ndarray, style: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the neighbours that share a query's category: how many share its style as well, and by chance.
+
+    From rows int (M, k) and labels bool (M, L) of all M items to the share among those neighbours and the
+    share among all other items of the category, float64 (M,); NaN for a query without any.
+    """
+    same = agreement(neighbours, category, category)
+    both = same & agreement(neighbours, style, style)
+    found, chance = (np.full(len(neighbours), np.nan) for _ in range(2))
+    np.divide(both.sum(axis=1), same.sum(axis=1), out=found, where=same.any(axis=1))
+    categories, styles = category.T.astype(np.float32), style.T.astype(np.float32)
+    for start in range(0, len(neighbours), 1024):
+        rows = np.arange(start, min(start + 1024, len(neighbours)))
+        kin = category[rows] @ categories > 0
+        kin[np.arange(len(rows)), rows] = False
+        alike = kin & (style[rows] @ styles > 0)
+        of = kin.sum(axis=1)
+        chance[rows] = np.divide(alike.sum(axis=1), of, out=np.full(len(rows), np.nan), where=of > 0)
+    return found, chance
 
 
 def occurrences(neighbours: np.ndarray, n: int) -> np.ndarray:

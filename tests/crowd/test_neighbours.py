@@ -7,7 +7,9 @@ import pytest
 from helpers.crowd.neighbours import (
     agreement,
     chance_agreement,
+    chances,
     explained,
+    finer,
     nearest,
     nearest_others,
     occurrences,
@@ -111,3 +113,24 @@ def test_viewed_by_owner_looks_pairs_up(rng):
     assert found.tolist() == [
         [(i, o) in known for i in row] for o, row in zip(owners, neighbours.tolist(), strict=True)
     ]
+
+
+def test_finer_agreement_counts_what_loops_count(rng):
+    category, style = rng.random((40, 3)) < 0.3, np.eye(2, dtype=bool)[rng.integers(0, 2, 40)]
+    category[0] = False  # a query that shares a category with nobody
+    rows = np.array([[(q + step) % 40 for step in (1, 5, 9, 20)] for q in range(40)])
+    found, chance = finer(rows, category, style)
+    for q in range(40):
+        kin = [j for j in range(40) if j != q and (category[q] & category[j]).any()]
+        for value, among in ((found[q], [j for j in rows[q] if j in kin]), (chance[q], kin)):
+            share = [(style[q] & style[j]).any() for j in among]
+            assert np.isnan(value) if not share else np.isclose(value, np.mean(share))
+    assert np.isnan(found[0])
+    assert np.isnan(chance[0])
+
+
+def test_chances_of_each_query_have_the_mean_of_all(rng):
+    labels = rng.random((1500, 4)) < 0.2
+    each = chances(labels, labels)
+    assert np.isclose(each[7], (labels[7] & labels).any(axis=1).mean())
+    assert np.isclose(each.mean(), chance_agreement(labels, labels))
