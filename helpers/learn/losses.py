@@ -5,7 +5,7 @@ Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss is
 
 from collections.abc import Callable
 from functools import partial
-from timeit import timeit
+from timeit import repeat
 
 import numpy as np
 import torch
@@ -179,8 +179,8 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
     return lower, float(approximate.mean()), upper
 
 
-def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> dict[str, float]:
-    """Seconds of a step of the output layer (forward, backward, update; the first is not counted), by name:
+def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Seconds of each step of the output layer (forward, backward, update; a first one is not counted), by name:
     all K classes, those of the batch, or a shared sample. On this machine and the current threads.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -194,9 +194,8 @@ def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> d
         F.cross_entropy(dense(e), targets).backward()
         optimiser.step()
 
-    def seconds(step: Callable) -> float:
-        step(e, targets)
-        return timeit(partial(step, e, targets), number=steps) / steps
+    def seconds(step: Callable) -> np.ndarray:
+        return np.array(repeat(partial(step, e, targets), number=1, repeat=steps + 1))[1:]
 
     sampled = {"classes of the batch": 0, "shared sample": min(4096, K // 2)}
     found = {name: seconds(SampledOutput(K, d, samples).step) for name, samples in sampled.items()}
