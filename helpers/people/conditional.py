@@ -23,16 +23,17 @@ def project(matrix: Tensor, radius: float) -> None:
 class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
     matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
-    scaled to length 1, without which, the paper says, the multiplicative model learns much worse. Raises
-    BadInput where x or u is empty or not finite.
+    scaled to length 1, without which, the paper says, the multiplicative model learns much worse; a tensor has
+    been, and models share it. Raises BadInput where x or u is empty or not finite.
     """
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
         super().__init__()
         for name, values in (("image descriptors", x), ("user descriptors", u)):
-            if len(values) == 0 or not np.isfinite(values).all():
+            if len(values) == 0 or not torch.isfinite(torch.as_tensor(values)).all():
                 raise BadInput(f"{name} {np.shape(values)} are empty or not finite")
-        self.register_buffer("x", torch.from_numpy(unit(x)), persistent=False)
+        x = x if isinstance(x, Tensor) else torch.from_numpy(unit(x))
+        self.register_buffer("x", x, persistent=False)
         self.register_buffer("u", torch.from_numpy(np.array(u, np.float32)), persistent=False)
         self.radius = radius
         # the paper's standard deviation of 0.001 needs its millions of steps to leave zero
