@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from helpers.errors import BadInput
-from helpers.measures.stats import Interval, interval, paired_test
+from helpers.measures.stats import Effect, compare_resampled
 
 
 class Score(NamedTuple):
@@ -159,37 +159,27 @@ def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> 
     return np.array([mean_of_known(row, "resampled_map").mean for row in values])
 
 
-class Gain(NamedTuple):
-    """By how much one method is ahead of another, as in Bibas et al. 2022, Table 5."""
-
-    over_items: Interval  # mean difference of mAP and its bootstrap interval over test items, 95 %
-    relative: float  # the mean difference as a share of the other's mAP
-    p: float  # two-sided, of the paired t-test over seeds
-    sign: int  # +1 or −1 where p < 0.01 (Table 5) and the interval leaves out 0 on the same side; else 0
-
-    @property
-    def percent(self) -> str:
-        """For example "+2.6 %*", with a star where the sign is sure."""
-        return f"{100 * self.relative:+.1f} %" + "*" * abs(self.sign)
-
-
 class Comparison(NamedTuple):
-    """mAP of several methods."""
+    """mAP of several methods on the same items."""
 
     values: dict[str, np.ndarray]  # method -> float64[S], mAP of each seed
     drawn: dict[str, np.ndarray]  # -> float64[R], mean over seeds in each bootstrap sample, the same for all
+    items: int
 
-    def level(self, method: str) -> Interval:
-        """Mean mAP over seeds, with its interval over items."""
-        return interval(float(self.values[method].mean()), self.drawn[method])
+    def level(self, method: str, rng: np.random.Generator) -> Effect:
+        """Mean mAP of a method, and how sure it is over seeds and items."""
+        return compare_resampled(self.values[method], self.drawn[method], rng, units=self.items)
 
-    def gain(self, method: str, over: str) -> Gain:
-        """How far `method` is ahead of `over`."""
-        test = paired_test(self.values[method], self.values[over])
-        found = interval(test.difference, self.drawn[method] - self.drawn[over])
-        sure = test.p < 0.01 and (found.low > 0 if test.difference > 0 else found.high < 0)
-        sign = int(np.sign(test.difference)) if sure else 0
-        return Gain(found, test.difference / float(self.values[over].mean()), test.p, sign)
+    def effect(self, method: str, over: str, rng: np.random.Generator) -> Effect:
+        """By how much `method` is ahead of `over`."""
+        a, b = self.values[method], self.values[over]
+        drawn, levels = self.drawn[method] - self.drawn[over], (float(a.mean()), float(b.mean()))
+        return compare_resampled(a - b, drawn, rng, *levels, self.items)
+
+    def gain(self, method: str, over: str) -> tuple[np.ndarray, np.ndarray]:
+        """The lead as a share of the mAP of `over`: of each seed float64[S], in each bootstrap sample [R]."""
+        values, drawn = (at[method] - at[over] for at in (self.values, self.drawn))
+        return values / self.values[over].mean(), drawn / self.drawn[over]
 
 
 def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], counts: np.ndarray) -> Comparison:
@@ -203,4 +193,4 @@ def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], count
     for name, each in scores.items():
         values[name] = np.array([mean_average_precision(truth, s).mean for s in each])
         drawn[name] = np.mean([resampled_map(truth, s, counts) for s in each], axis=0)
-    return Comparison(values, drawn)
+    return Comparison(values, drawn, len(truth))

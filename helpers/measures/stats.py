@@ -129,19 +129,45 @@ def compare(
     if a.shape[1] != b.shape[1] or len({len(a), len(b)} - {1}) > 1:
         raise BadInput(f"compare: {a.shape} against {b.shape} values; give the same cases and seeds for both")
     difference = a - b
-    n_seeds, n = difference.shape
+    n = difference.shape[1]
     code = np.arange(n) if units is None else np.unique(units, return_inverse=True)[1]
     size = np.bincount(code)
     (total,) = _checked("compare", np.bincount(code, difference.mean(axis=0), len(size)))
     parts = [resamples(len(size), rng, min(64, repeats - done)) for done in range(0, repeats, 64)]
     resampled = np.concatenate([counts @ total / (counts @ size) for counts in parts])
-    mean, share = float(difference.mean()), 0.0
+    levels = float(a.mean()), float(b.mean())
+    return _two_levels(difference.mean(axis=1), resampled, rng, *levels, len(size))
+
+
+def compare_resampled(
+    by_seed: np.ndarray,
+    resampled: np.ndarray,
+    rng: np.random.Generator,
+    a: float = np.nan,
+    b: float = np.nan,
+    units: int = 0,
+) -> Effect:
+    """As `compare` for a statistic that is no mean of values a case, such as mAP or a ratio.
+
+    Resampled values of such a statistic may all lie too high (in a ranking an item that is drawn twice stands
+    beside itself), so they are moved to the measured one: they tell how far it spreads, not where it is.
+
+    Args:
+        by_seed: float (S,), the difference in each training, on all units.
+        resampled: float (R,), its mean over the trainings in each bootstrap sample of the units.
+    """
+    by_seed, resampled = np.asarray(by_seed, np.float64), np.asarray(resampled, np.float64)
+    return _two_levels(by_seed, resampled - resampled.mean() + by_seed.mean(), rng, a, b, units)
+
+
+def _two_levels(by_seed, resampled, rng, a: float, b: float, units: int) -> Effect:
+    mean, n_seeds, share = float(by_seed.mean()), len(by_seed), 0.0
     if n_seeds > 1:
-        apart = (difference.mean(axis=1) - mean) * np.sqrt(n_seeds / (n_seeds - 1))
-        by_seeds = resamples(n_seeds, rng, repeats) @ apart / n_seeds
+        apart = (by_seed - mean) * np.sqrt(n_seeds / (n_seeds - 1))
+        by_seeds = resamples(n_seeds, rng, len(resampled)) @ apart / n_seeds
         share = float(by_seeds.var() / max(by_seeds.var() + resampled.var(), 1e-300))
         resampled = resampled + by_seeds
-    return Effect(*interval(mean, resampled), float(a.mean()), float(b.mean()), len(size), n_seeds, share)
+    return Effect(*interval(mean, resampled), a, b, units, n_seeds, share)
 
 
 def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:

@@ -1,8 +1,7 @@
-"""Comparisons over seeds and items, against scipy and a plain bootstrap."""
+"""Comparisons over seeds and items, against a plain bootstrap."""
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
 
 from helpers.errors import BadInput
 from helpers.measures import stats
@@ -21,35 +20,51 @@ def scored(strength, seeds=5, n=150, noise=0.05):
     return truth, each, stats.resamples(n, rng, 200)
 
 
-def test_numbers_equal_scipy_and_a_plain_bootstrap():
-    truth, scores, counts = scored({"a": 1.0, "b": 1.2})
+def test_numbers_equal_a_plain_bootstrap():
+    truth, scores, counts = scored({"a": 1.0, "b": 1.2}, seeds=1)
     found = compare(truth, scores, counts)
-    gain = found.gain("b", "a")
-    assert gain.p == pytest.approx(ttest_rel(found.values["b"], found.values["a"]).pvalue)
-    assert gain.relative == pytest.approx(found.values["b"].mean() / found.values["a"].mean() - 1)
+    ahead = found.effect("b", "a", np.random.default_rng(0))
     plain = []
     for row in counts:
         items = np.repeat(np.arange(len(truth)), row)
-        maps = [[mean_average_precision(truth[items], s[items]).mean for s in scores[m]] for m in ("a", "b")]
-        plain.append(np.mean(maps[1]) - np.mean(maps[0]))
-    assert np.allclose(np.quantile(plain, [0.025, 0.975]), gain.over_items[1:])
+        maps = [mean_average_precision(truth[items], scores[m][0][items]).mean for m in ("a", "b")]
+        plain.append(maps[1] - maps[0])
+    moved = np.quantile(plain, [0.025, 0.975]) - np.mean(plain) + ahead.mean
+    assert np.allclose(moved, (ahead.low, ahead.high))
+    assert ahead.mean == pytest.approx(ahead.a - ahead.b)
+    assert (ahead.units, ahead.seeds, ahead.seed_share) == (150, 1, 0.0)
+    each, drawn = found.gain("b", "a")
+    assert each.mean() == pytest.approx(ahead.a / ahead.b - 1)
+    assert np.allclose(drawn, found.drawn["b"] / found.drawn["a"] - 1)
+    level = found.level("b", np.random.default_rng(0))
+    assert level.low < ahead.a < level.high
+    assert level.mean == pytest.approx(ahead.a)
 
 
-def test_the_sign_needs_seeds_and_items():
+def test_an_effect_needs_seeds_and_items():
     truth, scores, counts = scored({"a": 0.5, "b": 1.5, "same": 0.5})
     found = compare(truth, scores, counts)
-    assert found.gain("b", "a").sign == 1
-    assert found.gain("b", "a").percent.endswith(" %*")
-    assert found.gain("a", "b").sign == -1
-    assert found.gain("same", "a").sign == 0
-    assert not found.gain("same", "a").percent.endswith("*")
-    # a tiny, steady advantage on few items: every seed sees it, other items may not
+    ahead, behind, same = (
+        found.effect(*pair, np.random.default_rng(0)) for pair in [("b", "a"), ("a", "b"), ("same", "a")]
+    )
+    assert ahead.low > 0
+    assert behind.high < 0
+    assert same.low < 0 < same.high
+    # a steady advantage on few items: every seed sees it, other items may not
     truth, scores, counts = scored({"a": 1.0}, n=40, noise=0.0)
     scores["b"] = [
         s + 0.02 * np.random.default_rng(k).normal(size=s.shape) + 0.01 * truth
         for k, s in enumerate(scores["a"])
     ]
-    assert compare(truth, scores, counts).gain("b", "a").sign == 0
+    few = compare(truth, scores, counts).effect("b", "a", np.random.default_rng(0))
+    assert few.low <= 0 <= few.high
+    # seeds that disagree make the interval wider than items alone do
+    truth, scores, counts = scored({"a": 1.0, "b": 1.2}, noise=0.5)
+    found = compare(truth, scores, counts)
+    both = found.effect("b", "a", np.random.default_rng(0))
+    items = np.quantile(found.drawn["b"] - found.drawn["a"], [0.025, 0.975])
+    assert 0.1 < both.seed_share < 1
+    assert both.high - both.low > np.ptp(items)
 
 
 def test_the_same_seeds_are_needed():
