@@ -67,4 +67,4 @@ class Settings(BaseModel):
     def table(self) -> pd.DataFrame:
         """One row per option: name, value here, meaning."""
         rows = [(name, getattr(self, name), f.description) for name, f in type(self).model_fields.items()]
-        return pd.DataFrame(rows, columns=["parameter", "value", "what it plants"])
+        return pd.DataFrame(rows, columns=["parameter", "value", "what it plants"], dtype=object)
