@@ -100,7 +100,7 @@ def word_cloud(words: Sequence[str], weights: np.ndarray, axis) -> None:
 
 
 def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, thumb: int = 24) -> Image:
-    """Pictures, about `thumb` pixels each, at their places on a two-dimensional map of `side` pixels, to display.
+    """Pictures of about `thumb` pixels at their places on a two-dimensional map of `side` pixels, to display.
     position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), the last on top."""
     step = max(1, round(images.shape[1] / thumb))
     small = images[:, ::step, ::step]
