@@ -99,10 +99,10 @@ def word_cloud(words: Sequence[str], weights: np.ndarray, axis) -> None:
         x += width + 0.03
 
 
-def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640) -> Image:
-    """Pictures at their places on a two-dimensional map of `side` pixels, to display.
+def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, thumb: int = 24) -> Image:
+    """Pictures of about `thumb` pixels at their places on a two-dimensional map of `side` pixels, to display.
     position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), the last on top."""
-    step = max(1, round(images.shape[1] / 24))
+    step = max(1, round(images.shape[1] / thumb))
     small = images[:, ::step, ::step]
     edge = small.shape[1]
     low, high = position.min(axis=0), position.max(axis=0)
