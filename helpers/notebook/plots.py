@@ -99,12 +99,12 @@ def word_cloud(words: Sequence[str], weights: np.ndarray, axis) -> None:
         x += width + 0.03
 
 
-def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640) -> Image:
-    """Pictures at their places on a two-dimensional map of `side` pixels, to display.
-    position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), the last on top."""
-    step = max(1, round(images.shape[1] / 24))
-    small = images[:, ::step, ::step]
-    edge = small.shape[1]
+def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, edge: int = 0) -> Image:
+    """Pictures at their places on a two-dimensional map of `side` pixels, to display, each `edge` pixels wide
+    (0: about 24). position is float (B, 2), scaled to the map; images uint8 (B, S, S, 3), the last on top."""
+    size = images.shape[1]
+    near = np.arange(edge) * size // edge if edge else np.arange(0, size, max(1, round(size / 24)))
+    small, edge = images[:, near][:, :, near], len(near)
     low, high = position.min(axis=0), position.max(axis=0)
     place = ((position - low) / np.where(high > low, high - low, 1) * (side - edge)).astype(int)
     canvas = np.full((side, side, 3), 255, np.uint8)
