@@ -60,7 +60,7 @@ def captioned(images: np.ndarray, captions: Sequence[str], columns: int, zoom: f
 def as_jpeg(figure) -> Image:
     """A figure made of pictures, to display, and closed."""
     encoded = io.BytesIO()
-    figure.savefig(encoded, format="jpeg", dpi=100, pil_kwargs={"quality": 85})
+    figure.savefig(encoded, format="jpeg", dpi=100, pil_kwargs={"quality": 75})
     plt.close(figure)
     return Image(encoded.getvalue(), format="jpeg")
 
@@ -116,5 +116,5 @@ def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, edg
 def jpeg(picture: np.ndarray) -> bytes:
     """uint8 (H, W, 3) as a JPEG file."""
     encoded = io.BytesIO()
-    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=85)
+    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=75)
     return encoded.getvalue()
