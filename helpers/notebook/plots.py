@@ -53,14 +53,14 @@ def captioned(images: np.ndarray, captions: Sequence[str], columns: int, zoom: f
     for axis, image, text in zip(axes.flat, images, captions, strict=False):
         axis.imshow(image)
         axis.text(0, -0.04, text, transform=axis.transAxes, va="top", size=8)
-        axis.text(0, -0.04 - 0.11 * lines, " ", transform=axis.transAxes, size=1)  # keeps room for the text
+        axis.text(0, -0.04 - 0.145 / zoom * lines, " ", transform=axis.transAxes, size=1)  # keeps room
     return as_jpeg(figure)
 
 
 def as_jpeg(figure) -> Image:
     """A figure made of pictures, to display, and closed."""
     encoded = io.BytesIO()
-    figure.savefig(encoded, format="jpeg", dpi=100, pil_kwargs={"quality": 85})
+    figure.savefig(encoded, format="jpeg", dpi=100, pil_kwargs={"quality": 75})
     plt.close(figure)
     return Image(encoded.getvalue(), format="jpeg")
 
@@ -99,12 +99,12 @@ def word_cloud(words: Sequence[str], weights: np.ndarray, axis) -> None:
         x += width + 0.03
 
 
-def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, thumb: int = 24) -> Image:
-    """Pictures of about `thumb` pixels at their places on a two-dimensional map of `side` pixels, to display.
-    position is float (B, 2); the map is scaled to its extent; images uint8 (B, S, S, 3), the last on top."""
-    step = max(1, round(images.shape[1] / thumb))
-    small = images[:, ::step, ::step]
-    edge = small.shape[1]
+def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, edge: int = 0) -> Image:
+    """Pictures at their places on a two-dimensional map of `side` pixels, to display, each `edge` pixels wide
+    (0: about 24). position is float (B, 2), scaled to the map; images uint8 (B, S, S, 3), the last on top."""
+    size = images.shape[1]
+    near = np.arange(edge) * size // edge if edge else np.arange(0, size, max(1, round(size / 24)))
+    small, edge = images[:, near][:, :, near], len(near)
     low, high = position.min(axis=0), position.max(axis=0)
     place = ((position - low) / np.where(high > low, high - low, 1) * (side - edge)).astype(int)
     canvas = np.full((side, side, 3), 255, np.uint8)
@@ -116,5 +116,5 @@ def thumbnail_map(position: np.ndarray, images: np.ndarray, side: int = 640, thu
 def jpeg(picture: np.ndarray) -> bytes:
     """uint8 (H, W, 3) as a JPEG file."""
     encoded = io.BytesIO()
-    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=85)
+    PIL.Image.fromarray(picture).save(encoded, format="jpeg", quality=75)
     return encoded.getvalue()
