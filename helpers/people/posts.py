@@ -1,4 +1,4 @@
-"""Posts: who put which hashtags on which image; floors that know no image; intervals over users."""
+"""Posts: who put which hashtags on which image; baselines that know no image; intervals over users."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -
 
 
 def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:
-    """The floors of Veit et al. 2018, Table 2: score a tag by how often it was used in training, float32
+    """The baselines of Veit et al. 2018, Table 2: score a tag by how often it was used in training, float32
     (len(asked), K). With `own` the user's posts count; ties, and users without a past, go by the frequency
     among all.
     """
