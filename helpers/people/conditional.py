@@ -30,7 +30,8 @@ class UserConditional(nn.Module):
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
         super().__init__()
         for name, values in (("image descriptors", x), ("user descriptors", u)):
-            if len(values) == 0 or not torch.isfinite(torch.as_tensor(values)).all():
+            finite = torch.isfinite if isinstance(values, Tensor) else np.isfinite
+            if len(values) == 0 or not finite(values).all():
                 raise BadInput(f"{name} {np.shape(values)} are empty or not finite")
         x = x if isinstance(x, Tensor) else torch.from_numpy(unit(x))
         self.register_buffer("x", x, persistent=False)
