@@ -31,6 +31,7 @@ VERDICTS = ("reproduced", "supported", "supported (planted)", "contradicted", "u
 VERDICTS += ("not testable", "procedure")
 FACTOR = 2.0
 MOST = 0.5  # of the test items
+FEWEST = 5  # units: a bootstrap of fewer says nothing, it may give [0, 0]
 Z = stats.norm.ppf(0.975)
 
 
@@ -68,6 +69,8 @@ def side_of(says: Side, low: float, high: float, margin: float) -> str:
 
 def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, seen: float = 0.0) -> str:
     """The verdict on a claim; `seen` is the share of the test items that training showed."""
+    if any(0 < part.effect.units < FEWEST for part in parts.values()):
+        return "undecided"
     found = {side_of(p.says, p.effect.low, p.effect.high, claim.measure.margin) for p in parts.values()}
     if found != {"supported"}:
         return "contradicted" if "contradicted" in found else "undecided"
@@ -122,6 +125,9 @@ def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
     """How many units or seeds would decide the undecided parts, if the differences stayed what they are."""
     margin, texts = claim.measure.margin, []
     for _, says, e in parts.values():
+        if 0 < e.units < FEWEST:
+            texts.append(f"{e.units} {claim.over} are too few for an interval")
+            continue
         if side_of(says, e.low, e.high, margin) != "undecided":
             continue
         # how wide the interval may be on either side to be clear of a bound, and how wide it is here

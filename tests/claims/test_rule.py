@@ -111,6 +111,12 @@ def test_what_would_decide():
     assert both == "about 400 users would decide it (100 here) and about 12 seeds would decide it (3 here)"
 
 
+def test_few_units_decide_nothing():
+    parts = rule.parts_of(claim(), {"": Effect(0.0, 0.0, 0.0, units=3)}, "")
+    assert rule.verdict(claim(), parts) == "undecided"
+    assert rule.would_decide(claim(), parts) == "3 users are too few for an interval"
+
+
 def test_more_units_do_decide():
     """The number that is told is the one that decides, on data with a known difference."""
     rng = np.random.default_rng(0)
