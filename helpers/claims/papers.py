@@ -29,39 +29,26 @@ class Measure(BaseModel, frozen=True, extra="forbid"):
 
 
 class Claim(BaseModel, frozen=True, extra="forbid"):
-    """One claim of a paper, worded so that a positive difference a − b speaks for it.
-
-    Attributes:
-        says: what the paper claims of the difference; "procedure" claims nothing.
-        exceptions: case -> what it claims there instead ("for all datasets except MovieLens").
-        notebook: the one that decides it, "05_pseudo_class_cnn".
-        compared: which a and b, "A@10, MCLL and the regression".
-        over: the units that are resampled, "users".
-        measure: name in the paper's `measures`; `margin` and `because` may replace the measure's.
-        needs: parts of the data (`helpers.notebook.parts`) without which it is not testable.
-        cited: the paper's numbers as text, for the table.
-        numbers: case (a dataset, a K …) -> the paper's a and b, in the unit.
-        timed: whether seconds decide it, so that it does not repeat.
-        unmeasured: why no notebook measures it yet.
-        relative: whether effects are alike if (a − b) / b is: for numbers whose level depends on the data.
-    """
+    """One claim of a paper, worded so that a positive difference a − b speaks for it."""
 
     id: str
     paper: str
-    notebook: str
+    notebook: str  # that decides it, "05_pseudo_class_cnn"
     statement: str
     where: str
-    says: Side | Literal["procedure"] = "above"
-    exceptions: dict[str, Side] = {}
-    compared: str = ""
-    over: str = ""
-    measure: Measure | None = None
-    needs: list[str] = []
-    timed: bool = False
-    unmeasured: str = ""
-    cited: str | None = None
-    numbers: dict[str, tuple[float, float]] = {}
-    relative: bool = False
+    says: Side | Literal["procedure"] = "above"  # of the difference; a procedure claims nothing
+    exceptions: dict[str, Side] = {}  # case -> what is claimed there instead ("except MovieLens")
+    compared: str = ""  # which a and b, "A@10, MCLL and the regression"
+    over: str = ""  # the units that are resampled, "users"
+    measure: Measure | None = None  # a name in `measures`; `margin` and `because` may replace the measure's
+    needs: list[str] = []  # parts of the data (`helpers.notebook.parts`) without which it is not testable
+    timed: bool = False  # whether seconds decide it, so that it does not repeat
+    unmeasured: str = ""  # why no notebook measures it yet
+    cited: str | None = None  # the paper's numbers as text, for the table
+    numbers: dict[
+        str, tuple[float, float]
+    ] = {}  # case (a dataset, a K …) -> the paper's a and b, in the unit
+    relative: bool = False  # effects are alike if (a − b) / b is: where the level depends on the data
 
     @model_validator(mode="after")
     def _complete(self):

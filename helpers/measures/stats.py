@@ -1,4 +1,4 @@
-"""How sure: bootstrap intervals over users or items, paired tests and spreads over seeds."""
+"""How sure: intervals over users or items and over seeds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,38 +25,20 @@ class Interval(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A difference between two methods and how sure it is.
+    """A difference between two methods and how sure it is."""
 
-    Attributes:
-        mean, low, high: the difference a − b and its 95 % interval.
-        a, b: the two means, NaN where there are no two.
-        units, seeds: how many were resampled; one seed leaves the spread over trainings out.
-        seed_share: the part of the variance that is due to seeds.
-    """
-
-    mean: float
-    low: float
+    mean: float  # a − b
+    low: float  # of its 95 % interval
     high: float
-    a: float = np.nan
+    a: float = np.nan  # the two means, NaN where there are no two
     b: float = np.nan
-    units: int = 0
-    seeds: int = 1
-    seed_share: float = 0.0
+    units: int = 0  # that were resampled
+    seeds: int = 1  # one leaves the spread over trainings out
+    seed_share: float = 0.0  # of the variance
 
     def scaled(self, factor: float) -> "Effect":
         """In another unit: 100 leads from shares to points."""
-        return self._replace(
-            **{name: factor * getattr(self, name) for name in ("mean", "low", "high", "a", "b")}
-        )
-
-
-class Paired(NamedTuple):
-    """A paired t-test: mean difference a − b, t, two-sided p, and the number of pairs."""
-
-    difference: float
-    t: float
-    p: float
-    n: int
+        return Effect(*(factor * value for value in self[:5]), *self[5:])
 
 
 def resamples(n: int, rng: np.random.Generator, repeats: int = 1000) -> np.ndarray:
@@ -79,51 +61,31 @@ def _resampled_means(values: np.ndarray, rng: np.random.Generator, repeats: int)
     return np.concatenate(parts) / len(values)
 
 
-def bootstrap(
-    values: np.ndarray, rng: np.random.Generator, repeats: int = 1000, level: float = 0.95
-) -> Interval:
+def bootstrap(values: np.ndarray, rng: np.random.Generator, repeats: int = 1000) -> Interval:
     """Percentile bootstrap interval of a mean over units (users, items, queries): float[n], one value a unit.
 
     For a paired comparison pass the units' differences: an interval without 0 is a difference. This and the
     other intervals raise BadInput for fewer than two values, or one that is not finite.
     """
     (values,) = _checked("bootstrap", values)
-    return interval(float(values.mean()), _resampled_means(values, rng, repeats), level)
+    return interval(float(values.mean()), _resampled_means(values, rng, repeats))
 
 
-def bootstrap_between(
-    a: np.ndarray, b: np.ndarray, rng: np.random.Generator, repeats: int = 1000, level: float = 0.95
-) -> Interval:
-    """Percentile bootstrap interval of mean(a) − mean(b) for two groups of units, each resampled alone."""
-    a, b = _checked("bootstrap", a, b)
-    first, second = (_resampled_means(values, rng, repeats) for values in (a, b))
-    return interval(float(a.mean() - b.mean()), first - second, level)
-
-
-def interval(value: float, resampled: np.ndarray, level: float = 0.95) -> Interval:
-    """The percentile interval of a statistic from its bootstrap values (`metrics.resampled_map`)."""
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+def interval(value: float, resampled: np.ndarray) -> Interval:
+    """The 95 % percentile interval of a statistic from its bootstrap values (`metrics.resampled_map`)."""
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return Interval(value, float(low), float(high))
 
 
-def compare(
-    a: np.ndarray,
-    b: np.ndarray,
-    rng: np.random.Generator,
-    units: np.ndarray | None = None,
-    repeats: int = 1000,
-) -> Effect:
+def compare(a, b, rng: np.random.Generator, units: np.ndarray | None = None, repeats: int = 1000) -> Effect:
     """Two methods on the same cases, with the spread over units and over seeds in one interval.
 
     Units are resampled as in `bootstrap`. Seeds are resampled on top: their deviations, widened by
     √(S / (S − 1)) because a bootstrap of S values is too narrow by that, are added to each resampled mean.
 
-    Args:
-        a, b: float (n,), one value a case, or (S, n) with a row for each of S seeds (trainings).
-        units: int (n,), to whom a case belongs: users are drawn, each with all their cases; default: each
-            case is its own unit.
-
-    Raises BadInput for unequal shapes, fewer than two units, or a value that is not finite.
+    a and b are float (n,), one value a case, or (S, n) with a row for each of S seeds (trainings); units, int
+    (n,), tells to whom a case belongs: users are drawn, each with all their cases. Without it each case is its
+    own unit. BadInput for unequal shapes, fewer than two units, or a value that is not finite.
     """
     a, b = (np.atleast_2d(np.asarray(values, np.float64)) for values in (a, b))
     if a.shape[1] != b.shape[1] or len({len(a), len(b)} - {1}) > 1:
@@ -139,22 +101,13 @@ def compare(
     return _two_levels(difference.mean(axis=1), resampled, rng, *levels, len(size))
 
 
-def compare_resampled(
-    by_seed: np.ndarray,
-    resampled: np.ndarray,
-    rng: np.random.Generator,
-    a: float = np.nan,
-    b: float = np.nan,
-    units: int = 0,
-) -> Effect:
-    """As `compare` for a statistic that is no mean of values a case, such as mAP or a ratio.
+def compare_resampled(by_seed, resampled, rng, a=np.nan, b=np.nan, units: int = 0) -> Effect:
+    """As `compare` for a statistic that is no mean of values a case, such as mAP or a ratio: by_seed is float
+    (S,), the difference in each training on all units, and resampled float (R,), its mean over the trainings
+    in each bootstrap sample of the units.
 
     Resampled values of such a statistic may all lie too high (in a ranking an item that is drawn twice stands
     beside itself), so they are moved to the measured one: they tell how far it spreads, not where it is.
-
-    Args:
-        by_seed: float (S,), the difference in each training, on all units.
-        resampled: float (R,), its mean over the trainings in each bootstrap sample of the units.
     """
     by_seed, resampled = np.asarray(by_seed, np.float64), np.asarray(resampled, np.float64)
     return _two_levels(by_seed, resampled - resampled.mean() + by_seed.mean(), rng, a, b, units)
@@ -172,25 +125,19 @@ def _two_levels(by_seed, resampled, rng, a: float, b: float, units: int) -> Effe
 
 def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:
     """Two groups of different units, float (n,) and (m,), each resampled alone."""
-    sizes = len(a) + len(b)
-    return Effect(*bootstrap_between(a, b, rng), float(np.mean(a)), float(np.mean(b)), sizes)
+    a, b = _checked("bootstrap", a, b)
+    first, second = (_resampled_means(values, rng, 1000) for values in (a, b))
+    levels = float(a.mean()), float(b.mean())
+    return Effect(*interval(float(a.mean() - b.mean()), first - second), *levels, len(a) + len(b))
 
 
-def compare_ratios(
-    a: tuple[np.ndarray, np.ndarray],
-    b: tuple[np.ndarray, np.ndarray],
-    rng: np.random.Generator,
-    repeats: int = 1000,
-) -> Effect:
-    """Two ratios of sums over the same units, each unit drawn with all that it adds to both.
+Sums = tuple[np.ndarray, np.ndarray]  # part and whole, each float (n,), one value a unit
 
-    A density is such a ratio (views and cells), and so is a share of images where a user is a unit.
 
-    Args:
-        a, b: (part, whole), each float (n,), one value a unit; a unit may add nothing to one of them.
-
-    Raises BadInput for fewer than two units, a value that is not finite, or a whole that is 0.
-    """
+def compare_ratios(a: Sums, b: Sums, rng: np.random.Generator, repeats: int = 1000) -> Effect:
+    """Two ratios of sums over the same units, each drawn with all that it adds to both: a density is such a
+    ratio (views and cells), and so is a share of images where a user is a unit. A unit may add nothing to one.
+    BadInput for fewer than two units, a value that is not finite, or a whole that is 0."""
     parts = np.stack(_checked("compare_ratios", *a, *b))
     if not parts[[1, 3]].sum(axis=1).all():
         raise BadInput("compare_ratios: a whole is 0, so there is no ratio")
@@ -207,46 +154,23 @@ def compare_ratios(
     return Effect(*effect, float(first), float(second), n)
 
 
-def corrected_interval(
-    differences: Sequence[float], n_train: int, n_test: int, level: float = 0.95
-) -> Interval:
+def corrected_interval(differences: Sequence[float], n_train: int, n_test: int) -> Interval:
     """Interval of a mean difference over R random splits into n_train and n_test items, one value a split.
 
     Splits of the same items overlap, so their values are not independent and the plain variance of the mean,
-    s² / R, is far too small: it becomes s² · (1 / R + n_test / n_train), with R − 1 degrees of freedom.
-
-    Source: Nadeau and Bengio 2003, section 3 (the corrected resampled t-test).
+    s² / R, is far too small: it becomes s² · (1 / R + n_test / n_train), with R − 1 degrees of freedom (Nadeau
+    and Bengio 2003, section 3, the corrected resampled t-test).
     """
     (values,) = _checked("interval over splits or seeds", differences)
     scale = np.sqrt(values.var(ddof=1) * (1 / len(values) + n_test / n_train))
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * scale)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * scale)
     mean = float(values.mean())
     return Interval(mean, mean - half, mean + half)
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def mean_interval(values: Sequence[float]) -> Interval:
     """Student's interval of a mean over few independent values, for example over seeds."""
-    return corrected_interval(values, 1, 0, level)
-
-
-def paired_test(a: Sequence[float], b: Sequence[float]) -> Paired:
-    """Two-sided paired t-test of two methods over the same seeds or folds (Bibas et al. 2022, section 4.1.4).
-
-    Where all differences are the same, the variance is 0 and t is undefined: p is then 1 for no
-    difference and 0 for a constant one, with t of 0 or ±inf.
-
-    Raises BadInput for fewer than two pairs, or different lengths.
-    """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
-        shapes = f"{a.shape} against {b.shape} values"
-        raise BadInput(f"paired_test: {shapes}; give the same two or more seeds for both")
-    difference = a - b
-    mean = float(difference.mean())
-    if np.ptp(difference) == 0:
-        return Paired(mean, float(np.sign(mean) * np.inf) if mean else 0.0, float(mean == 0), len(a))
-    test = stats.ttest_rel(a, b)
-    return Paired(mean, float(test.statistic), float(test.pvalue), len(a))
+    return corrected_interval(values, 1, 0)
 
 
 def spread(values: Sequence[float], digits: int = 4) -> str:

@@ -7,7 +7,6 @@
 Statements, margins and cited numbers stand in `helpers/claims/*.yaml`; a notebook holds none of them.
 """
 
-import json
 from collections.abc import Mapping
 
 import pandas as pd
@@ -17,43 +16,44 @@ from helpers.claims.papers import Claim
 from helpers.errors import BadInput
 from helpers.measures.stats import Effect, Interval
 from helpers.notebook import parts
+from helpers.notebook.artefacts import read_json
 from helpers.paths import notebook_outputs
-
-NO_COLLECTION = {"name": None, "simulated": False}
 
 
 def about_collection(profile: str) -> dict:
-    """`name` and `simulated` of the collection that notebook 00 saved."""
+    """`name` (None before notebook 00 has run) and `simulated` of a profile's collection."""
     file = notebook_outputs(profile, "00") / "collection" / "collection.json"
-    return NO_COLLECTION | (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+    return {"name": None, "simulated": False} | (read_json(file) if file.is_file() else {})
 
 
-def record(claim: Claim, verdict: str, name: str, data: str | None, simulated: bool = False, **found) -> dict:
+def record(claim: Claim, verdict: str, name: str, collection: Mapping, **found) -> dict:
     """A claim as claims.json and the board hold it."""
-    if data is None:
-        raise BadInput(f"claim {claim.id}: no collection to name; give data=… or run notebook 00")
-    margin = f"±{claim.measure.margin:g} {claim.measure.unit}".strip() if claim.measure else None
+    if collection["name"] is None:
+        raise BadInput(f"claim {claim.id}: no collection to name; run notebook 00")
+    measure = claim.measure
+    margin = f"±{measure.margin:g} {measure.unit}".strip() if measure else None
     return {
         "id": claim.id, "statement": claim.statement, "paper": f"{claim.paper}, {claim.where}",
         "cited": claim.cited, "ours": None, "over": claim.over, "margin": margin,
-        "because": claim.measure and claim.measure.because, "note": "", "p": None, "effects": {},
-        "verdict": verdict, "data": data, "simulated": simulated, "notebook": name, **found,
+        "because": measure and measure.because, "note": "", "p": None, "effects": {}, "verdict": verdict,
+        "data": collection["name"], "simulated": collection["simulated"], "notebook": name, **found,
     }  # fmt: skip
 
 
 def not_testable(name: str, why: str, profile: str) -> list[dict]:
     """The claims of a notebook that is not run."""
-    data = about_collection(profile)
-    return [
-        record(claim, "not testable", name, data["name"] or "no collection", data["simulated"], note=why)
-        for claim in papers.of_notebook(name)
-    ]
+    about = about_collection(profile)
+    about["name"] = about["name"] or "no collection"
+    return [record(claim, "not testable", name, about, note=why) for claim in papers.of_notebook(name)]
 
 
 class Conclusions:
     """The part of a `Run` that judges claims; `found` holds what was judged so far, by id."""
 
     found: dict[str, dict]
+
+    def _keep(self, claim: Claim, verdict: str, **found) -> None:
+        self.found[claim.id] = record(claim, verdict, self.name, about_collection(self.profile), **found)
 
     def _claim(self, id: str) -> Claim:
         claim = papers.CLAIMS.get(id)
@@ -65,13 +65,7 @@ class Conclusions:
         return claim
 
     def measured(
-        self,
-        id: str,
-        effects: Effect | Interval | Mapping[str, Effect],
-        note: str = "",
-        seen: float = 0.0,
-        data: str | None = None,
-        simulated: bool | None = None,
+        self, id: str, effects: Effect | Interval | Mapping[str, Effect], note: str = "", seen: float = 0.0
     ) -> None:
         """Judge a claim by the difference that was measured, in the notebook's own numbers.
 
@@ -79,8 +73,7 @@ class Conclusions:
             effects: one difference, or name -> difference where the claim is about several ("all models …").
             note: a sentence on what the difference rests on.
             seen: share of the test items that were seen in training.
-            data, simulated: what it was measured on; default: the collection.
-        """  # fmt: skip
+        """
         claim, collection = self._claim(id), about_collection(self.profile)
         if claim.says == "procedure":
             raise BadInput(f"{self.name}: {id} is a procedure, which claims nothing; use run.showed")
@@ -88,49 +81,36 @@ class Conclusions:
         each = {n: e if isinstance(e, Effect) else Effect(*e) for n, e in each.items()}
         if not each:
             raise BadInput(f"{self.name}: claim {id} has no difference; say run.cannot({id!r}, why)")
-        data = collection["name"] if data is None else data
-        simulated = collection["simulated"] if simulated is None else simulated
-        measured = rule.parts_of(claim, each, data or "")
-        verdict = rule.verdict(claim, measured, simulated, seen)
+        measured = rule.parts_of(claim, each, collection["name"] or "")
+        verdict = rule.verdict(claim, measured, collection["simulated"], seen)
         notes = [note, rule.would_decide(claim, measured) if verdict == "undecided" else ""]
         if seen > rule.MOST:
             notes.append(f"{seen:.0%} of the test items were seen in training")
-        self.found[id] = record(
-            claim, verdict, self.name, data, simulated, ours=rule.ours(claim, measured),
-            note="; ".join(filter(None, notes)), p=rule.p_value(claim, measured),
-            effects={n: e._asdict() for n, e in each.items()},
-        )  # fmt: skip
+        found = {"ours": rule.ours(claim, measured), "note": "; ".join(filter(None, notes))}
+        found |= {"p": rule.p_value(claim, measured), "effects": {n: e._asdict() for n, e in each.items()}}
+        self._keep(claim, verdict, **found)
 
     def showed(self, id: str, ours: str, note: str = "") -> None:
         """Say what came out of a procedure, a row that claims nothing."""
-        claim, collection = self._claim(id), about_collection(self.profile)
+        claim = self._claim(id)
         if claim.says != "procedure":
             raise BadInput(f"{self.name}: {id} claims something; use run.measured or run.cannot")
-        self.found[id] = record(
-            claim, "procedure", self.name, collection["name"], collection["simulated"], ours=ours, note=note
-        )
+        self._keep(claim, "procedure", ours=ours, note=note)
 
     def cannot(self, ids: str, why: str) -> None:
         """Say why claims ("J9a, J9b") are not testable here: what the data or this profile lack."""
         for id in ids.split(", "):
-            claim, data = self._claim(id), about_collection(self.profile)
-            self.found[id] = record(
-                claim, "not testable", self.name, data["name"], data["simulated"], note=why
-            )
+            self._keep(self._claim(id), "not testable", note=why)
 
     def concluded(self) -> list[dict]:
-        """Every claim of this notebook, judged; those of parts that the data lack are not testable.
-
-        Raises:
-            BadInput: a claim was forgotten.
-        """
+        """Every claim of this notebook, judged; those of parts that the data lack are not testable. BadInput
+        if one was forgotten."""
         for claim in papers.of_notebook(self.name):
             if claim.id not in self.found:
                 why = claim.unmeasured or parts.first_reason(claim.needs, self.missing)
                 if why is None:
-                    raise BadInput(
-                        f"{self.name}: claim {claim.id} was not judged; measure it or say run.cannot"
-                    )
+                    todo = "measure it or say run.cannot"
+                    raise BadInput(f"{self.name}: claim {claim.id} was not judged; {todo}")
                 self.cannot(claim.id, why)
         return [self.found[claim.id] for claim in papers.of_notebook(self.name)]
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
 
 from helpers.errors import BadInput
 from helpers.measures import stats
@@ -10,8 +9,8 @@ from helpers.measures import stats
 
 def test_the_bootstrap_interval_covers_the_true_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    covered = [stats.bootstrap(rng.exponential(2.0, 80), rng, 400, 0.9).contains(2.0) for _ in range(300)]
-    assert 0.83 < np.mean(covered) < 0.95
+    covered = [stats.bootstrap(rng.exponential(2.0, 80), rng, 400).contains(2.0) for _ in range(300)]
+    assert 0.88 < np.mean(covered) < 0.985
 
 
 def test_the_bootstrap_agrees_with_the_normal_interval_and_repeats():
@@ -28,15 +27,6 @@ def test_resamples_are_samples_of_size_n():
     counts = stats.resamples(11, np.random.default_rng(0), 50)
     assert counts.shape == (50, 11)
     assert (counts.sum(1) == 11).all()
-
-
-def test_paired_test_equals_scipy_and_survives_equal_differences():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(1, 1, 5), rng.normal(0, 1, 5)
-    got, expected = stats.paired_test(a, b), ttest_rel(a, b)
-    assert (got.t, got.p, got.n) == pytest.approx((expected.statistic, expected.pvalue, 5))
-    assert stats.paired_test([1, 2, 3], [1, 2, 3])[1:] == (0.0, 1.0, 3)
-    assert stats.paired_test([1, 2], [0, 1])[1:] == (np.inf, 0.0, 2)
 
 
 def test_ratios_are_compared_over_the_units_that_they_share():
@@ -65,5 +55,3 @@ def test_spread():
 def test_bad_input():
     with pytest.raises(BadInput, match="at least two"):
         stats.bootstrap(np.array([1.0]), np.random.default_rng(0))
-    with pytest.raises(BadInput, match="same two or more seeds"):
-        stats.paired_test([1, 2, 3], [1, 2])
