@@ -84,8 +84,8 @@ def compare(a, b, rng: np.random.Generator, units: np.ndarray | None = None, rep
     √(S / (S − 1)) because a bootstrap of S values is too narrow by that, are added to each resampled mean.
 
     a and b are float (n,), one value a case, or (S, n) with a row for each of S seeds (trainings); units, int
-    (n,), tells to whom a case belongs: users are drawn, each with all their cases. Without it each case is its
-    own unit. BadInput for unequal shapes, fewer than two units, or a value that is not finite.
+    (n,), tells to whom a case belongs: users are drawn, each with all their cases. Without it each case is
+    its own unit. BadInput for unequal shapes, fewer than two units, or a value that is not finite.
     """
     a, b = (np.atleast_2d(np.asarray(values, np.float64)) for values in (a, b))
     if a.shape[1] != b.shape[1] or len({len(a), len(b)} - {1}) > 1:
@@ -136,8 +136,8 @@ Sums = tuple[np.ndarray, np.ndarray]  # part and whole, each float (n,), one val
 
 def compare_ratios(a: Sums, b: Sums, rng: np.random.Generator, repeats: int = 1000) -> Effect:
     """Two ratios of sums over the same units, each drawn with all that it adds to both: a density is such a
-    ratio (views and cells), and so is a share of images where a user is a unit. A unit may add nothing to one.
-    BadInput for fewer than two units, a value that is not finite, or a whole that is 0."""
+    ratio (views and cells), and so is a share of images where a user is a unit. A unit may add nothing to
+    one. BadInput for fewer than two units, a value that is not finite, or a whole that is 0."""
     parts = np.stack(_checked("compare_ratios", *a, *b))
     if not parts[[1, 3]].sum(axis=1).all():
         raise BadInput("compare_ratios: a whole is 0, so there is no ratio")
@@ -158,8 +158,8 @@ def corrected_interval(differences: Sequence[float], n_train: int, n_test: int) 
     """Interval of a mean difference over R random splits into n_train and n_test items, one value a split.
 
     Splits of the same items overlap, so their values are not independent and the plain variance of the mean,
-    s² / R, is far too small: it becomes s² · (1 / R + n_test / n_train), with R − 1 degrees of freedom (Nadeau
-    and Bengio 2003, section 3, the corrected resampled t-test).
+    s² / R, is far too small: it becomes s² · (1 / R + n_test / n_train), with R − 1 degrees of freedom
+    (Nadeau and Bengio 2003, section 3, the corrected resampled t-test).
     """
     (values,) = _checked("interval over splits or seeds", differences)
     scale = np.sqrt(values.var(ddof=1) * (1 / len(values) + n_test / n_train))

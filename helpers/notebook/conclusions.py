@@ -47,6 +47,10 @@ def not_testable(name: str, why: str, profile: str) -> list[dict]:
     return [record(claim, "not testable", name, about, note=why) for claim in papers.of_notebook(name)]
 
 
+def _finite(effect: Effect) -> dict[str, float]:
+    return {name: value for name, value in effect._asdict().items() if value == value}
+
+
 class Conclusions:
     """The part of a `Run` that judges claims; `found` holds what was judged so far, by id."""
 
@@ -87,7 +91,7 @@ class Conclusions:
         if seen > rule.MOST:
             notes.append(f"{seen:.0%} of the test items were seen in training")
         found = {"ours": rule.ours(claim, measured), "note": "; ".join(filter(None, notes))}
-        found |= {"p": rule.p_value(claim, measured), "effects": {n: e._asdict() for n, e in each.items()}}
+        found |= {"p": rule.p_value(claim, measured), "effects": {n: _finite(e) for n, e in each.items()}}
         self._keep(claim, verdict, **found)
 
     def showed(self, id: str, ours: str, note: str = "") -> None:

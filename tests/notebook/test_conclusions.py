@@ -77,6 +77,7 @@ def test_what_is_undecided_says_what_would_decide():
     run = a_run()
     run.measured("V7a", Interval(-0.02, -0.03, -0.01))
     assert run.found["V7a"]["verdict"] == "contradicted"
+    assert "a" not in run.found["V7a"]["effects"][""], "there are no two levels, and JSON knows no NaN"
 
 
 def test_nothing_is_forgotten_twice_or_elsewhere():
