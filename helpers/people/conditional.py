@@ -23,8 +23,8 @@ def project(matrix: Tensor, radius: float) -> None:
 class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
     matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
-    scaled to length 1, without which, the paper says, the multiplicative model learns much worse; a tensor
-    has been, and models share it. Raises BadInput where x or u is empty or not finite.
+    scaled to length 1, without which, the paper says, the multiplicative model learns much worse; a tensor is
+    taken as it is, and models share it. Raises BadInput where x or u is empty or not finite.
     """
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
