@@ -181,12 +181,7 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
 
 def seconds_per_step(K: int, d: int, batch: int, steps: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Seconds of each step of the output layer (forward, backward, update; a first one is not counted), by
-<<<<<<< HEAD
     name: all K classes, those of the batch, or a shared sample. On this machine and the current threads."""
-=======
-    name: all K classes, those of the batch, or a shared sample. On this machine and the current threads.
-    """
->>>>>>> conv-n4
     generator = torch.Generator().manual_seed(seed)
     e = torch.randn(batch, d, generator=generator, requires_grad=True)
     targets = torch.randint(K, (batch,), generator=generator)

@@ -53,12 +53,8 @@ def captioned(images: np.ndarray, captions: Sequence[str], columns: int, zoom: f
     for axis, image, text in zip(axes.flat, images, captions, strict=False):
         axis.imshow(image)
         axis.text(0, -0.04, text, transform=axis.transAxes, va="top", size=8)
-<<<<<<< HEAD
-        axis.text(0, -0.04 - 0.145 / zoom * lines, " ", transform=axis.transAxes, size=1)  # keeps room
-=======
         low = -0.04 - 0.145 / zoom * lines  # keeps room for the text
         axis.text(0, low, " ", transform=axis.transAxes, size=1)
->>>>>>> conv-n4
     return as_jpeg(figure)
 
 
