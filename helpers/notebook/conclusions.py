@@ -10,6 +10,7 @@ Statements, margins and cited numbers stand in `helpers/claims/*.yaml`; a notebo
 from collections.abc import Mapping
 
 import pandas as pd
+from IPython.display import HTML
 
 from helpers.claims import papers, rule
 from helpers.claims.papers import Claim
@@ -56,8 +57,9 @@ class Conclusions:
 
     found: dict[str, dict]
 
-    def _keep(self, claim: Claim, verdict: str, **found) -> None:
-        self.found[claim.id] = record(claim, verdict, self.name, about_collection(self.profile), **found)
+    def _keep(self, claim: Claim, verdict: str, about: Mapping | None = None, **found) -> None:
+        about = about or about_collection(self.profile)
+        self.found[claim.id] = record(claim, verdict, self.name, about, **found)
 
     def _claim(self, id: str) -> Claim:
         claim = papers.CLAIMS.get(id)
@@ -69,30 +71,33 @@ class Conclusions:
         return claim
 
     def measured(
-        self, id: str, effects: Effect | Interval | Mapping[str, Effect], note: str = "", seen: float = 0.0
-    ) -> None:
+        self, id: str, effects: Effect | Interval | Mapping[str, Effect], note: str = "", seen: float = 0.0,
+        data: str | None = None,
+    ) -> None:  # fmt: skip
         """Judge a claim by the difference that was measured, in the notebook's own numbers.
 
         Args:
             effects: one difference, or name -> difference where the claim is about several ("all models …").
             note: a sentence on what the difference rests on.
             seen: share of the test items that were seen in training.
+            data: what it was measured on, if not on the collection: data without people.
         """
-        claim, collection = self._claim(id), about_collection(self.profile)
+        claim = self._claim(id)
+        about = {"name": data, "simulated": False} if data else about_collection(self.profile)
         if claim.says == "procedure":
             raise BadInput(f"{self.name}: {id} is a procedure, which claims nothing; use run.showed")
         each = effects if isinstance(effects, Mapping) else {"": effects}
         each = {n: e if isinstance(e, Effect) else Effect(*e) for n, e in each.items()}
         if not each:
             raise BadInput(f"{self.name}: claim {id} has no difference; say run.cannot({id!r}, why)")
-        measured = rule.parts_of(claim, each, collection["name"] or "")
-        verdict = rule.verdict(claim, measured, collection["simulated"], seen)
+        measured = rule.parts_of(claim, each, about["name"] or "")
+        verdict = rule.verdict(claim, measured, about["simulated"], seen)
         notes = [note, rule.would_decide(claim, measured) if verdict == "undecided" else ""]
         if seen > rule.MOST:
             notes.append(f"{seen:.0%} of the test items were seen in training")
         found = {"ours": rule.ours(claim, measured), "note": "; ".join(filter(None, notes))}
         found |= {"p": rule.p_value(claim, measured), "effects": {n: _finite(e) for n, e in each.items()}}
-        self._keep(claim, verdict, **found)
+        self._keep(claim, verdict, about, **found)
 
     def showed(self, id: str, ours: str, note: str = "") -> None:
         """Say what came out of a procedure, a row that claims nothing."""
@@ -118,14 +123,9 @@ class Conclusions:
                 self.cannot(claim.id, why)
         return [self.found[claim.id] for claim in papers.of_notebook(self.name)]
 
-    def verdicts(self) -> pd.DataFrame:
-        """The paper beside what was found here, a row for each claim of this notebook."""
-        table = pd.DataFrame(self.concluded()).set_index("id").rename_axis(None)
-        shown = table[["statement", "cited", "ours", "margin", "verdict", "note"]]
-        names = {
-            "statement": "the paper claims",
-            "cited": "the paper's numbers",
-            "ours": "here",
-            "note": "why",
-        }
-        return shown.rename(columns=names).fillna("–").replace("", "–")
+    def verdicts(self) -> HTML:
+        """The paper beside what was found here, a row for each claim of this notebook, to display."""
+        names = {"id": "", "statement": "the paper claims", "cited": "the paper's numbers", "ours": "here"}
+        names |= {"margin": "margin", "verdict": "verdict", "note": "why"}
+        table = pd.DataFrame(self.concluded())[list(names)].rename(columns=names).fillna("–").replace("", "–")
+        return HTML(table.to_html(index=False, border=0))  # as text as well it would be thrice as long
