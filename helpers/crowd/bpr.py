@@ -78,16 +78,13 @@ def fit_bpr(
 ) -> tuple[Factors, np.ndarray]:  # fmt: skip
     """BPR-MF with item biases: Rendle et al. 2009; compared in Bibas et al. 2022, Table 3.
 
-    Returns (Factors, bias float32[M]); scores are `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and,
-    where asked, "validation". Raises BadInput for no positives, an item outside 0..M-1, or diverged factors.
-
-    lam, eta (with a decay of 0.05), seed (of the negatives too) and threads are those of `factorize.fit`.
-
-    Args:
-        train: (indptr int64[N+1], indices int32[n]), the positives of each user.
-        validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
-            epochs, training stops when it has not risen `patience` times in a row, and the best factors are
-            returned. The biases learn popularity first; then little happens until the factors set in.
+    train is (indptr int64[N+1], indices int32[n]), the positives of each user; lam, eta (its decay is 0.05),
+    seed (of the negatives too) and threads are those of `factorize.fit`. `validate`, Scorer -> a number to be
+    maximised (AUC on held-out positives), is asked every `every` epochs; training stops when it has not risen
+    `patience` times in a row, and the best factors are returned. The biases learn popularity first; then
+    little happens until the factors set in. Returns (Factors, bias float32[M]); scores are
+    `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and, where asked, "validation". Raises BadInput for
+    no positives, an item outside 0..M-1, or diverged factors.
     """
     indptr, item = train
     if len(item) == 0 or item.max() >= n_items or item.min() < 0:

@@ -114,9 +114,7 @@ def reindex(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def split_items(items: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """tr and te of Fang et al. (2015), section 4.1: te is a random `share` (paper: 0.05) of the items.
-
-    Both ascend and together they are all `items`; te has round(share x M). BadInput as `split_entries`.
-    """
+    Both ascend and together they are all `items`; te has round(share x M). BadInput as `split_entries`."""
     items = np.sort(np.asarray(items))
     te = ~split_entries(len(items), 1 - share, rng)
     return items[~te], items[te]
@@ -124,9 +122,7 @@ def split_items(items: np.ndarray, share: float, rng: np.random.Generator) -> tu
 
 def split_entries(n: int, share: float, rng: np.random.Generator) -> np.ndarray:
     """Training mask over the n non-missing entries (section 4.1: 80 % of positives and negatives together).
-
-    bool (n,), exactly round(share x n) are True. Raises BadInput for a share not strictly between 0 and 1.
-    """
+    bool (n,), exactly round(share x n) are True. Raises BadInput for a share not strictly between 0 and 1."""
     if not 0 < share < 1:
         raise BadInput(f"split: share {share}; expected a number between 0 and 1")
     mask = np.zeros(n, bool)
@@ -136,9 +132,7 @@ def split_entries(n: int, share: float, rng: np.random.Generator) -> np.ndarray:
 
 def gini(counts: np.ndarray) -> float:
     """Gini index of concentration: 0 if all are equal, 1 - 1/n if one has everything (Bibas et al., Table 2).
-
-    Raises BadInput for no positive count, or a negative one.
-    """
+    Raises BadInput for no positive count, or a negative one."""
     x = np.sort(np.asarray(counts, np.float64))
     if len(x) == 0 or x[0] < 0 or x[-1] == 0:
         raise BadInput("gini: expected non-negative counts, at least one of them positive")
@@ -159,10 +153,7 @@ def statistics(user: np.ndarray, item: np.ndarray, labels: pd.DataFrame, n_image
         row["sparsity"] = len(item) / (n_images * users)
     if len(labels):
         counts = labels["label"].value_counts().loc[lambda n: n > 0].to_numpy()
-        row |= {
-            "labels": len(counts),
-            "positives": len(labels) / labels["item"].nunique(),
-            "gini": gini(counts),
-        }
+        row |= {"labels": len(counts), "positives": len(labels) / labels["item"].nunique()}
+        row["gini"] = gini(counts)
     rows = ["images", "interactions", "users", "sparsity", "labels", "positives", "gini"]
     return pd.Series(row, rows, dtype=float)

@@ -9,6 +9,7 @@ from numba import njit, prange
 from scipy.stats import entropy
 
 from helpers.crowd.filtering import to_csr
+from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
 
 WEIGHTS = {
@@ -37,14 +38,6 @@ def weights(p: np.ndarray, kind: str = "log") -> np.ndarray:
     if kind not in WEIGHTS:
         raise BadInput(f"negatives: weights {kind!r} are unknown; choose one of {', '.join(WEIGHTS)}")
     return WEIGHTS[kind](np.asarray(p, np.float64))
-
-
-@njit(cache=True, inline="always")
-def _mix(x):
-    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): a 64-bit hash."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 @njit(cache=True)
@@ -83,7 +76,7 @@ def _exact(w, taken, k, state, out):
         if w[i] > 0.0 and not (taken[i >> 6] >> np.uint64(i & 63)) & np.uint64(1):
             state += GOLDEN
             # 53 random bits, moved into (0, 1]
-            uniform = (np.float64(_mix(state) >> np.uint64(11)) + 1.0) * 2.0**-53
+            uniform = (np.float64(mix(state) >> np.uint64(11)) + 1.0) * 2.0**-53
             items[n], times[n] = i, -np.log(uniform) / w[i]
             n += 1
     out[:k] = items[np.argsort(times[:n])[:k]]
@@ -102,7 +95,7 @@ def _one_user(seen, w, table, state, taken, out):
         if got == k:
             break
         state += GOLDEN
-        r = _mix(state)
+        r = mix(state)
         cell = (r >> HALF) * m >> HALF
         entry = table[cell]
         i = cell if (r & LOW) < (entry >> HALF) else entry & LOW
@@ -129,12 +122,12 @@ def _sample(indptr, indices, w, n, seed):
         left = available - has_weight[indices[indptr[u] : indptr[u + 1]]].sum()
         drawn[u + 1] = min(n[u], left)
     drawn = drawn.cumsum()
-    negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), _mix(seed + GOLDEN)
+    negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), mix(seed + GOLDEN)
     for block in prange(BLOCKS):
         taken = np.zeros(m // 64 + 1, np.uint64)
         for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
             out = negatives[drawn[u] : drawn[u + 1]]
-            state = _mix(key ^ _mix(np.uint64(u) + GOLDEN))
+            state = mix(key ^ mix(np.uint64(u) + GOLDEN))
             _one_user(indices[indptr[u] : indptr[u + 1]], w, table, state, taken, out)
     return drawn, negatives
 

@@ -160,10 +160,8 @@ def present(folder: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def tar_members(source: Path) -> list[tuple[str, int, int]]:
-    """Name, position and length in bytes of each file inside an uncompressed tar file.
-
-    Raises BadInput: there is no such file, or it is no uncompressed tar file.
-    """
+    """Name, position and length in bytes of each file inside an uncompressed tar file; BadInput if it is
+    not there, or no such file."""
     if not source.is_file():
         raise BadInput(f"{source}: expected a folder or a tar file of pictures")
     try:
@@ -201,10 +199,8 @@ def keep_array(target: Path, array: np.ndarray) -> None:
 
 
 def numbered_pictures(source: Path) -> dict[int, str]:
-    """The pictures of a folder or a tar file that are named by a number: number -> name inside.
-
-    Raises BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name.
-    """
+    """The pictures of a folder or a tar file that are named by a number: number -> name inside. Raises
+    BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name."""
     if source.is_dir():
         names = sorted(f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
     else:
@@ -213,9 +209,8 @@ def numbered_pictures(source: Path) -> dict[int, str]:
     for match in filter(None, map(PICTURE.fullmatch, names)):
         name, number = match[0], int(match[1])
         if number in found:
-            raise BadInput(
-                f"{source}: two pictures for number {number}: {found[number]} and {name}; remove one"
-            )
+            two = f"{found[number]} and {name}"
+            raise BadInput(f"{source}: two pictures for number {number}: {two}; remove one")
         found[number] = name
     if not found:
         raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other files)")

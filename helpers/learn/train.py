@@ -86,18 +86,15 @@ def fit(
 ) -> list[dict]:
     """Train in place, `processes` sharing every batch under torchrun; in bf16 where a GPU has units for it.
 
+    The network ends on `device` with the weights of the epoch that `validate` found best, or of the last.
+    `validate` maps it, in evaluation mode, to a validation error, lower is better, and never sees test data;
+    `loss` maps outputs and targets to the mean loss of the batch. `after_step` is called after each gradient
+    step, for example to put weights back into a norm ball, `log` with one line an epoch. `checkpoint` is
+    written after each epoch; `resume` continues from it (BadInput if it is another run's, or not there).
+
     Returns one dict an epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
     BadInput where the loss is no longer finite. Every random number of an epoch follows from (seed, epoch),
     so a run that was stopped and resumed at an epoch's end gives the same weights as one that was not.
-
-    Args:
-        network: ends on `device` with the weights of the epoch that `validate` found best, or of the last.
-        loss: (outputs, targets) -> mean loss of the batch.
-        validate: the network in evaluation mode -> a validation error, lower is better; never sees test data.
-        after_step: called after each gradient step, for example to put weights back into a norm ball.
-        checkpoint: file written after each epoch.
-        resume: continue from `checkpoint` (BadInput if it is another run's). Nothing is ever loaded unasked.
-        log: called with one line an epoch.
     """
     device = torch.device(device)
     network.to(device, memory_format=torch.channels_last)

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from helpers.crowd.filtering import to_csr
-from helpers.crowd.negatives import GOLDEN, _mix, alias_table
+from helpers.crowd.negatives import GOLDEN, alias_table
+from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
 from helpers.words.bags import Bags
 
@@ -179,7 +180,7 @@ def pull(v, error, tags, start, end, skip, contexts, table, negative, lr, state)
             target, label = tags[p], np.float32(1)
             if n:
                 state += GOLDEN
-                bits = _mix(state)
+                bits = mix(state)
                 # the upper half chooses a cell, the lower half is the coin of the alias method
                 cell = np.int64(((bits >> np.uint64(32)) * cells) >> np.uint64(32))
                 entry = table[cell]
@@ -242,7 +243,7 @@ def epoch(indptr, tags, order, vectors, contexts, senses, count, seat, table, ne
             free = seat_weights(w, *here, vectors, contexts, senses, count, gamma, weight)
             state += GOLDEN
             # 53 random bits give a number from [0, 1)
-            x = np.float64(_mix(state) >> np.uint64(11)) * 2.0**-53 * weight[:most].sum()
+            x = np.float64(mix(state) >> np.uint64(11)) * 2.0**-53 * weight[:most].sum()
             s = 0
             while s < most - 1 and x >= weight[s]:
                 x -= weight[s]

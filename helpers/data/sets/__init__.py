@@ -37,11 +37,9 @@ BROUGHT = {name: Brought(getattr(published, name), **about) for name, about in _
 
 
 def open_set(name: str, folder: Path) -> LabelledSet:
-    """A published set from the user's folder.
-
-    Raises Absent: its files are not there; the message says what was looked for and how to get it. Raises
-    BadInput: the name is unknown, or a file is not as published; the message names file and line.
-    """
+    """A published set from the user's folder. Raises Absent: its files are not there; the message says what
+    was looked for and how to get it. Raises BadInput: the name is unknown, or a file is not as published; the
+    message names file and line."""
     if name not in BROUGHT:
         raise BadInput(f"set {name!r} is unknown; choose from {', '.join(BROUGHT)}")
     try:

@@ -19,10 +19,8 @@ WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousa
 
 
 def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) of a .csv or .csv.gz with a header.
-
-    Raises BadInput: a column is absent, a row is short, or the file is no text.
-    """
+    """(line number, row) of a .csv or .csv.gz with a header. Raises BadInput: a column is absent, a row is
+    short, or the file is no text."""
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rt", encoding="utf-8", newline="") as stream:
@@ -193,9 +191,7 @@ def stanford40(folder: Path) -> LabelledSet:
 
 def class_lists(lists: Path, parts: tuple[str, str], expected: int) -> tuple[list[str], list[tuple]]:
     """The classes with lists <class>_<part>.txt; (class number, part, file, line number, text) of all lines.
-
-    Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other.
-    """
+    Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other."""
     needed(lists)
     ending, lines = f"_{parts[0]}.txt", []
     classes = sorted(f.name.removesuffix(ending) for f in lists.glob(f"*{ending}"))

@@ -110,10 +110,8 @@ def one_of(file: Path, line: int, text: str, known: dict, what: str):
 
 
 def by_folder(folder: Path, skip: str = "") -> tuple[list[str], np.ndarray, list[str]]:
-    """A set with one folder for each class: paths, class numbers int (n,), class names.
-
-    Raises Absent: fewer than two folders with pictures.
-    """
+    """A set with one folder for each class: paths, class numbers int (n,), class names. Raises Absent where
+    fewer than two folders have pictures."""
     needed(folder)
     inside = {}
     for kind in sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name != skip):
