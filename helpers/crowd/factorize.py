@@ -95,8 +95,7 @@ def sgd_kernel(width: int):
         x_j ← x_j + η (e y_i − λ x_j),   y_i ← y_i + η (e x_j − λ y_i)   (both from the old values),
     the gradient step of equation 3 with the factor 2 of the derivative taken into η. It looks at an item
     factor some entries early, a number in each 64 bytes, so that it is near when its turn comes; what it saw
-    is returned, or the compiler would leave the looking out.
-    """
+    is returned, or the compiler would leave the looking out."""
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def sgd(indptr, item, value, users, start, X, Y, eta, lam):
@@ -179,15 +178,14 @@ def fit(
 ) -> Factors:  # fmt: skip
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
 
-    Entries are from `group`, shuffled before; lam is λ, counted once an entry; the step size of epoch e (from
-    0) is eta / (1 + decay · e); the seed decides initial factors and visiting order. With `validation`, (user,
-    item, value) of held-out entries, training stops when their RMSE has not improved for `patience` epochs
+    Entries are from `group`, shuffled before; lam is λ, counted once an entry; epoch e (from 0) has the step
+    eta / (1 + decay · e); the seed decides first factors and visiting order. With `validation`, (user, item,
+    value) of held-out entries, training stops when their RMSE has not improved for `patience` epochs
     (until the factors have found a direction, it may rise for several before it falls), and the factors of
     the best epoch are returned. One thread repeats bit for bit on one machine; more are the paper's
     asynchronous SGD (lock-free, as in Hogwild), which does not repeat. The history has "epoch", "eta", and
     "rmse" where there are validation entries. Raises BadInput for no entries, or factors that became infinite
-    or NaN. Source: Fang et al. 2015, equation 3 and section 4.1.
-    """
+    or NaN. Source: Fang et al. 2015, equation 3 and section 4.1."""
     if len(entries.item) == 0:
         raise BadInput("fit: there are no entries to factorise")
     best, history, lowest = Factors(np.empty(0), np.empty(0)), [], np.inf

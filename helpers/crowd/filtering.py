@@ -26,8 +26,7 @@ def unique_views(views: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The view matrix V of Fang et al. (2015), section 2: 1 where a user viewed an item, however often.
 
     From the columns user and item (integers from 0, else BadInput), one row per event, to the distinct pairs,
-    user int32 (n,) and item int32 (n,), sorted by user, then item.
-    """
+    user int32 (n,) and item int32 (n,), sorted by user, then item."""
     user, item = _pairs(views["user"].to_numpy(), views["item"].to_numpy(), "views")
     indptr, item = to_csr(user, item, int(user.max(initial=-1)) + 1)
     user = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
@@ -41,8 +40,7 @@ def to_csr(user: np.ndarray, item: np.ndarray, n_users: int) -> tuple[np.ndarray
 
     Returns indptr int64 (n_users + 1,), indices int32 (n,): the items of user u, ascending, are
     indices[indptr[u]:indptr[u + 1]]. A user without a pair has an empty row, a pair that is given twice stays
-    twice. Raises BadInput for a user outside 0..n_users-1, a negative item, or arrays of different length.
-    """
+    twice. Raises BadInput for a user outside 0..n_users-1, a negative item, or arrays of different length."""
     if len(user) and not (0 <= user.min() and user.max() < n_users):
         raise BadInput(f"to_csr: users run from {user.min()} to {user.max()}; expected 0 to {n_users - 1}")
     return grouped(*_pairs(user, item, "to_csr"), n_users)
@@ -79,8 +77,7 @@ def threshold(
     From distinct pairs (n,) in any order, ids from 0, to the pairs that are left, int32, in the order given;
     and one row per round: round (0 is before), items, users, records, density = records / (items x users),
     where items and users without a record do not count; the last round, which changed nothing, is not listed.
-    Raises BadInput for low below 1 or above high, a negative id, different lengths.
-    """
+    Raises BadInput for low below 1 or above high, a negative id, different lengths."""
     if not 1 <= low <= high:
         raise BadInput(f"threshold: low {low}, high {high}; expected 1 <= low <= high")
     user, item = _pairs(user, item, "threshold")
@@ -145,8 +142,7 @@ def statistics(user: np.ndarray, item: np.ndarray, labels: pd.DataFrame, n_image
 
     The frame of labels has columns item and label, a pair once. Sparsity is interactions / (images x users),
     the filled share, as the paper uses the word; positives is the mean number of labels of an image that has
-    any; gini that of the images per label. The last three are NaN without labels, sparsity without users.
-    """
+    any; gini that of the images per label. The last three are NaN without labels, sparsity without users."""
     users = len(np.unique(user))
     row = {"images": n_images, "interactions": len(item), "users": users}
     if n_images * users:

@@ -37,8 +37,7 @@ class Source:
 
     Nothing is ever unpacked: a member of a .zip is read into memory, and only under a plain name, so a
     member called `../../x` can neither be reached nor written. Raises BadInput: there is no such place, or
-    it is not a readable .zip.
-    """
+    it is not a readable .zip."""
 
     def __init__(self, path: Path):
         self.path = Path(path)

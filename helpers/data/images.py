@@ -66,8 +66,7 @@ class FileImages:
 
     A picture is scaled so that its short side is `size` pixels, and its centre square is kept (Fang et al.
     2015, section 4.1). A tar file is read in place. Raises BadInput, when asked for pictures: files are
-    absent or are no pictures; the message names them.
-    """
+    absent or are no pictures; the message names them."""
 
     def __init__(self, source: Path, names: Sequence[str], size: int):
         self.source, self.names, self.size = Path(source), list(names), size
@@ -224,8 +223,7 @@ def decoded(
 
     It is kept in `outputs/cache/pictures` under a digest of the names, the size and each file's length and
     time of change, so a replaced picture is decoded anew. Returns the pictures that can be read, in order,
-    and name -> reason of the others: with `leave_out` they are left out, else BadInput names them.
-    """
+    and name -> reason of the others: with `leave_out` they are left out, else BadInput names them."""
     source = source.resolve()
     stamped = [source / name for name in names] if source.is_dir() else [source]
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) for f in stamped if f.is_file()]

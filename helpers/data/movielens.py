@@ -42,8 +42,7 @@ def load(
     for all that does not look at pictures. `on_the_fly` decodes posters whenever they are asked for, instead
     of once into an array. `leave_out_unreadable` goes on without the movies whose posters cannot be read;
     `missing["unreadable"]` tells how many and which. Raises BadInput: no release or no posters there, posters
-    that cannot be read, all named at once, or a file with a bad line, named with its line.
-    """
+    that cannot be read, all named at once, or a file with a bad line, named with its line."""
     if not str(data_dir):
         raise BadInput(
             "data_dir is empty; give the folder or .zip of a MovieLens release, for example"

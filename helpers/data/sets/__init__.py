@@ -52,8 +52,7 @@ def own_sets(collection: Collection, items: np.ndarray, least: int = 10) -> dict
     """A set of these items (int, ascending) for each of `KINDS` of label that a collection has.
 
     Where pictures carry several labels of a kind (genres), it is measured class by class. Classes with fewer
-    than `least` of the items are left out, and items without a class that is left.
-    """
+    than `least` of the items are left out, and items without a class that is left."""
     found = {}
     kinds = set(collection.labels["kind"].unique())
     for kind in [k for k in KINDS if k in kinds]:

@@ -67,8 +67,7 @@ def of_files(
     """A set of picture files, without those that are listed but not there.
 
     Paths are relative to the folder; labels are bool (n, L), or int (n,) for one class each; `more` are other
-    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there.
-    """
+    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there."""
     labels = np.asarray(labels)
     if labels.ndim == 1:
         labels = np.eye(len(classes), dtype=bool)[labels]
