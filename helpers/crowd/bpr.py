@@ -29,8 +29,7 @@ def bpr_kernel(width: int):
     """The compiled step over some users, for rows of `width` numbers.
 
     For each positive i of a user u, with j drawn uniformly from what u does not have and
-    s = σ(−(b_i − b_j + x_uᵀ (y_i − y_j))), one gradient step on −ln σ(·) + λ/2 ‖·‖².
-    """
+    s = σ(−(b_i − b_j + x_uᵀ (y_i − y_j))), one gradient step on −ln σ(·) + λ/2 ‖·‖²."""
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def bpr(indptr, item, users, start, X, Y, bias, eta, lam, seed):
@@ -78,17 +77,13 @@ def fit_bpr(
 ) -> tuple[Factors, np.ndarray]:  # fmt: skip
     """BPR-MF with item biases: Rendle et al. 2009; compared in Bibas et al. 2022, Table 3.
 
-    Returns (Factors, bias float32[M]); scores are `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and,
-    where asked, "validation". Raises BadInput for no positives, an item outside 0..M-1, or diverged factors.
-
-    lam, eta (with a decay of 0.05), seed (of the negatives too) and threads are those of `factorize.fit`.
-
-    Args:
-        train: (indptr int64[N+1], indices int32[n]), the positives of each user.
-        validate: Scorer -> a number to be maximised (AUC on held-out positives). It is asked every `every`
-            epochs, training stops when it has not risen `patience` times in a row, and the best factors are
-            returned. The biases learn popularity first; then little happens until the factors set in.
-    """
+    train is (indptr int64[N+1], indices int32[n]), the positives of each user; lam, eta (its decay is 0.05),
+    seed (of the negatives too) and threads are those of `factorize.fit`. `validate`, Scorer -> a number to be
+    maximised (AUC on held-out positives), is asked every `every` epochs; training stops when it has not risen
+    `patience` times in a row, and the best factors are returned. The biases learn popularity first; then
+    little happens until the factors set in. Returns (Factors, bias float32[M]); scores are
+    `ranking.dot_scorer(X, Y, bias)`. history has "epoch" and, where asked, "validation". Raises BadInput for
+    no positives, an item outside 0..M-1, or diverged factors."""
     indptr, item = train
     if len(item) == 0 or item.max() >= n_items or item.min() < 0:
         raise BadInput(f"fit_bpr: needs positives with items from 0 to {n_items - 1}")

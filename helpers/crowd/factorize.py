@@ -38,9 +38,7 @@ class Entries(NamedTuple):
 
 def group(user: np.ndarray, item: np.ndarray, value: np.ndarray, n_users: int, n_items: int) -> Entries:
     """Group entries by user; within a user they keep their order, so shuffle them before (`fit` expects it).
-
-    Raises BadInput for different lengths, or a user or item outside its range.
-    """
+    Raises BadInput for different lengths, or a user or item outside its range."""
     if not len(user) == len(item) == len(value):
         raise BadInput(f"entries: {len(user)} users, {len(item)} items, {len(value)} values; give one each")
     for name, ids, size in [("user", user, n_users), ("item", item, n_items)]:
@@ -51,11 +49,8 @@ def group(user: np.ndarray, item: np.ndarray, value: np.ndarray, n_users: int, n
 
 
 def visiting_plan(indptr: np.ndarray, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """The order in which an epoch visits the entries, decided by (seed, epoch).
-
-    Returns int64[N] each: the users in random order, and the entry, counted from 0, that user j begins with;
-    from there on in order, going round at the end.
-    """
+    """The order in which an epoch visits the entries, decided by (seed, epoch): int64[N] each, the users in
+    random order, and the entry, counted from 0, that user j begins with, going round at the end."""
     rng, counts = np.random.default_rng([seed, epoch]), np.diff(indptr)
     return rng.permutation(len(counts)), (rng.random(len(counts)) * counts).astype(np.int64)
 
@@ -100,8 +95,7 @@ def sgd_kernel(width: int):
         x_j ← x_j + η (e y_i − λ x_j),   y_i ← y_i + η (e x_j − λ y_i)   (both from the old values),
     the gradient step of equation 3 with the factor 2 of the derivative taken into η. It looks at an item
     factor some entries early, a number in each 64 bytes, so that it is near when its turn comes; what it saw
-    is returned, or the compiler would leave the looking out.
-    """
+    is returned, or the compiler would leave the looking out."""
 
     @numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
     def sgd(indptr, item, value, users, start, X, Y, eta, lam):
@@ -136,9 +130,7 @@ def padded(d: int) -> int:
 
 def initial(n: int, d: int, mean: float, rng: np.random.Generator) -> np.ndarray:
     """float32[n, padded d]: factors whose products start at the mean of the entries, plus noise of 0.1 / √d.
-
-    Starting at zero instead would spend the first epochs on finding the mean. Padding stays 0 throughout.
-    """
+    From zero the first epochs would be spent on finding the mean. Padding stays 0 throughout."""
     factors = np.zeros((n, padded(d)), np.float32)
     factors[:, :d] = np.sqrt(mean / d) + rng.normal(0, 0.1 / np.sqrt(d), (n, d))
     return factors
@@ -186,20 +178,14 @@ def fit(
 ) -> Factors:  # fmt: skip
     """Minimise equation 3, Σ (V_ij − y_iᵀ x_j)² + λ (‖x_j‖² + ‖y_i‖²) over the non-missing entries.
 
-    The history has "epoch", "eta", and "rmse" where there are validation entries. Raises BadInput for no
-    entries, or factors that became infinite or NaN. Source: Fang et al. 2015, equation 3 and section 4.1.
-
-    Args:
-        entries: from `group`, shuffled before.
-        lam: λ, the weight of the regularisation, counted once for every entry.
-        eta: step size of the first epoch; epoch e (from 0) has eta / (1 + decay · e).
-        seed: decides initial factors and visiting order.
-        validation: (user, item, value) of held-out entries: then training stops when their RMSE has not
-            improved for `patience` epochs (until the factors have found a direction, it may rise for several
-            before it falls), and the factors of the best epoch are returned.
-        threads: 1 repeats bit for bit on one machine; more is the paper's asynchronous SGD (lock-free, as
-            in Hogwild), which does not repeat.
-    """
+    Entries are from `group`, shuffled before; lam is λ, counted once an entry; epoch e (from 0) has the step
+    eta / (1 + decay · e); the seed decides first factors and visiting order. With `validation`, (user, item,
+    value) of held-out entries, training stops when their RMSE has not improved for `patience` epochs
+    (until the factors have found a direction, it may rise for several before it falls), and the factors of
+    the best epoch are returned. One thread repeats bit for bit on one machine; more are the paper's
+    asynchronous SGD (lock-free, as in Hogwild), which does not repeat. The history has "epoch", "eta", and
+    "rmse" where there are validation entries. Raises BadInput for no entries, or factors that became infinite
+    or NaN. Source: Fang et al. 2015, equation 3 and section 4.1."""
     if len(entries.item) == 0:
         raise BadInput("fit: there are no entries to factorise")
     best, history, lowest = Factors(np.empty(0), np.empty(0)), [], np.inf

@@ -26,8 +26,7 @@ def unique_views(views: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The view matrix V of Fang et al. (2015), section 2: 1 where a user viewed an item, however often.
 
     From the columns user and item (integers from 0, else BadInput), one row per event, to the distinct pairs,
-    user int32 (n,) and item int32 (n,), sorted by user, then item.
-    """
+    user int32 (n,) and item int32 (n,), sorted by user, then item."""
     user, item = _pairs(views["user"].to_numpy(), views["item"].to_numpy(), "views")
     indptr, item = to_csr(user, item, int(user.max(initial=-1)) + 1)
     user = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
@@ -41,8 +40,7 @@ def to_csr(user: np.ndarray, item: np.ndarray, n_users: int) -> tuple[np.ndarray
 
     Returns indptr int64 (n_users + 1,), indices int32 (n,): the items of user u, ascending, are
     indices[indptr[u]:indptr[u + 1]]. A user without a pair has an empty row, a pair that is given twice stays
-    twice. Raises BadInput for a user outside 0..n_users-1, a negative item, or arrays of different length.
-    """
+    twice. Raises BadInput for a user outside 0..n_users-1, a negative item, or arrays of different length."""
     if len(user) and not (0 <= user.min() and user.max() < n_users):
         raise BadInput(f"to_csr: users run from {user.min()} to {user.max()}; expected 0 to {n_users - 1}")
     return grouped(*_pairs(user, item, "to_csr"), n_users)
@@ -79,8 +77,7 @@ def threshold(
     From distinct pairs (n,) in any order, ids from 0, to the pairs that are left, int32, in the order given;
     and one row per round: round (0 is before), items, users, records, density = records / (items x users),
     where items and users without a record do not count; the last round, which changed nothing, is not listed.
-    Raises BadInput for low below 1 or above high, a negative id, different lengths.
-    """
+    Raises BadInput for low below 1 or above high, a negative id, different lengths."""
     if not 1 <= low <= high:
         raise BadInput(f"threshold: low {low}, high {high}; expected 1 <= low <= high")
     user, item = _pairs(user, item, "threshold")
@@ -114,9 +111,7 @@ def reindex(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def split_items(items: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """tr and te of Fang et al. (2015), section 4.1: te is a random `share` (paper: 0.05) of the items.
-
-    Both ascend and together they are all `items`; te has round(share x M). BadInput as `split_entries`.
-    """
+    Both ascend and together they are all `items`; te has round(share x M). BadInput as `split_entries`."""
     items = np.sort(np.asarray(items))
     te = ~split_entries(len(items), 1 - share, rng)
     return items[~te], items[te]
@@ -124,9 +119,7 @@ def split_items(items: np.ndarray, share: float, rng: np.random.Generator) -> tu
 
 def split_entries(n: int, share: float, rng: np.random.Generator) -> np.ndarray:
     """Training mask over the n non-missing entries (section 4.1: 80 % of positives and negatives together).
-
-    bool (n,), exactly round(share x n) are True. Raises BadInput for a share not strictly between 0 and 1.
-    """
+    bool (n,), exactly round(share x n) are True. Raises BadInput for a share not strictly between 0 and 1."""
     if not 0 < share < 1:
         raise BadInput(f"split: share {share}; expected a number between 0 and 1")
     mask = np.zeros(n, bool)
@@ -136,9 +129,7 @@ def split_entries(n: int, share: float, rng: np.random.Generator) -> np.ndarray:
 
 def gini(counts: np.ndarray) -> float:
     """Gini index of concentration: 0 if all are equal, 1 - 1/n if one has everything (Bibas et al., Table 2).
-
-    Raises BadInput for no positive count, or a negative one.
-    """
+    Raises BadInput for no positive count, or a negative one."""
     x = np.sort(np.asarray(counts, np.float64))
     if len(x) == 0 or x[0] < 0 or x[-1] == 0:
         raise BadInput("gini: expected non-negative counts, at least one of them positive")
@@ -151,18 +142,14 @@ def statistics(user: np.ndarray, item: np.ndarray, labels: pd.DataFrame, n_image
 
     The frame of labels has columns item and label, a pair once. Sparsity is interactions / (images x users),
     the filled share, as the paper uses the word; positives is the mean number of labels of an image that has
-    any; gini that of the images per label. The last three are NaN without labels, sparsity without users.
-    """
+    any; gini that of the images per label. The last three are NaN without labels, sparsity without users."""
     users = len(np.unique(user))
     row = {"images": n_images, "interactions": len(item), "users": users}
     if n_images * users:
         row["sparsity"] = len(item) / (n_images * users)
     if len(labels):
         counts = labels["label"].value_counts().loc[lambda n: n > 0].to_numpy()
-        row |= {
-            "labels": len(counts),
-            "positives": len(labels) / labels["item"].nunique(),
-            "gini": gini(counts),
-        }
+        row |= {"labels": len(counts), "positives": len(labels) / labels["item"].nunique()}
+        row["gini"] = gini(counts)
     rows = ["images", "interactions", "users", "sparsity", "labels", "positives", "gini"]
     return pd.Series(row, rows, dtype=float)

@@ -22,8 +22,7 @@ class MultVAE(nn.Module):
     """The network. A user is a list of items; nothing of size users × items is ever an input.
 
     f is the width of the hidden layers, hence of the item vectors Q; `latent` numbers describe a user; while
-    training, a share of a user's items is hidden by dropout; without bias the items' biases stay 0.
-    """
+    training, a share of a user's items is hidden by dropout; without bias the items' biases stay 0."""
 
     def __init__(
         self, n_items: int, f: int = 64, latent: int = 64, dropout: float = 0.5, with_bias: bool = True
@@ -48,8 +47,7 @@ class MultVAE(nn.Module):
     def encode(self, items: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance float32[B, latent] of users given as items int64[n] and offsets int64[B+1].
 
-        The input of a user with n items is 1/√n at each of them: the 0/1 row divided by its length.
-        """
+        The input of a user with n items is 1/√n at each of them: the 0/1 row divided by its length."""
         counts = offsets.diff()
         weight = counts.clamp(min=1).float().rsqrt().repeat_interleave(counts, output_size=len(items))
         weight = F.dropout(weight, self.dropout, self.training)
@@ -69,8 +67,7 @@ class MultVAE(nn.Module):
 
         The sum over a user's items is gathered: h·Σ Q_i + Σ b_i needs only the rows of those items, and the
         dense matrix of logits is used once, inside logsumexp. Items and offsets as for `encode`; the noise is
-        standard normal, float32[B, latent].
-        """
+        standard normal, float32[B, latent]."""
         mean, log_variance = self.encode(items, offsets)
         h = self.decode(mean + noise * torch.exp(0.5 * log_variance))
         how = {"mode": "sum", "include_last_offset": True}
@@ -124,8 +121,7 @@ def fit(
     options of `MultVAE`. Returns (model on `device`, history), the history with "epoch", "loss" and, when
     asked, "validation". The same seed gives the same result on one machine's CPU. Raises BadInput for no
     interactions, an item outside 0..M-1, or a loss that is not finite.
-    Source: Liang et al. 2018 (loss, annealing); Bibas et al. 2022, section 4.1.3 (Q, bias).
-    """
+    Source: Liang et al. 2018 (loss, annealing); Bibas et al. 2022, section 4.1.3 (Q, bias)."""
     indptr, indices = train
     if len(indices) == 0 or indices.max() >= n_items or indices.min() < 0:
         raise BadInput(f"multvae.fit: needs interactions with items from 0 to {n_items - 1}")

@@ -9,6 +9,7 @@ from numba import njit, prange
 from scipy.stats import entropy
 
 from helpers.crowd.filtering import to_csr
+from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
 
 WEIGHTS = {
@@ -32,19 +33,10 @@ def weights(p: np.ndarray, kind: str = "log") -> np.ndarray:
     The kind is "log" (log p_i, 0 where p_i is 0; the paper: "In practice, we take the logarithm"), "log1p"
     (log(1 + p_i)), "linear" (eq. 2 as printed) or "uniform" (for comparison); BadInput for any other. An item
     with a single view has log 1 = 0 and is never drawn with "log"; the thresholds of section 3 leave at least
-    10 views, so there it does not occur. On data without thresholds use "log1p".
-    """
+    10 views, so there it does not occur. On data without thresholds use "log1p"."""
     if kind not in WEIGHTS:
         raise BadInput(f"negatives: weights {kind!r} are unknown; choose one of {', '.join(WEIGHTS)}")
     return WEIGHTS[kind](np.asarray(p, np.float64))
-
-
-@njit(cache=True, inline="always")
-def _mix(x):
-    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): a 64-bit hash."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 @njit(cache=True)
@@ -52,8 +44,7 @@ def alias_table(w):
     """Vose's alias method: a cell and a coin give an item with probability w / sum(w).
 
     Returns uint64 (M,): in the upper half the coin's threshold in units of 2^-32, in the lower half the
-    item that is taken when the coin fails.
-    """
+    item that is taken when the coin fails."""
     scaled = w * (len(w) / w.sum())
     table = np.empty(len(w), np.uint64)
     small = [i for i in range(len(w)) if scaled[i] < 1.0]
@@ -76,14 +67,13 @@ def _exact(w, taken, k, state, out):
     """Fill `out[:k]` from the items that are not `taken`, by exponential races (Efraimidis, Spirakis 2006).
 
     The k smallest of E_i / w_i with E_i exponential have the distribution of k draws one after the other
-    without replacement. The cost does not depend on how little weight is left.
-    """
+    without replacement. The cost does not depend on how little weight is left."""
     items, times, n = np.empty(len(w), np.int32), np.empty(len(w), np.float64), 0
     for i in range(len(w)):
         if w[i] > 0.0 and not (taken[i >> 6] >> np.uint64(i & 63)) & np.uint64(1):
             state += GOLDEN
             # 53 random bits, moved into (0, 1]
-            uniform = (np.float64(_mix(state) >> np.uint64(11)) + 1.0) * 2.0**-53
+            uniform = (np.float64(mix(state) >> np.uint64(11)) + 1.0) * 2.0**-53
             items[n], times[n] = i, -np.log(uniform) / w[i]
             n += 1
     out[:k] = items[np.argsort(times[:n])[:k]]
@@ -102,7 +92,7 @@ def _one_user(seen, w, table, state, taken, out):
         if got == k:
             break
         state += GOLDEN
-        r = _mix(state)
+        r = mix(state)
         cell = (r >> HALF) * m >> HALF
         entry = table[cell]
         i = cell if (r & LOW) < (entry >> HALF) else entry & LOW
@@ -129,12 +119,12 @@ def _sample(indptr, indices, w, n, seed):
         left = available - has_weight[indices[indptr[u] : indptr[u + 1]]].sum()
         drawn[u + 1] = min(n[u], left)
     drawn = drawn.cumsum()
-    negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), _mix(seed + GOLDEN)
+    negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), mix(seed + GOLDEN)
     for block in prange(BLOCKS):
         taken = np.zeros(m // 64 + 1, np.uint64)
         for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
             out = negatives[drawn[u] : drawn[u + 1]]
-            state = _mix(key ^ _mix(np.uint64(u) + GOLDEN))
+            state = mix(key ^ mix(np.uint64(u) + GOLDEN))
             _one_user(indices[indptr[u] : indptr[u + 1]], w, table, state, taken, out)
     return drawn, negatives
 
@@ -152,8 +142,7 @@ def sample_negatives(
 
     V is given as `filtering.to_csr` makes it, no pair twice; w is float (M,), see `weights`; n integers (N,),
     or one for all. Returns the same form: indptr int64 (N + 1,) and indices int32, the negatives of each user
-    in the order they were drawn. Raises BadInput for values that do not fit, as does `by_ratio`.
-    """
+    in the order they were drawn. Raises BadInput for values that do not fit, as does `by_ratio`."""
     w = np.ascontiguousarray(w, np.float64)
     n = np.ascontiguousarray(np.broadcast_to(n, len(indptr) - 1), np.int64)
     if len(w) == 0 or not np.all(np.isfinite(w)) or w.min() < 0 or w.max() == 0:
@@ -172,8 +161,7 @@ def by_ratio(
     """Algorithm 1 with n_j = ratio x positives of user j (section 4.1: 2), rounded, weights of this kind.
 
     From distinct pairs of V, integers (n,), dense ids from 0, to the pairs of the negatives, user int32 and
-    item int32, grouped by user in ascending order.
-    """
+    item int32, grouped by user in ascending order."""
     if len(user) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
     indptr, indices = to_csr(user, item, int(user.max()) + 1)
@@ -190,8 +178,7 @@ def sample_rows(
     With words as rows and images as entries this is the class-uniform sampling of Joulin et al. (2016),
     section 3: a word uniformly, then one of its images. With images as rows and words as entries it is
     natural sampling: an image uniformly, then one of its words. From `filtering.to_csr` (BadInput if every
-    row is empty) to row int32 (size,) and entry int32 (size,), drawn with replacement.
-    """
+    row is empty) to row int32 (size,) and entry int32 (size,), drawn with replacement."""
     filled = np.flatnonzero(np.diff(indptr))
     if len(filled) == 0:
         raise BadInput("sampling: every row is empty, so there is nothing to draw")
@@ -205,8 +192,7 @@ def keep_probability(counts: np.ndarray, cap: float) -> np.ndarray:
 
     Denton et al. (2015) down-sample "the more frequent hashtags" for their balanced distribution; the text
     at hand does not say how. This is our rule: every tag above the cap is expected `cap` times, rarer ones
-    stay as they are. Counts are integers (tags,), 0 gives 1. BadInput for a cap that is not above 0.
-    """
+    stay as they are. Counts are integers (tags,), 0 gives 1. BadInput for a cap that is not above 0."""
     if not cap > 0:
         raise BadInput(f"balanced sampling: cap {cap}; expected a number above 0")
     return np.minimum(1.0, cap / np.maximum(counts, 1))
@@ -221,8 +207,7 @@ def balance(tag: np.ndarray, cap: float, rng: np.random.Generator) -> np.ndarray
 def effective_number(counts: np.ndarray) -> float:
     """exp(entropy) of a distribution: how many equally frequent classes would be as spread out.
 
-    K if all of K are equal, 1 if one has everything. BadInput for no positive count, or a negative one.
-    """
+    K if all of K are equal, 1 if one has everything. BadInput for no positive count, or a negative one."""
     counts = np.asarray(counts, np.float64)
     if len(counts) == 0 or counts.min() < 0 or counts.sum() == 0:
         raise BadInput("effective number: expected non-negative counts, at least one of them positive")

@@ -22,8 +22,7 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndarray, 
     """The k rows of `base` with the largest cosine to each query, exactly, best first.
 
     From float (Q, d) and (M, d) to rows of `base` int64 (Q, k) and cosines float32 (Q, k). Raises BadInput
-    where k is larger than M, the widths differ, or a value is not finite.
-    """
+    where k is larger than M, the widths differ, or a value is not finite."""
     if queries.shape[1] != base.shape[1]:
         raise BadInput(f"nearest: queries have {queries.shape[1]} dimensions, the base has {base.shape[1]}")
     if not 1 <= k <= len(base):
@@ -48,8 +47,7 @@ def nearest_others(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]
 def agreement(neighbours: np.ndarray, queries: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Which neighbours, rows of the base int (Q, k), share a label with the query: bool (Q, k).
 
-    The labels of queries and base are bool (Q, L) and (M, L), from `data.collection.label_matrix`.
-    """
+    The labels of queries and base are bool (Q, L) and (M, L), from `data.collection.label_matrix`."""
     found = np.empty(neighbours.shape, bool)
     for start in range(0, len(queries), 1024):  # a block of (1024, k, L) at a time
         part = slice(start, start + 1024)
@@ -72,8 +70,7 @@ def finer(neighbours: np.ndarray, category: np.ndarray, style: np.ndarray) -> tu
     """Of the neighbours that share a query's category: how many share its style as well, and by chance.
 
     From rows int (M, k) and labels bool (M, L) of all M items to the share among those neighbours and the
-    share among all other items of the category, float64 (M,); NaN for a query without any.
-    """
+    share among all other items of the category, float64 (M,); NaN for a query without any."""
     same = agreement(neighbours, category, category)
     both = same & agreement(neighbours, style, style)
     found, chance = (np.full(len(neighbours), np.nan) for _ in range(2))
@@ -107,8 +104,7 @@ def explained(factors: dict[str, np.ndarray], near: np.ndarray) -> dict[str, flo
     A factor is float (n,), a property of each pair (for example 1 where both show the same); `near` is bool
     (n,), neighbours or random pair. A logistic regression predicts the latter from the former. A factor's
     share is the average, over all orders in which the factors could be added, of the deviance that it removes
-    (the Shapley value); "together" is their sum, McFadden's R² of the full model.
-    """
+    (the Shapley value); "together" is their sum, McFadden's R² of the full model."""
     names = list(factors)
     columns = StandardScaler().fit_transform(np.stack(list(factors.values()), axis=1))
     nothing = log_loss(near, np.full(len(near), near.mean()))

@@ -22,8 +22,7 @@ def als(
 ) -> Factors:  # fmt: skip
     """Alternating least squares on all cells, seen ones with confidence 1 + alpha (Hu et al. 2008).
 
-    Repeats bit for bit. Arguments as for `bpr.fit_bpr`; lam is implicit's `regularization`.
-    """
+    Repeats bit for bit. Arguments as for `bpr.fit_bpr`; lam is implicit's `regularization`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # advice about BLAS threads, followed below
         from implicit.cpu.als import AlternatingLeastSquares as ALS

@@ -93,31 +93,18 @@ def full_table(name: str, columns: Mapping) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Collection:
-    """Images and what a crowd did with them.
+    """Images and what a crowd did with them: tables with the columns and types of `SCHEMAS`, and pictures."""
 
-    Attributes:
-        name: the dataset's name, as given to `load`.
-        simulated: True where people and their behaviour are generated.
-        items: item int32 (0..M-1 in order), owner int32 (-1 unknown), uploaded_at, path, title, original_id.
-        users: user int32 (0..N-1 in order), age in years, gender, country, lat, lon in degrees, original_id.
-        views: user int32, item int32, at. One row per event; a pair may repeat.
-        tags: user int32, item int32, tag (categorical text), at.
-        labels: item int32, kind, label (categoricals); several rows for an item with several labels.
-        images: row i of the store is the picture of item i, uint8 RGB.
-        truth: what a simulation planted (empty for real data), by name.
-        missing: what the dataset does not have: "views", "owners", "attributes", ... -> the reason.
-    """
-
-    name: str
-    simulated: bool
-    items: pd.DataFrame
-    users: pd.DataFrame
-    views: pd.DataFrame
-    tags: pd.DataFrame
-    labels: pd.DataFrame
-    images: ImageStore
-    truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
+    name: str  # the dataset's, as given to `load`
+    simulated: bool  # True where people and their behaviour are generated
+    items: pd.DataFrame  # item 0..M-1 in order, owner (-1 unknown), uploaded_at, path, title, original_id
+    users: pd.DataFrame  # user 0..N-1 in order, age (years), gender, country, lat, lon (degrees), original_id
+    views: pd.DataFrame  # user, item, at: one row per event; a pair may repeat
+    tags: pd.DataFrame  # user, item, tag, at
+    labels: pd.DataFrame  # item, kind, label: several rows for an item with several labels
+    images: ImageStore  # row i of the store is the picture of item i, uint8 RGB
+    truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # what a simulation planted, by name
+    missing: Mapping[str, str] = field(default_factory=dict)  # "views", "owners", … -> why they are absent
 
     def __post_init__(self):
         m, n = len(self.items), len(self.users)
@@ -148,9 +135,7 @@ class Collection:
 
     def without(self, parts: Sequence[str]) -> "Collection":
         """The same collection with parts taken away (keys of `PARTS`, else BadInput), each told in `missing`.
-
-        Tables of `truth` that would tell the part, or mean nothing without it, go too.
-        """
+        Tables of `truth` that would tell the part, or mean nothing without it, go too."""
         if unknown := [part for part in parts if part not in PARTS]:
             raise BadInput(f"without: no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
         less = self
@@ -170,10 +155,8 @@ class Collection:
         return less
 
     def save(self, folder: Path) -> None:
-        """Write the tables as parquet and the pictures with them. Replaces `folder` as a whole.
-
-        It can be moved: pictures lie in it or, if decoded on the fly, at a path relative to it.
-        """
+        """Write the tables as parquet and the pictures with them. Replaces `folder` as a whole, which can be
+        moved: pictures lie in it or, if decoded on the fly, at a path relative to it."""
         with replacing(folder) as new:
             new.mkdir(parents=True)
             for name in TABLES:

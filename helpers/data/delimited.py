@@ -37,8 +37,7 @@ class Source:
 
     Nothing is ever unpacked: a member of a .zip is read into memory, and only under a plain name, so a
     member called `../../x` can neither be reached nor written. Raises BadInput: there is no such place, or
-    it is not a readable .zip.
-    """
+    it is not a readable .zip."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -66,10 +65,7 @@ class Source:
         return f"{self.path}/{name}" if self._zip is None else f"{self.path}({name})"
 
     def buffer(self, name: str) -> pa.Buffer:
-        """The content of a file: mapped into memory from a folder, read from a .zip.
-
-        Raises BadInput: the file is absent, empty or damaged.
-        """
+        """A file's content, mapped into memory or read from a .zip. BadInput if absent, empty or damaged."""
         if name not in self:
             raise BadInput(f"{self.path}: {name} is missing; found {', '.join(self._members) or 'no files'}")
         try:
@@ -87,10 +83,8 @@ class Source:
 
 
 def text_lines(file: Path) -> list[tuple[int, str]]:
-    """(line number, text without space at its ends) of the lines that are not blank.
-
-    Raises BadInput: the file is not UTF-8 text, or holds nothing.
-    """
+    """(line number, text without space at its ends) of the lines that are not blank. Raises BadInput: the
+    file is not UTF-8 text, or holds nothing."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,10 +108,8 @@ class Format(NamedTuple):
 
 
 def read(source: Source, name: str, form: Format) -> pd.DataFrame:
-    """One table: the columns of `form`, with int32, int64, float32 or str values.
-
-    Raises BadInput: the file is missing, empty, or a line of it is wrong; the message names file and line.
-    """
+    """One table: the columns of `form`, with int32, int64, float32 or str values. Raises BadInput: the file
+    is missing, empty, or a line of it is wrong; the message names file and line."""
     content, where = source.buffer(name), source.where(name)
     layout = list(form.columns) if form.header is None else _headings(where, form, content)
     try:

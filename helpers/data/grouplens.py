@@ -105,10 +105,8 @@ def find(place: Path) -> list[Source]:
 
 
 def read_release(source: Source) -> Release:
-    """All tables of one release, checked.
-
-    Raises BadInput: a file is missing, empty or has a bad line, or names a movie or user that is not listed.
-    """
+    """All tables of one release, checked. Raises BadInput: a file is missing, empty or has a bad line, or
+    names a movie or user that is not listed."""
     name = layout_of(source)
     _, rating_file, movie_file, tag_file, people_file = LAYOUTS[name]
     movies = read(source, *movie_file)

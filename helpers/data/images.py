@@ -66,8 +66,7 @@ class FileImages:
 
     A picture is scaled so that its short side is `size` pixels, and its centre square is kept (Fang et al.
     2015, section 4.1). A tar file is read in place. Raises BadInput, when asked for pictures: files are
-    absent or are no pictures; the message names them.
-    """
+    absent or are no pictures; the message names them."""
 
     def __init__(self, source: Path, names: Sequence[str], size: int):
         self.source, self.names, self.size = Path(source), list(names), size
@@ -160,10 +159,8 @@ def present(folder: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def tar_members(source: Path) -> list[tuple[str, int, int]]:
-    """Name, position and length in bytes of each file inside an uncompressed tar file.
-
-    Raises BadInput: there is no such file, or it is no uncompressed tar file.
-    """
+    """Name, position and length in bytes of each file inside an uncompressed tar file; BadInput if it is
+    not there, or no such file."""
     if not source.is_file():
         raise BadInput(f"{source}: expected a folder or a tar file of pictures")
     try:
@@ -201,10 +198,8 @@ def keep_array(target: Path, array: np.ndarray) -> None:
 
 
 def numbered_pictures(source: Path) -> dict[int, str]:
-    """The pictures of a folder or a tar file that are named by a number: number -> name inside.
-
-    Raises BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name.
-    """
+    """The pictures of a folder or a tar file that are named by a number: number -> name inside. Raises
+    BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name."""
     if source.is_dir():
         names = sorted(f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
     else:
@@ -213,9 +208,8 @@ def numbered_pictures(source: Path) -> dict[int, str]:
     for match in filter(None, map(PICTURE.fullmatch, names)):
         name, number = match[0], int(match[1])
         if number in found:
-            raise BadInput(
-                f"{source}: two pictures for number {number}: {found[number]} and {name}; remove one"
-            )
+            two = f"{found[number]} and {name}"
+            raise BadInput(f"{source}: two pictures for number {number}: {two}; remove one")
         found[number] = name
     if not found:
         raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other files)")
@@ -229,8 +223,7 @@ def decoded(
 
     It is kept in `outputs/cache/pictures` under a digest of the names, the size and each file's length and
     time of change, so a replaced picture is decoded anew. Returns the pictures that can be read, in order,
-    and name -> reason of the others: with `leave_out` they are left out, else BadInput names them.
-    """
+    and name -> reason of the others: with `leave_out` they are left out, else BadInput names them."""
     source = source.resolve()
     stamped = [source / name for name in names] if source.is_dir() else [source]
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) for f in stamped if f.is_file()]

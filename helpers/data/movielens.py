@@ -34,21 +34,15 @@ def load(
     all are kept, with original ids such as "ml-latest-small/17". Who rates in one release and who tags in
     another is then never the same user. ml-100k cannot be mixed with others: it numbers movies differently.
 
-    Args:
-        data_dir: the folder or the .zip of a release (ml-100k, ml-1m, ml-10m, or any with ratings.csv), or
-            a folder that holds several unpacked ones.
-        posters: a folder or an uncompressed tar file of <movie id>.jpg (or .png, .webp and what else Pillow
-            reads); default: the one whose name starts with "posters" in `data_dir` or in a release's folder.
-        size: side of the pictures in pixels: the centre square of a poster.
-        without_posters: GroupLens ships no posters; True asks for all movies with a grey square each, which
-            is enough for everything that does not look at pictures.
-        on_the_fly: decode posters whenever they are asked for, instead of once into an array.
-        leave_out_unreadable: go on without the movies whose posters cannot be read; `missing["unreadable"]`
-            tells how many and which.
-
-    Raises BadInput: no release or no posters there, posters that cannot be read, all named at once, or a file
-    with a bad line, named with its line.
-    """
+    `data_dir` is the folder or the .zip of a release (ml-100k, ml-1m, ml-10m, or any with ratings.csv), or a
+    folder that holds several unpacked ones; `posters` a folder or an uncompressed tar file of <movie id>.jpg
+    (or .png, .webp and what else Pillow reads), by default the one whose name starts with "posters" in
+    `data_dir` or in a release's folder. Pictures are the centre squares of posters, `size` pixels a side.
+    GroupLens ships no posters: `without_posters` asks for all movies with a grey square each, which is enough
+    for all that does not look at pictures. `on_the_fly` decodes posters whenever they are asked for, instead
+    of once into an array. `leave_out_unreadable` goes on without the movies whose posters cannot be read;
+    `missing["unreadable"]` tells how many and which. Raises BadInput: no release or no posters there, posters
+    that cannot be read, all named at once, or a file with a bad line, named with its line."""
     if not str(data_dir):
         raise BadInput(
             "data_dir is empty; give the folder or .zip of a MovieLens release, for example"
@@ -73,9 +67,7 @@ def load(
         movies["path"] = movies["movie"].map(pictures.numbered_pictures(place))
         movies = movies.dropna(subset="path")
         if movies.empty:
-            raise BadInput(
-                f"{place}: no picture is named by a movie id of {data_dir}; expected <movie id>.jpg"
-            )
+            raise BadInput(f"{place}: no picture is named by a movie id of {data_dir}; expected <id>.jpg")
         paths = movies["path"].tolist()
         if not on_the_fly:
             images, unreadable = pictures.decoded(place, paths, size, leave_out_unreadable)

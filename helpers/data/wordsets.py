@@ -39,8 +39,7 @@ def word_pairs(name: str, folder: Path | None = None) -> pd.DataFrame | None:
     """Pairs of English words with the similarity that people gave them: MEN, WordSim-353 or SimLex-999.
 
     Columns first, second (lower case), score (higher is more similar; each set has its own scale); None where
-    the set is not there. Raises BadInput: unknown name, or a line that is no pair with a number.
-    """
+    the set is not there. Raises BadInput: unknown name, or a line that is no pair with a number."""
     if name not in ("MEN", *INSTALLED):
         raise BadInput(f"word pairs {name!r} are unknown; choose MEN, {' or '.join(INSTALLED)}")
     file = Path(datapath(INSTALLED[name])) if name in INSTALLED else _first(folder, MEN_FILES)
@@ -69,8 +68,7 @@ def read_pairs(file: Path) -> pd.DataFrame:
 def analogies(file: Path | None = None) -> pd.DataFrame:
     """Questions "a is to b as c is to d" of Mikolov et al. 2013; by default gensim's questions-words.txt.
 
-    Columns section, a, b, c, d (lower case), syntactic (bool: the sections whose names begin with "gram").
-    """
+    Columns section, a, b, c, d (lower case), syntactic (bool: the sections whose names begin with "gram")."""
     file = Path(datapath("questions-words.txt")) if file is None else file
     rows, section = [], None
     for number, line in text_lines(file):
@@ -91,8 +89,7 @@ def analogies(file: Path | None = None) -> pd.DataFrame:
 def emoji_names() -> pd.DataFrame:
     """What the same emoji is called in English and French (Unicode's translations, from the package `emoji`).
 
-    Columns character, first, second: names in words separated by spaces; emoji without both are left out.
-    """
+    Columns character, first, second: names in words separated by spaces; emoji without both are left out."""
     emoji.config.load_language("fr")
     rows = [
         (character, *(about[language].strip(":").replace("_", " ") for language in ("en", "fr")))
@@ -106,8 +103,7 @@ def freedict(folder: Path | None = None) -> pd.DataFrame | None:
     """The English–French dictionary of FreeDict, single words only; None where it is not there.
 
     It is read from the Debian package, or from the .index and .dict.dz inside of it; nothing is unpacked to
-    disk. Columns english, french (lower case), a row per translation. Raises BadInput: a damaged file.
-    """
+    disk. Columns english, french (lower case), a row per translation. Raises BadInput: a damaged file."""
     found = _first(folder, ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index"))
     if found is None:
         return None
@@ -138,8 +134,7 @@ def meanings(entry: str) -> list[str]:
 def dictd_entries(index: bytes, text: bytes, where: Path) -> Iterator[tuple[str, str]]:
     """Headword and entry of a dictd database: an index of "word, offset, length" into one long text.
 
-    Numbers are written in base 64. Headwords that begin with "00" describe the database and are left out.
-    """
+    Numbers are written in base 64. Headwords that begin with "00" describe the database and are left out."""
     for number, line in enumerate(index.decode("utf-8", errors="replace").splitlines(), start=1):
         head, *parts = line.split("\t")
         try:
@@ -170,8 +165,7 @@ def gunzipped(content: bytes, where: Path) -> bytes:
 def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
     """The content of files inside a Debian package, by their plain names, read into memory.
 
-    A .deb is an `ar` archive (headers of 60 bytes) whose member data.tar.* holds the files.
-    """
+    A .deb is an `ar` archive (headers of 60 bytes) whose member data.tar.* holds the files."""
     content, position, body, found = file.read_bytes(), 8, b"", {}
     if content[:8] != b"!<arch>\n":
         raise BadInput(f"{file}: not a Debian package (no ar archive); download it again")

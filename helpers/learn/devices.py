@@ -22,8 +22,7 @@ def resolve(wanted: str) -> torch.device:
 
 def describe(device: torch.device | str) -> dict:
     """What really computes: {"kind": "cpu"} (or "mps"); for cuda also what is known of name, memory_gib,
-    compute_capability, cuda, cudnn (torch's number) and driver.
-    """
+    compute_capability, cuda, cudnn (torch's number) and driver."""
     device = torch.device(device)
     if device.type != "cuda":
         return {"kind": device.type}

@@ -30,8 +30,7 @@ def normalise(images: Tensor) -> Tensor:
 
 def random_crops(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """A random square of each picture: (B, 3, H, H) of any dtype to (B, 3, side, side). The generator is the
-    CPU's: equal seeds give equal crops on any device. Source: Fang et al. 2015, 4.1 (224 of 256 pixels).
-    """
+    CPU's: equal seeds give equal crops on any device. Source: Fang et al. 2015, 4.1 (224 of 256 pixels)."""
     batch, _, height, _ = images.shape
     if side == height:
         return images
@@ -59,8 +58,7 @@ def each_batch(
     """What `compute` returns for each batch of pictures, uint8 (B, H, H, 3) on the device, as float32 arrays.
 
     On a CPU each core has a batch of its own. Threads that share a batch wait for each other at every layer,
-    up to ten times as long when another program is busy; and the result would depend on their number.
-    """
+    up to ten times as long when another program is busy; and the result would depend on their number."""
 
     @torch.inference_mode()
     def one(start: int) -> np.ndarray:
@@ -85,8 +83,7 @@ def extract(
     """Features of pictures, cropped to a square in the middle: float32 (len(rows), n) on the CPU.
 
     A function such as `network.features` turns float images (B, 3, side, side) into (B, n); `store[rows]` is
-    uint8 (B, H, H, 3). BadInput if the network is in training mode: it would drop units at random.
-    """
+    uint8 (B, H, H, 3). BadInput if the network is in training mode: it would drop units at random."""
     network = getattr(features, "__self__", features)
     if isinstance(network, nn.Module) and network.training:
         raise BadInput(f"{type(network).__name__} is in training mode; call its eval() before features")

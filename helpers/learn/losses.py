@@ -21,16 +21,14 @@ def multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
     """Multi-class logistic loss, summed over all positives of a picture: −Σ_k y_k log softmax(outputs)_k.
 
     Targets (B, K) are 0 or 1; or weights, for example each row divided by its sum, which is what `one_drawn`
-    is on average. Source: Joulin et al. 2016, section 3, second loss.
-    """
+    is on average. Source: Joulin et al. 2016, section 3, second loss."""
     return -(targets * F.log_softmax(outputs, 1)).sum(1).mean()
 
 
 def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
     """MCLL: multi-class logistic loss of one tag per picture, int64 (B,), drawn uniformly by `bags.Drawn`.
 
-    Outputs are h_iᵀ f_j for all tags i. Source: Veit et al. 2018, equation 1.
-    """
+    Outputs are h_iᵀ f_j for all tags i. Source: Veit et al. 2018, equation 1."""
     return F.cross_entropy(outputs, tags)
 
 
@@ -41,8 +39,7 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     sum over the training set without its minus sign; here it is multiplied by −N / K, so that the mean of a
     batch estimates the average over classes of (mean loss of positives + mean loss of negatives): 2 log 2
     for a network that knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k,
-    the pictures with class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, 3, first loss.
-    """
+    the pictures with class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, 3, first loss."""
     counts = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
         raise BadInput(f"one_versus_all: counts must lie between 0 and N = {n}, one for each class")
@@ -59,15 +56,13 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
 
 def negative_cosine(outputs: Tensor, targets: Tensor) -> Tensor:
     """NCSL: minus the cosine between a picture's vector f_j and the sum h̄_j of its tags' vectors; 0 where
-    that is zero, because no tag has a vector. Source: Veit et al. 2018, equation 2 (after Chollet 2016).
-    """
+    that is zero, because no tag has a vector. Source: Veit et al. 2018, equation 2 (after Chollet 2016)."""
     return -F.cosine_similarity(outputs, targets, 1, 1e-8).mean()
 
 
 def with_auxiliary(loss: Loss) -> Loss:
     """The same loss for a network that returns further outputs while training, each counted 0.3 times: the
-    auxiliary classifiers of Szegedy et al. 2015, section 5.
-    """
+    auxiliary classifiers of Szegedy et al. 2015, section 5."""
 
     def total(outputs, targets: Tensor) -> Tensor:
         main, *others = (outputs,) if isinstance(outputs, Tensor) else outputs
@@ -78,8 +73,7 @@ def with_auxiliary(loss: Loss) -> Loss:
 
 def in_batch(scores: Tensor, targets: Tensor) -> Tensor:
     """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K: to compare with
-    `SampledOutput`, which never computes the scores that are dropped here. Source: as there.
-    """
+    `SampledOutput`, which never computes the scores that are dropped here. Source: as there."""
     classes, place = torch.unique(targets, return_inverse=True)
     return F.cross_entropy(scores[:, classes], place)
 
@@ -94,8 +88,7 @@ class SampledOutput:
     shared by the whole batch, and moves only the rows of W that took part, by AdaGrad: a row that takes part
     rarely keeps a large step. Sampled scores are raised by −log of the chance to be drawn, so that the sum
     over the sample estimates the sum over all classes (Bengio and Senécal 2003). No samples are Joulin et
-    al.'s choice; more than K are BadInput. d is the size of e; the seed decides W and every draw.
-    """
+    al.'s choice; more than K are BadInput. d is the size of e; the seed decides W and every draw."""
 
     def __init__(self, K: int, d: int, samples: int, lr: float = 0.1, seed: int = 0, device="cpu"):
         if not 0 <= samples <= K:
@@ -120,8 +113,7 @@ class SampledOutput:
 
     def step(self, e: Tensor, targets: Tensor) -> Tensor:
         """One gradient step of the rows that take part, and the mean loss before it, for embeddings e (B, d)
-        with a class each, int64 (B,); also fills `e.grad` where e needs a gradient.
-        """
+        with a class each, int64 (B,); also fills `e.grad` where e needs a gradient."""
         ids, place, correction = self.classes(targets)
         weight, bias = self.weight[ids].requires_grad_(), self.bias[ids].requires_grad_()
         loss = F.cross_entropy(torch.addmm(bias + correction, e, weight.T), place)
@@ -146,8 +138,7 @@ def log_sum_over_samples(
     scores: np.ndarray, size: int, rng: np.random.Generator, draws: int = 200
 ) -> np.ndarray:
     """log Σ_{c in C} exp(score_c) for random sets C of `size` classes without repeats: float64 (draws,), from
-    the scores (K,) of one picture.
-    """
+    the scores (K,) of one picture."""
     scores = np.asarray(scores, np.float64)
     if not 1 <= size <= len(scores):
         raise BadInput(f"sample of {size} classes of {len(scores)}; give 1 to {len(scores)}")
@@ -168,8 +159,7 @@ def bounds(approximate: np.ndarray, size: int, scores: np.ndarray) -> tuple[floa
 
     Both hold for any way to draw sets of |C| classes. The lower one needs s_k ≥ 1 for all k: a constant is
     added to all scores (K,), and so to the results, which changes no softmax, so that the smallest is 0. It
-    is not in `approximate` (draws,), the log Σ_C exp(score) of each set drawn; `size` is |C|.
-    """
+    is not in `approximate` (draws,), the log Σ_C exp(score) of each set drawn; `size` is |C|."""
     scores = np.asarray(scores, np.float64)
     constant = -scores.min()
     upper = float(log_sum(scores) + constant)

@@ -25,8 +25,7 @@ class AlexNet(nn.Module):
     stride and no third pooling, which leaves 5 to 15 cells a side.
     Outputs are classes or values to regress; `side` is that of the square input in pixels, at least 24
     (BadInput otherwise: the poolings need them). `width` scales the original's 96, 256, 384, 384 and 256
-    channels and 4096 units in FC6 and FC7; `dropout` is the share dropped before these two while training.
-    """
+    channels and 4096 units in FC6 and FC7; `dropout` is the share dropped before these two while training."""
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.5):
         super().__init__()
@@ -67,8 +66,7 @@ class GoogLeNet(nn.Module):
     the first pooling is skipped, or the last modules would see a single cell. Batch normalisation after each
     convolution is ours: without it so deep a network does not start to learn from a few thousand pictures.
     Arguments as for `AlexNet`; width 1.0 is the original, with 1024 features before the output layer, and
-    dropout comes before that layer (the original: 0.4).
-    """
+    dropout comes before that layer (the original: 0.4)."""
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.4):
         super().__init__()
@@ -155,8 +153,7 @@ class ResNet(nn.Module):
     """torchvision's ResNet-50 without its weights: the image model of Veit et al. 2018, section 4.2.
 
     Below 64 pixels the first convolution keeps the resolution and the first pooling is left out. The width is
-    always 1.0 (BadInput otherwise); other arguments as for `AlexNet`.
-    """
+    always 1.0 (BadInput otherwise); other arguments as for `AlexNet`."""
 
     def __init__(self, outputs: int, side: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()

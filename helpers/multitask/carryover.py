@@ -31,8 +31,7 @@ def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, lis
     """Settings from grids: each value is tried as often as the others of its grid, or nearly.
 
     Every method tries the same list and reads from it what concerns it. Learning rate and dropout concern
-    all, so their pairs repeat only when all have been tried: Image-only wastes no try.
-    """
+    all, so their pairs repeat only when all have been tried: Image-only wastes no try."""
 
     def rounds(grid: np.ndarray) -> np.ndarray:
         return np.concatenate([rng.permutation(grid) for _ in range(-(-trials // len(grid)))])[:trials]

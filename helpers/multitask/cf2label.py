@@ -22,8 +22,7 @@ def learn(
 
     CF vectors are float (n, f), here centred and divided by their deviation in each dimension, labels bool
     (n, N); BadInput for different lengths. `validate` takes what is returned and gives an error; the weights
-    of the epoch with the smallest are kept.
-    """
+    of the epoch with the smallest are kept."""
     if len(Q) != len(labels):
         found = f"{len(Q)} CF vectors for {len(labels)} rows of labels"
         raise BadInput(f"cf2label: {found}; there must be one each")

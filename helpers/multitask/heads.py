@@ -22,8 +22,7 @@ class TwoHeads(nn.Module):
     is at the mean vector; from a random start `exp` of the distance would drown the main task for epochs.
 
     Takes features of width `inputs`, or images with a backbone, images -> (B, inputs), that is trained too;
-    N = `labels` classes, CF vectors of f = `factors` numbers; `hidden` units are shared.
-    """
+    N = `labels` classes, CF vectors of f = `factors` numbers; `hidden` units are shared."""
 
     def __init__(
         self, inputs: int, labels: int, factors: int, hidden: int = 256, dropout: float = 0.5,
@@ -50,8 +49,7 @@ class TwoHeads(nn.Module):
 class Backbone(nn.Module):
     """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
-    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`.
-    """
+    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`."""
 
     def __init__(self, name: str, layer: str, resolution: int):
         super().__init__()
@@ -74,8 +72,7 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.nd
 
     A head that knows nothing yet would shake the pretrained weights in its first steps. The inputs of the
     network, which is left as it is, were (features of the backbone − mean) / scale; mean and scale, float
-    (width,), go into the weights of the first layer. BadInput for other widths.
-    """
+    (width,), go into the weights of the first layer. BadInput for other widths."""
     inputs, hidden = network.layer.in_features, network.layer.out_features
     if not len(mean) == len(scale) == inputs:
         found = f"mean and scale have {len(mean)} and {len(scale)}"
@@ -92,8 +89,7 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.nd
 def class_weights(labels: np.ndarray) -> np.ndarray:
     """1/η_n (section 3.4) with mean 1 over the classes that occur; a class without one gets 0: float32 (N,).
 
-    Labels are bool (n, N), of the labelled training items only; BadInput where none has a label.
-    """
+    Labels are bool (n, N), of the labelled training items only; BadInput where none has a label."""
     count = np.asarray(labels).sum(axis=0)
     if not count.any():
         raise BadInput("class_weights: no training item has a label")
@@ -105,8 +101,7 @@ def balanced_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Class-balanced binary cross-entropy of each item: float (B,), for logits and labels (B, N).
 
     −Σ_n [w_n y_n log ŷ_n + (1 − y_n) log(1 − ŷ_n)]: equation 1 with the minus sign that its print lacks, the
-    weight (from `class_weights`) on the positive term, where the print has it.
-    """
+    weight (from `class_weights`) on the positive term, where the print has it."""
     return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights, reduction="none").sum(1)
 
 
@@ -123,8 +118,7 @@ def _euclidean(a: Tensor, b: Tensor) -> Tensor:
 def tame_exp(x: Tensor) -> Tensor:
     """exp(x) up to 5, where it is 148, its tangent beyond: finite, convex, increasing, smooth.
 
-    Where the minimum of a convex objective lies at exponents below 5, both have the same minimum.
-    """
+    Where the minimum of a convex objective lies at exponents below 5, both have the same minimum."""
     return torch.where(x < 5, x.clamp(max=5).exp(), np.exp(5) * (1 + x - 5))
 
 
@@ -173,8 +167,7 @@ def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Te
 
     The labels' mean is over the batch's labelled items, the vectors' over all of the batch. The second term
     is ℓ_CF_R of section 3.4, with `tame_exp`, and distances in units of `Targets.unit`; α = 0 leaves it out
-    (Image-only). Without `main` the labels are left out: the first phase of Sequential.
-    """
+    (Image-only). Without `main` the labels are left out: the first phase of Sequential."""
     N, unit, weights = targets.labels.shape[1], targets.unit, targets.weights
 
     def loss(outputs: Tensor, packed: Tensor) -> Tensor:
@@ -222,8 +215,7 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
 class Triplets:
     """Each item once as an anchor, with the item of the nearest CF vector and a random other one.
 
-    A batch of B anchors has 3 B inputs, of anchors, positives and negatives, and the anchors' B targets.
-    """
+    A batch of B anchors has 3 B inputs, of anchors, positives and negatives, and the anchors' B targets."""
 
     examples: Pictures | Vectors
     nearest: np.ndarray  # int64 (n,), from `nearest_other`

@@ -24,8 +24,7 @@ class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
     matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
     scaled to length 1, without which, the paper says, the multiplicative model learns much worse; a tensor is
-    taken as it is, and models share it. Raises BadInput where x or u is empty or not finite.
-    """
+    taken as it is, and models share it. Raises BadInput where x or u is empty or not finite."""
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
         super().__init__()
@@ -89,8 +88,7 @@ class UserBiased(Bilinear):
 class UserMultiplicative(UserConditional):
     """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
     layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a bias, without
-    which a user without attributes could not have a vector.
-    """
+    which a user without attributes could not have a vector."""
 
     def __init__(self, x, u, n_tags, d, radius=1.0, K: int = 100):
         super().__init__(x, u, n_tags, d, radius)
@@ -116,8 +114,7 @@ def learn(
 ) -> list[dict]:  # fmt: skip
     """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
     tag) once; after every step the rows of V and P go back into their balls. Each of n posts has a row of x
-    and one of u, int (n,), and its true tags, as in `posts.Posts`; where there is none, BadInput.
-    """
+    and one of u, int (n,), and its true tags, as in `posts.Posts`; where there is none, BadInput."""
     row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")

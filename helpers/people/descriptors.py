@@ -24,8 +24,7 @@ def descriptors(users: pd.DataFrame, countries: Sequence[str]) -> np.ndarray:
     unknown; five for the country, one-hot in the given order (ValueError for more than five); three for the
     place, Cartesian coordinates of its latitude and longitude on the unit sphere, scaled to [0, 1]. The paper
     says only what an unknown gender is: for an unknown age or place we take the middle of the range, 0.5, and
-    for a country that is unknown or not among the five, zeros.
-    """
+    for a country that is unknown or not among the five, zeros."""
     if len(countries) > COUNTRIES:
         raise ValueError(f"{len(countries)} countries given; the descriptor has room for {COUNTRIES}")
     out = np.zeros((len(users), DESCRIPTOR), np.float32)
@@ -46,8 +45,7 @@ def split_users(posts: np.ndarray, test: float, rng: np.random.Generator) -> np.
 
     The paper fixes the number of test images (100,000 of 20 million): users are drawn in random order until
     their posts make up the share `test` of all posts. Raises ValueError for a share that is not between 0 and
-    1, or fewer than two users with posts.
-    """
+    1, or fewer than two users with posts."""
     posts = np.asarray(posts)
     active = np.flatnonzero(posts > 0)
     if len(active) < 2:

@@ -40,8 +40,7 @@ class Posts:
 
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice, as
-        `helpers.learn.train` has inputs and targets: the loss needs to know who is who.
-        """
+        `helpers.learn.train` has inputs and targets: the loss needs to know who is who."""
         arrays = (self.image, self.user, *self.tags)
         image, user, indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in arrays)
         for rows in order:
@@ -61,8 +60,7 @@ class Posts:
 def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -> Posts:
     """The posts of a table of hashtags (user, item, tag; one row a hashtag), in order of item and user.
     Hashtags that are not in the vocabulary, text (K,) in the order of their codes, are left out; users who
-    are not among those whom a model knows, int (U,), ascending, become UNKNOWN.
-    """
+    are not among those whom a model knows, int (U,), ascending, become UNKNOWN."""
     tag = table["tag"].cat.set_categories(pd.Index(vocabulary, dtype="str")).cat.codes.to_numpy(np.int64)
     item, user = (table[name].to_numpy(np.int64)[tag >= 0] for name in ("item", "user"))
     size = int(user.max(initial=0)) + 1
@@ -74,8 +72,7 @@ def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -
 def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:
     """The baselines of Veit et al. 2018, Table 2: score a tag by how often it was used in training, float32
     (len(asked), K). With `own` the user's posts count; ties, and users without a past, go by the frequency
-    among all.
-    """
+    among all."""
     everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)  # < 1: breaks ties
     if not own:
         return np.broadcast_to(everybody.astype(np.float32), (len(asked), n_tags))
@@ -88,8 +85,7 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
 def over_users(values: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> Interval:
     """Bootstrap interval of a mean over posts when users are drawn, each with all their posts: posts of one
     user are alike, so drawing posts would make it too narrow. Values are float (n,), one a post, for a paired
-    comparison the differences; BadInput for fewer than two users, int (n,).
-    """
+    comparison the differences; BadInput for fewer than two users, int (n,)."""
     _, code = np.unique(user, return_inverse=True)
     size = np.bincount(code)
     if len(size) < 2:

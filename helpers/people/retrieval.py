@@ -34,8 +34,7 @@ def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.nda
     content (meant), other (the other meaning), u, tag.
 
     `senses` (word, community, content) has what a community means by a word, `community` (U,) that of each
-    user; words that are not in the vocabulary, text (K,) in the order of their codes, are left out.
-    """
+    user; words that are not in the vocabulary, text (K,) in the order of their codes, are left out."""
     known = senses[senses["word"].isin(vocabulary)]
     meanings = known.groupby("word")["content"]
     first, last = meanings.transform("min"), meanings.transform("max")
@@ -49,8 +48,7 @@ def two_meanings(senses: pd.DataFrame, community: np.ndarray, vocabulary: np.nda
 def own_meaning(scores: np.ndarray, mine: np.ndarray, either: np.ndarray, k: int = 10) -> np.ndarray:
     """Share of the own meaning among the k best images of either meaning, float (n,), from scores of all
     images float (n, M), which of them show the own meaning, and which may be found, both bool (n, M). Where
-    fewer than k may be found, the share is of those; BadInput where none may.
-    """
+    fewer than k may be found, the share is of those; BadInput where none may."""
     if not either.any(axis=1).all():
         raise BadInput("own_meaning: there is a query without any image to find")
     best = metrics.top_k(np.where(either, scores, -np.inf), min(k, scores.shape[1]))

@@ -28,8 +28,7 @@ class TripletModel(nn.Module):
     `features`, float (M, n), are the frozen ones of all images; they are standardised here, because networks
     differ in scale, and scaled so that a typical image has length 1. BadInput where there are none, or one is
     not finite. `tag_vectors`, float (K, ·), is where the hashtag embeddings begin; None begins at random. Of
-    wider ones the first D columns are taken, narrower ones are filled with random numbers.
-    """
+    wider ones the first D columns are taken, narrower ones are filled with random numbers."""
 
     held = 0  # how many of the last coordinates of each embedding are constants
 
@@ -55,8 +54,7 @@ class TripletModel(nn.Module):
         """Start users and images at what their hashtags say, instead of at random. With h̄ the mean embedding
         of a training post's tags: a user begins at the mean h̄ of their posts, shrunk to 0 as if there were
         one more post, an image at the ridge regression of h̄ on its features. Both are cut to the E and F
-        directions that hold most of them (SVD), and `align` is told how to get back to tags.
-        """
+        directions that hold most of them (SVD), and `align` is told how to get back to tags."""
         h = self.tag[:, : self.tag.shape[1] - self.held]
         E, F, bags = self.user.shape[1], self.image.out_features, Bags(*posts.tags)
         row, tag = torch.from_numpy(bags.owner), torch.from_numpy(bags.indices.astype(np.int64))
@@ -88,8 +86,7 @@ class TripletModel(nn.Module):
     def forward(self, batch: Tensor) -> Tensor:
         """Scores (3, B, B) of all replacements within a batch of triplets int (B, 3), image, tag, user: entry
         (0, b, c) scores triplet b with the tag of c, (1, b, c) with the image of c, (2, b, c) with the user
-        of c. The three diagonals are the scores of the triplets themselves.
-        """
+        of c. The three diagonals are the scores of the triplets themselves."""
         image, tag, user = batch.unbind(1)
         f, h, u = self.embed_images(image), self.tag[tag], self.embed_users(user)
         return torch.stack([self.with_tags(f, u, h), self.with_images(h, u, f), self.with_users(f, h, u)])
@@ -125,8 +122,7 @@ class UserTensor(TripletModel):
     """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E). With
     `constants` the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
     also holds the two-way terms (this user likes this tag; this tag suits this image) and the one-way ones.
-    Without it they have to be squeezed out of three-way products.
-    """
+    Without it they have to be squeezed out of three-way products."""
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, constants: bool = False):
         super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
@@ -168,8 +164,7 @@ class UserTensor(TripletModel):
 
 class UserMLP(TripletModel):
     """The comparison of Table 2: a multi-layer perceptron on the three embeddings, side by side, with one
-    layer of `hidden` rectified units; the paper does not give its size.
-    """
+    layer of `hidden` rectified units; the paper does not give its size."""
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, hidden: int = 128):
         super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
@@ -195,8 +190,7 @@ class UserMLP(TripletModel):
 class UserPairs(TripletModel):
     """Only two-way terms: s = hᵀ(A f + B u). The user moves the image's embedding and nothing else. It is the
     user-biased model of Denton et al. 2015 with a learnt vector for each user, and what the tensor model must
-    beat to show that three-way products matter.
-    """
+    beat to show that three-way products matter."""
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None):
         super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
@@ -223,8 +217,7 @@ class RankingLoss:
 
     Three are "hard": tag, image or user is replaced by the one in the batch with the highest score (left out
     without `hard`, to see what they bring). Three are "intermediate": it is replaced by a random one. What
-    gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never taken.
-    """
+    gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never taken."""
 
     def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard: bool = True):
         self.known = torch.from_numpy(posts.keys(n_tags, n_users)).to(device)
@@ -271,8 +264,7 @@ class OverAllTags(nn.Module):
 def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking") -> list[dict]:
     """Train a triplet model in place; the history of `helpers.learn.train.fit`. The loss is "ranking" (the
     paper), "random negatives" (without the three hard ones) or "softmax" (over all tags, given image and
-    user). BadInput for another one, or a post of a user whom the model does not know.
-    """
+    user). BadInput for another one, or a post of a user whom the model does not know."""
     if loss not in ("ranking", "random negatives", "softmax"):
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
     if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:

@@ -46,8 +46,7 @@ def violators(
     Each example has a true tag `positive` and the set `row` of true tags, both int (B,), of `true` (indptr
     int64, indices int32). Negatives are drawn uniformly among the others (`candidate`, with draw 0, 1, …).
     With n of them, of which r violate, the expected number of draws is n / r, so the rank is estimated as ⌊n
-    / draws⌋.
-    """
+    / draws⌋."""
     if phi.shape != (len(positive), V.shape[1]) or len(row) != len(positive):
         raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
     if not (np.isfinite(phi).all() and np.isfinite(V).all()):
@@ -65,8 +64,7 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed:
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
     Arguments as for `violators`. The search is compiled and runs on the CPU; gradients flow through the two
-    scores only, as in the paper.
-    """
+    scores only, as in the paper."""
     embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
     found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, seed, margin, most)
     negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
@@ -82,8 +80,7 @@ def fit_tables(
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
     too large for a frequent tag or too small for a rare one. `train` has the true tags of each row: (indptr
     int64 (N + 1,), indices int32); none at all, or one outside 0..K−1, raises BadInput. Returns X float32 (N,
-    d) and V float32 (K, d); scores are X Vᵀ.
-    """
+    d) and V float32 (K, d); scores are X Vᵀ."""
     indptr, indices = train
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= n_tags:
         raise BadInput(f"fit_tables: needs true tags, all from 0 to {n_tags - 1}")
@@ -112,8 +109,7 @@ def candidate(seed, example, draw, n):
 @lru_cache
 def kernels(width: int):
     """The compiled loops for embeddings of `width` numbers: the search of `violators` for a batch, and one
-    pass of AdaGrad over examples (row of X, positive row of V), as `fit_tables` describes.
-    """
+    pass of AdaGrad over examples (row of X, positive row of V), as `fit_tables` describes."""
 
     @numba.njit(nogil=True, fastmath=FAST, inline="always")
     def find(x, V, threshold, true, most, seed, example):

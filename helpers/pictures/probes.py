@@ -43,8 +43,7 @@ def splits(
     nothing is published to validate, 20 % of the training items, drawn anew in each repetition.
 
     test_share is of all items, at most two thirds of the candidates; may_test is bool (n,), items that no
-    feature learner has seen the labels of. BadInput where too few may be tested, or a class is too small.
-    """
+    feature learner has seen the labels of. BadInput where too few may be tested, or a class is too small."""
     n = len(data)
     allowed = np.ones(n, bool) if may_test is None else np.asarray(may_test, bool)
     if data.partitions or (data.split != "").any():
@@ -141,8 +140,7 @@ def scores(
 
     One class each: softmax, or a linear SVM (one against one up to `KERNEL_LIMIT` items, else one against the
     rest). Several: a classifier for each class alone; a class that `train` shows always or never gets 0.
-    X is float32 (n, d), from `scaled`; dots is X @ X.T, where it is at hand.
-    """
+    X is float32 (n, d), from `scaled`; dots is X @ X.T, where it is at hand."""
     small = kind == SVM and len(train) <= KERNEL_LIMIT
     if small:
         dots = X @ X.T if dots is None else dots

@@ -83,8 +83,7 @@ class Experiment:
         A feature may prefer pictures with many or with few viewers, whatever the query is (hubs). Such lists
         score above or below random pairs and have found nothing; dealt to other queries they score the same.
         From int rows (Q,), at least two, and (Q, k): common and owned, float64 (Q, k), means over `rounds` of
-        the Q − 1 ways to move the lists on.
-        """
+        the Q − 1 ways to move the lists on."""
         steps = np.unique(np.linspace(1, len(queries) - 1, rounds).astype(int))
         measured = [self.measure(queries, np.roll(neighbours, step, axis=0)) for step in steps]
         return np.mean([m.common for m in measured], axis=0), np.mean([m.owned for m in measured], axis=0)
@@ -101,8 +100,7 @@ def bands(
 
     values are float or bool (Q, k), by query and rank; so many neighbouring ranks as `window` are averaged
     first. Returns float64 (4, k / window): middle rank of each window (from 1), mean, low, high.
-    BadInput for fewer than two queries, or if k is no multiple of the window.
-    """
+    BadInput for fewer than two queries, or if k is no multiple of the window."""
     Q, k = values.shape
     if k % window or Q < 2:
         raise BadInput(f"bands: {Q} queries, {k} ranks, window {window}; give a divisor of k and two queries")

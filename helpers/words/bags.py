@@ -82,8 +82,7 @@ class Tagged(NamedTuple):
 def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
     """Group hashtags by image: user, item, tag (categorical), split, the distinct rows of notebook 01. The
     vocabulary is the `keep` hashtags that most training images have; ties go by the alphabet. Images without
-    one of them are left out, as in Veit et al. 2018, section 4.1.
-    """
+    one of them are left out, as in Veit et al. 2018, section 4.1."""
     tags = by_frequency(hashtags.loc[hashtags["split"] == "train", "tag"])["tag"].to_numpy(str)[:keep]
     code = hashtags["tag"].cat.set_categories(pd.Index(tags, dtype="str")).cat.codes.to_numpy()
     image = hashtags[code >= 0].groupby(["user", "item"], sort=True)
@@ -95,8 +94,7 @@ def tagged_images(hashtags: pd.DataFrame, keep: int) -> Tagged:
 
 def gallery(images: Tagged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Bags]:
     """What a query is searched in: the distinct items of some images, int (n,), each with the tags of all of
-    them. Returns the items int (m,), for each the first of the n images that shows it, and their bags.
-    """
+    them. Returns the items int (m,), for each the first of the n images that shows it, and their bags."""
     items, first, place = np.unique(images.item[rows], return_index=True, return_inverse=True)
     some, K = images.bags.rows(rows), max(len(images.tags), 1)
     pair = np.unique(place[some.owner].astype(np.int64) * K + some.indices)
@@ -105,8 +103,7 @@ def gallery(images: Tagged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, B
 
 def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Add up the targets float32 (n, K) of images that show the same item, int (n,), because their features
-    are the same: the distinct items int (m,), and targets (m, K) whose mean loss is that of all n images.
-    """
+    are the same: the distinct items int (m,), and targets (m, K) whose mean loss is that of all n images."""
     items, place = np.unique(item, return_inverse=True)
     total = np.zeros((len(items), targets.shape[1]), np.float32)
     np.add.at(total, place, targets)
@@ -119,8 +116,7 @@ class Drawn:
 
     "natural" sampling visits each picture once a pass and draws one of its tags uniformly (Veit et al. 2018,
     section 3.1); "class-uniform" draws a tag uniformly, then one of its pictures, as often as there are
-    pictures (Joulin et al. 2016, section 3, "Class balancing").
-    """
+    pictures (Joulin et al. 2016, section 3, "Class balancing")."""
 
     inputs: Pictures | Vectors  # their own targets are not used
     bags: Bags  # the tags of each of them, in the same order; with "natural" none is empty

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from helpers.crowd.filtering import to_csr
-from helpers.crowd.negatives import GOLDEN, _mix, alias_table
+from helpers.crowd.negatives import GOLDEN, alias_table
+from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
 from helpers.words.bags import Bags
 
@@ -42,8 +43,7 @@ class Senses(NamedTuple):
 
 def tag_sets(image: np.ndarray, tag: np.ndarray, n_tags: int) -> TagSets:
     """Group rows into sets, from image int (n,), any ids of what is tagged in one go (a user's item), and tag
-    int (n,); repeated rows count once. Raises BadInput for different lengths, or a tag outside 0..K−1.
-    """
+    int (n,); repeated rows count once. Raises BadInput for different lengths, or a tag outside 0..K−1."""
     image, tag = np.asarray(image), np.asarray(tag)
     if image.shape != tag.shape or image.ndim != 1:
         raise BadInput(f"tag_sets: {image.shape} images and {tag.shape} tags; give one image per tag")
@@ -66,8 +66,7 @@ def cooccurrence(sets: TagSets) -> sp.csr_matrix:
 def ppmi(C: sp.csr_matrix) -> sp.csr_matrix:
     """Positive pointwise mutual information of pairs of tags, from symmetric counts C, float (K, K).
     max(0, log P(i, j) / (P(i) P(j))) with P(i, j) = C_ij / ΣC and P(i) = Σ_j C_ij / ΣC (Levy and Goldberg
-    2014, section 3; used in Veit et al. 2018, section 3.1).
-    """
+    2014, section 3; used in Veit et al. 2018, section 3.1)."""
     C = sp.coo_matrix(C)
     total, margin = C.sum(), np.asarray(C.sum(axis=1)).ravel()
     value = np.log(C.data * total / (margin[C.row] * margin[C.col]))
@@ -82,8 +81,7 @@ def ppmi_svd(sets: TagSets, d: int, power: float = 0.5, seed: int = 0) -> np.nda
     0.5 is the symmetric split U √Σ of Levy and Goldberg, section 3.3; 0 gives the singular vectors as they
     are. Veit et al. do not say which; with D near K, 0 would make all tags orthogonal. Dimensions beyond the
     rank of the matrix are 0, as is the vector of a tag that is never with another. The seed is the start of
-    the iteration; the result does not depend on it but for rounding.
-    """
+    the iteration; the result does not depend on it but for rounding."""
     if not 1 <= d <= sets.n_tags:
         raise BadInput(f"ppmi_svd: d is {d}; with {sets.n_tags} tags it is from 1 to {sets.n_tags}")
     M = ppmi(cooccurrence(sets))
@@ -101,8 +99,7 @@ def ppmi_svd(sets: TagSets, d: int, power: float = 0.5, seed: int = 0) -> np.nda
 
 def skip_gram(sets: TagSets, d: int, epochs: int = 20, lr: float = 0.05, seed: int = 0) -> Senses:
     """Word2vec on sets of tags (Mikolov et al. 2013): skip-gram with negative sampling, one vector a tag. It
-    is `multi_sense` without senses.
-    """
+    is `multi_sense` without senses."""
     return _fit(sets, d, 0, 1.0, epochs, lr, seed)
 
 
@@ -125,8 +122,7 @@ def multi_sense(
     3.2; the global vectors are used in Veit et al. 2018, section 3.1. The authors' own program
     (github.com/jiweil/mutli-sense-embedding, `joint_training`) takes shortcuts that this does not: P is one σ
     of the mean context with a second vector per sense, a new table has the weight γ whatever the context, and
-    the global vectors of the neighbours are also the context vectors.
-    """
+    the global vectors of the neighbours are also the context vectors."""
     if max_senses < 1 or gamma <= 0:
         raise BadInput(f"multi_sense: max_senses {max_senses} and gamma {gamma}; at least 1 and above 0")
     return _fit(sets, d, max_senses, gamma, epochs, lr, seed)
@@ -168,8 +164,7 @@ def log_sigmoid_sum(v, tags, start, end, skip, contexts):
 def pull(v, error, tags, start, end, skip, contexts, table, negative, lr, state):
     """One step for v and each of its context tags, one pair after the other: it ascends log σ(v · c₊) + Σ log
     σ(−v · c₋) (Mikolov et al. 2013, eq. 4) with `negative` draws c₋ from `table`; a draw of the context tag
-    itself is left out. Returns the state of the random numbers.
-    """
+    itself is left out. Returns the state of the random numbers."""
     d, cells = len(v), np.uint64(len(table))
     for p in range(start, end):
         if p == skip:
@@ -179,7 +174,7 @@ def pull(v, error, tags, start, end, skip, contexts, table, negative, lr, state)
             target, label = tags[p], np.float32(1)
             if n:
                 state += GOLDEN
-                bits = _mix(state)
+                bits = mix(state)
                 # the upper half chooses a cell, the lower half is the coin of the alias method
                 cell = np.int64(((bits >> np.uint64(32)) * cells) >> np.uint64(32))
                 entry = table[cell]
@@ -205,8 +200,7 @@ def seat_weights(w, tags, start, end, position, vectors, contexts, senses, count
     """The Chinese restaurant of tag w at one place (Li and Jurafsky 2015, eq. 5). It fills `weight` up to a
     common factor: a taken table s with count_s · P(context | sense s), the first free one, which is returned
     (−1: none is free), with γ · P(context | global vector), other free ones with 0. P is the product of σ(v ·
-    c) over the context.
-    """
+    c) over the context."""
     most, free = senses.shape[1], -1
     for s in range(most):
         weight[s] = -np.inf
@@ -242,7 +236,7 @@ def epoch(indptr, tags, order, vectors, contexts, senses, count, seat, table, ne
             free = seat_weights(w, *here, vectors, contexts, senses, count, gamma, weight)
             state += GOLDEN
             # 53 random bits give a number from [0, 1)
-            x = np.float64(_mix(state) >> np.uint64(11)) * 2.0**-53 * weight[:most].sum()
+            x = np.float64(mix(state) >> np.uint64(11)) * 2.0**-53 * weight[:most].sum()
             s = 0
             while s < most - 1 and x >= weight[s]:
                 x -= weight[s]

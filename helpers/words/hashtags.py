@@ -44,8 +44,7 @@ def keep_hashtags(
     Numeric tags go, then the `drop_top` most frequent ones; of the rest the `keep_top` most frequent are the
     set H. Images with a tag of H stay, but not those of users who put more than `max_per_image` tags on such
     an image on average. That average counts every tag the user wrote, whether in H or not: the paper does not
-    say, and a spammer is one by what is written. Ties in frequency go by the alphabet.
-    """
+    say, and a spammer is one by what is written. Ties in frequency go by the alphabet."""
     steps = []
 
     def step(name: str, frame: pd.DataFrame) -> None:
@@ -101,8 +100,7 @@ def split_by_time(
     over from all users together, a random share `validation` is for validation and the rest for testing.
 
     Returns "train", "validation" or "test" for each row (object array); all rows of an image agree. Raises
-    ValueError where a time is unknown, so that there is no order.
-    """
+    ValueError where a time is unknown, so that there is no order."""
     if tags["at"].isna().any():
         raise ValueError(f"{int(tags['at'].isna().sum())} tags have no time; a split by time needs them all")
     images = tags.groupby(["user", "item"], sort=True)["at"].min().reset_index()
@@ -121,8 +119,7 @@ def plain_text(text: str) -> str:
     """Joulin et al. 2016, section 3: without digits, punctuation, accents, special characters; lower case.
     Apostrophes and '#' vanish, any other sign becomes a space ("rock'n'roll, baby" -> "rocknroll baby").
     Accents are removed from Latin, Greek and Cyrillic letters; in other scripts a mark is part of the letter
-    and stays.
-    """
+    and stays."""
     out, base = "", ""
     for char in unicodedata.normalize("NFKD", text).lower().translate(PLAIN):
         kind = unicodedata.category(char)[0]
@@ -145,8 +142,7 @@ def word_targets(
     100,000. On a small collection 500 would be most of the language: the caller scales it.
 
     Returns distinct pairs (item int32, word categorical), sorted by item and by the word's rank, and the
-    vocabulary (word, count of images), most frequent first.
-    """
+    vocabulary (word, count of images), most frequent first."""
     cut, texts = TreebankWordTokenizer().tokenize, titles["title"].astype("category")
     words = pd.Series([cut(plain_text(t)) for t in texts.cat.categories], dtype=object)
     titled = titles[["item"]].assign(word=words.reindex(texts.cat.codes).array).explode("word").dropna()

@@ -31,8 +31,7 @@ class Dictionary(NamedTuple):
 
 def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.ndarray]) -> Dictionary:
     """Restrict words (item, word categorical, most common first, distinct pairs: the table of notebook 01) to
-    the K most common, or to all where there are fewer. `parts` are items to train, validate and test on.
-    """
+    the K most common, or to all where there are fewer. `parts` are items to train, validate and test on."""
     names = words["word"].cat.categories.to_numpy(str)[:K]
     code = words["word"].cat.codes.to_numpy(np.int32)
     kept = code < len(names)
@@ -43,8 +42,7 @@ def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.nda
 
 def word_scores(scores: np.ndarray, truth: Bags) -> tuple[np.ndarray, np.ndarray]:
     """P@10 of each picture, and recall@10 of each word in the rarer half of the dictionary that is asked for,
-    from scores float (n, K), K at least 10, and the words of the n pictures, none without a word.
-    """
+    from scores float (n, K), K at least 10, and the words of the n pictures, none without a word."""
     K = scores.shape[1]
     recall = recall_per_class(top_k(scores, 10), truth, K)
     return at_k(scores, truth, 10)["precision"].each, recall.each[recall.which >= K // 2]
@@ -60,8 +58,7 @@ def train_words(
 
     `variant` is "multi-class" or "one-versus-all", losses over all words of a picture; or the softmax loss of
     one drawn word, with "natural" or "class-uniform" sampling; "in-batch" is class-uniform with the softmax
-    over the words of the batch only. Another one raises BadInput.
-    """
+    over the words of the batch only. Another one raises BadInput."""
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     items = book.train if some is None else some
@@ -88,8 +85,7 @@ def regress_words(
 ) -> tuple[np.ndarray, float]:
     """The logistic regression on frozen features, with the penalty that is best on validation items: scores
     of the test items, float32 (n, K), and P@10 on validation items. Its loss is the multi-class one, divided
-    by the mean number of words, so that a penalty means the same for every dictionary.
-    """
+    by the mean number of words, so that a penalty means the same for every dictionary."""
     items = book.train if some is None else some
     targets = book.bags.rows(items).dense(book.K)
     targets /= targets.sum(axis=1).mean()

@@ -26,8 +26,7 @@ def planted(
     that topics 2k and 2k + 1 share: `topics * words + k`.
 
     If `ambiguous`, the shared word means either topic. If not, every image of the two topics has its other
-    tags from the first of them, so that the word has one company, whatever the image's topic says.
-    """
+    tags from the first of them, so that the word has one company, whatever the image's topic says."""
     topic = rng.integers(0, topics, images)
     others = np.argsort(rng.random((images, words)), axis=1)[:, :company]
     others += words * (topic if ambiguous else topic // 2 * 2)[:, None]
@@ -45,8 +44,7 @@ def separation(
 
     Returns one row per word whose second meaning occurs at least twice, indexed by the word: occurrences;
     purity with `one sense`; with as many senses of the same sizes filled at random (`shuffled`, the mean of
-    so many repeats), the floor; and as `found`; number of senses.
-    """
+    so many repeats), the floor; and as `found`; number of senses."""
     word, sense, meaning = (np.asarray(values)[np.asarray(sense) >= 0] for values in (word, sense, meaning))
     rows = {}
     for name in np.unique(word):

@@ -30,8 +30,7 @@ def logistic_path(
     next stronger one, so the whole path costs little more than one.
 
     X is float32 (n, d), scaled features; `targets` float32 (n, K), not negative: bags, or bags divided by
-    their sums, or sums of them over pictures with the same features. BadInput for a strength not above 0.
-    """
+    their sums, or sums of them over pictures with the same features. BadInput for a strength not above 0."""
     if min(strengths) <= 0:
         raise BadInput(f"logistic_path: strengths {list(strengths)}; each must be above 0")
     X, T = torch.from_numpy(X).to(device), torch.from_numpy(targets).to(device)
@@ -63,8 +62,7 @@ def centred(vectors: np.ndarray) -> np.ndarray:
     """Vectors minus their mean; a tag without a vector (all zeros) keeps none. Float32 (K, D).
 
     Skip-gram vectors share a large common part, which every sum h̄ then points along: a network that always
-    says that part has nearly the best cosine there is and tells no picture from another.
-    """
+    says that part has nearly the best cosine there is and tells no picture from another."""
     known = vectors.any(axis=1)
     mean = vectors[known].mean(axis=0) if known.any() else 0
     return np.where(known[:, None], vectors - mean, 0).astype(np.float32)
@@ -100,8 +98,7 @@ def random_scores(n: int, K: int, rng: np.random.Generator) -> np.ndarray:
 def retrieval(scores: np.ndarray, bags: Bags, k: int = 10) -> Score:
     """P@k of each tag as a query: the share of the k highest-scoring pictures that have the tag, for scores
     float (n, K) and the tags of the n pictures (Veit et al. 2018, equation 8). Tags that none of the pictures
-    has are left out and counted. One on fewer than k pictures cannot reach 1 (`retrieval_ceiling`).
-    """
+    has are left out and counted. One on fewer than k pictures cannot reach 1 (`retrieval_ceiling`)."""
     pictures = bags.turned(scores.shape[1])
     k = min(k, len(scores))
     found = hits(top_k(np.ascontiguousarray(scores.T), k), pictures).sum(axis=1) / k

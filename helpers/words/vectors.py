@@ -66,8 +66,7 @@ def correlations(
     et al. 2016, section 4.3, Table 4, right).
 
     `found` has the cosines of each method, float (n,), or (S, n) for S seeds, whose correlations are
-    averaged; `scores`, float (n,), are what people said. BadInput for fewer than five.
-    """
+    averaged; `scores`, float (n,), are what people said. BadInput for fewer than five."""
     if len(scores) < 5:
         raise BadInput(f"correlations: {len(scores)} pairs; at least five are needed")
     draws = rng.integers(0, len(scores), (repeats, len(scores)))
@@ -84,8 +83,7 @@ def correlations(
 def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
     """bool (n,): whether d is the word nearest to b − a + c, other than a, b and c themselves, for the words
     of each question "a is to b as c is to d", int (n, 4) (Mikolov et al. 2013; Joulin et al. 2016, section
-    4.3, Table 4, left). Vectors have length 1 before they are added, as in Mikolov's evaluation.
-    """
+    4.3, Table 4, left). Vectors have length 1 before they are added, as in Mikolov's evaluation."""
     U = unit(vectors)
     a, b, c, d = places.T
     score = (U[b] - U[a] + U[c]) @ U.T
@@ -109,8 +107,7 @@ def translations(vectors: np.ndarray, pairs: np.ndarray) -> Ranking:
     Pairs are int (n, 2), places of a word and of its translation; a word may have several.
 
     Source: Joulin et al. 2016, section 4.3, Table 5: "taking a word in one language and ranking the words in
-    the other language", which are the words of the pairs (their chance level 0.0032 is 1 / 309).
-    """
+    the other language", which are the words of the pairs (their chance level 0.0032 is 1 / 309)."""
     *_, score, places = _scored(vectors, pairs)
     right = np.zeros(score.shape, bool)
     right[places] = True

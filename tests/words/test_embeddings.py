@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from helpers.crowd.negatives import _mix, alias_table
+from helpers.crowd.negatives import alias_table
+from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
 from helpers.words import embeddings
 from helpers.words.bags import Bags
@@ -40,7 +41,7 @@ class Draws:
 
     def bits(self):
         self.state = (self.state + GOLDEN) & MASK
-        return int(_mix(np.uint64(self.state)))
+        return int(mix(np.uint64(self.state)))
 
     def uniform(self):
         return (self.bits() >> 11) * 2.0**-53

@@ -37,11 +37,9 @@ BROUGHT = {name: Brought(getattr(published, name), **about) for name, about in _
 
 
 def open_set(name: str, folder: Path) -> LabelledSet:
-    """A published set from the user's folder.
-
-    Raises Absent: its files are not there; the message says what was looked for and how to get it. Raises
-    BadInput: the name is unknown, or a file is not as published; the message names file and line.
-    """
+    """A published set from the user's folder. Raises Absent: its files are not there; the message says what
+    was looked for and how to get it. Raises BadInput: the name is unknown, or a file is not as published; the
+    message names file and line."""
     if name not in BROUGHT:
         raise BadInput(f"set {name!r} is unknown; choose from {', '.join(BROUGHT)}")
     try:
@@ -54,8 +52,7 @@ def own_sets(collection: Collection, items: np.ndarray, least: int = 10) -> dict
     """A set of these items (int, ascending) for each of `KINDS` of label that a collection has.
 
     Where pictures carry several labels of a kind (genres), it is measured class by class. Classes with fewer
-    than `least` of the items are left out, and items without a class that is left.
-    """
+    than `least` of the items are left out, and items without a class that is left."""
     found = {}
     kinds = set(collection.labels["kind"].unique())
     for kind in [k for k in KINDS if k in kinds]:

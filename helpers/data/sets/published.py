@@ -19,10 +19,8 @@ WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousa
 
 
 def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) of a .csv or .csv.gz with a header.
-
-    Raises BadInput: a column is absent, a row is short, or the file is no text.
-    """
+    """(line number, row) of a .csv or .csv.gz with a header. Raises BadInput: a column is absent, a row is
+    short, or the file is no text."""
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rt", encoding="utf-8", newline="") as stream:
@@ -51,8 +49,7 @@ def first_there(folder: Path, *names: str) -> Path:
 def flickr_style(folder: Path) -> LabelledSet:
     """20 styles of 80,000 photos: caffe's table, and pictures named by the last part of their URL.
 
-    Layout: flickr_style/flickr_style.csv.gz, style_names.txt, images/<last part of image_url>.
-    """
+    Layout: flickr_style/flickr_style.csv.gz, style_names.txt, images/<last part of image_url>."""
     base = folder / "flickr_style"
     needed(base / "style_names.txt")
     file = first_there(base, "flickr_style.csv.gz", "flickr_style.csv")
@@ -100,8 +97,7 @@ def ava_style(folder: Path) -> LabelledSet:
     """14 photographic styles of 14,000 photos of AVA; training photos have one style, test photos several.
 
     Layout: AVA_dataset/style_image_lists/{styles.txt, train.jpgl, train.lab, test.jpgl, test.multilab},
-    AVA_dataset/images/<image id>.jpg. Styles are numbered from 1.
-    """
+    AVA_dataset/images/<image id>.jpg. Styles are numbered from 1."""
     base = folder / "AVA_dataset"
     names = ("styles.txt", "train.jpgl", "train.lab", "test.jpgl", "test.multilab")
     files = {n: base / "style_image_lists" / n for n in names}
@@ -128,8 +124,7 @@ def caltech256(folder: Path) -> LabelledSet:
     """256 classes of objects in folders of their own; 257.clutter is no class of objects.
 
     Layout: caltech256/256_ObjectCategories/001.ak47/001_0001.jpg, as torchvision's Caltech256. 50 pictures of
-    a class for training and 20 for testing (Fang et al. 2015, section 4.4).
-    """
+    a class for training and 20 for testing (Fang et al. 2015, section 4.4)."""
     base = folder / "caltech256" / "256_ObjectCategories"
     return of_files("caltech256", base, *by_folder(base, skip="257.clutter"), per_class=(50, 20))
 
@@ -137,8 +132,7 @@ def caltech256(folder: Path) -> LabelledSet:
 def indoor67(folder: Path) -> LabelledSet:
     """67 kinds of rooms, 80 pictures of each for training and 20 for testing.
 
-    Layout: indoor67/Images/<class>/<picture>, TrainImages.txt and TestImages.txt with <class>/<picture>.
-    """
+    Layout: indoor67/Images/<class>/<picture>, TrainImages.txt and TestImages.txt with <class>/<picture>."""
     base = folder / "indoor67"
     files = {"train": base / "TrainImages.txt", "test": base / "TestImages.txt"}
     needed(*files.values())
@@ -180,8 +174,7 @@ def sun397(folder: Path) -> LabelledSet:
 def stanford40(folder: Path) -> LabelledSet:
     """40 human actions, 100 pictures of each for training.
 
-    Layout: Stanford40/ImageSplits/<action>_train.txt and <action>_test.txt, Stanford40/JPEGImages/.
-    """
+    Layout: Stanford40/ImageSplits/<action>_train.txt and <action>_test.txt, Stanford40/JPEGImages/."""
     base = folder / "Stanford40"
     classes, lines = class_lists(base / "ImageSplits", ("train", "test"), 40)
     for number, _, file, k, text in lines:
@@ -193,9 +186,7 @@ def stanford40(folder: Path) -> LabelledSet:
 
 def class_lists(lists: Path, parts: tuple[str, str], expected: int) -> tuple[list[str], list[tuple]]:
     """The classes with lists <class>_<part>.txt; (class number, part, file, line number, text) of all lines.
-
-    Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other.
-    """
+    Raises Absent: fewer than two classes have a list of the first part, or one has no list of the other."""
     needed(lists)
     ending, lines = f"_{parts[0]}.txt", []
     classes = sorted(f.name.removesuffix(ending) for f in lists.glob(f"*{ending}"))
@@ -211,8 +202,7 @@ def class_lists(lists: Path, parts: tuple[str, str], expected: int) -> tuple[lis
 def flowers102(folder: Path) -> LabelledSet:
     """102 kinds of flowers, 10 pictures of each for training, 10 for validation, the rest for testing.
 
-    Layout: flowers-102/{imagelabels.mat, setid.mat}, flowers-102/jpg/image_00001.jpg, as torchvision's.
-    """
+    Layout: flowers-102/{imagelabels.mat, setid.mat}, flowers-102/jpg/image_00001.jpg, as torchvision's."""
     base = folder / "flowers-102"
     needed(base / "imagelabels.mat", base / "setid.mat")
     numbers = _array(base / "imagelabels.mat", "labels")
@@ -256,8 +246,7 @@ def voc2007(folder: Path) -> LabelledSet:
     """20 kinds of objects, several in a picture: trainval for training, test for testing, average precision.
 
     Layout: VOCdevkit/VOC2007/ImageSets/Main/<class>_trainval.txt and <class>_test.txt with a picture's number
-    and 1 (there), −1 (not there) or 0 (only difficult ones: counts neither way); JPEGImages/<number>.jpg.
-    """
+    and 1 (there), −1 (not there) or 0 (only difficult ones: counts neither way); JPEGImages/<number>.jpg."""
     base = folder / "VOCdevkit" / "VOC2007"
     classes, lines = class_lists(base / "ImageSets" / "Main", ("trainval", "test"), 20)
     values, split = {}, {}
@@ -278,8 +267,7 @@ def voc2007(folder: Path) -> LabelledSet:
 def imagenet(folder: Path) -> LabelledSet:
     """1000 classes, in the folders that torchvision's ImageNet makes; validation pictures are for testing.
 
-    Layout: imagenet/train/<wnid>/<picture>.JPEG, imagenet/val/<wnid>/<picture>.JPEG.
-    """
+    Layout: imagenet/train/<wnid>/<picture>.JPEG, imagenet/val/<wnid>/<picture>.JPEG."""
     base = folder / "imagenet"
     train, labels, classes = by_folder(base / "train")
     test, codes, tested = by_folder(base / "val")

@@ -67,8 +67,7 @@ def of_files(
     """A set of picture files, without those that are listed but not there.
 
     Paths are relative to the folder; labels are bool (n, L), or int (n,) for one class each; `more` are other
-    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there.
-    """
+    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there."""
     labels = np.asarray(labels)
     if labels.ndim == 1:
         labels = np.eye(len(classes), dtype=bool)[labels]
@@ -110,10 +109,8 @@ def one_of(file: Path, line: int, text: str, known: dict, what: str):
 
 
 def by_folder(folder: Path, skip: str = "") -> tuple[list[str], np.ndarray, list[str]]:
-    """A set with one folder for each class: paths, class numbers int (n,), class names.
-
-    Raises Absent: fewer than two folders with pictures.
-    """
+    """A set with one folder for each class: paths, class numbers int (n,), class names. Raises Absent where
+    fewer than two folders have pictures."""
     needed(folder)
     inside = {}
     for kind in sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name != skip):
