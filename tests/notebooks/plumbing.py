@@ -70,36 +70,39 @@ def lines_of(source: str) -> Counter:
     return found
 
 
-def cells(file: Path) -> list[Counter]:
-    """The lines of each code cell before the exercises, but the parameters cell."""
+def cells(file: Path) -> list[tuple[Counter, bool]]:
+    """The lines of each code cell before the exercises, but the parameters cell; and whether it is a teaching
+    cell: most of it teaches, and its input is not hidden."""
     found = []
     for cell in notebooks.read(file).cells:
         if cell.cell_type == "markdown" and re.search(r"^#+ Exercises", cell.source, re.MULTILINE):
             break
-        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
-            found.append(lines_of(cell.source))
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "parameters" not in tags:
+            lines = lines_of(cell.source)
+            found.append((lines, "hide-input" not in tags and lines["teaching"] > sum(lines.values()) / 2))
     return found
 
 
-def teaches(cell: Counter) -> bool:
-    """Whether most of a cell teaches."""
-    return cell["teaching"] > sum(cell.values()) / 2
+def teaching_lengths(file: Path) -> list[int]:
+    """Lines of each teaching cell."""
+    return [sum(lines.values()) for lines, teaches in cells(file) if teaches]
 
 
 def main(folder: Path) -> None:
-    kinds, total = ("teaching", "plots", *PLUMBING), Counter()
+    kinds, total, every = ("teaching", "plots", *PLUMBING), Counter(), []
     print(f"{'':32}{''.join(f'{kind:>10}' for kind in kinds)}    median  longer than {LONGEST}")
-    every: list[int] = []
-    for file in sorted(folder.glob("*.ipynb")):
-        mine = cells(file)
-        lines, lengths = sum(mine, Counter()), [sum(cell.values()) for cell in mine if teaches(cell)]
-        total, every = total + lines, every + lengths
+
+    def line(name: str, lines: Counter, lengths: list[int]) -> None:
         numbers = "".join(f"{lines[kind]:10}" for kind in kinds)
-        print(
-            f"{file.stem:32}{numbers}{statistics.median(lengths):10.0f}{sum(n > LONGEST for n in lengths):8}"
-        )
-    numbers = "".join(f"{total[kind]:10}" for kind in kinds)
-    print(f"{'all':32}{numbers}{statistics.median(every):10.0f}{sum(n > LONGEST for n in every):8}")
+        longer = sum(length > LONGEST for length in lengths)
+        print(f"{name:32}{numbers}{statistics.median(lengths):10.0f}{longer:8}")
+
+    for file in sorted(folder.glob("*.ipynb")):
+        lines, lengths = sum((lines for lines, _ in cells(file)), Counter()), teaching_lengths(file)
+        line(file.stem, lines, lengths)
+        total, every = total + lines, every + lengths
+    line("all", total, every)
     print(f"plumbing: {sum(total[kind] for kind in PLUMBING)} of {sum(total[kind] for kind in kinds)} lines")
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import nbformat
+import plumbing
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from notebook_contract import any_notebook, notebook_problems
@@ -160,3 +161,20 @@ def test_cells_that_can_be_left_out_are_linted_too(tmp_path):
         ruff = [sys.executable, "-m", "ruff", *command, *settings]
         found = subprocess.run(ruff, capture_output=True, encoding="utf-8")
         assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_teaching_cells_are_short(file):
+    """What more lines are for: python tests/notebooks/plumbing.py prints it."""
+    lengths = plumbing.teaching_lengths(file)
+    assert len(lengths) > 3
+    assert max(lengths) <= plumbing.LONGEST, f"{file.stem}: teaching cells of {sorted(lengths)[-3:]} lines"
+
+
+def test_what_the_lines_of_a_cell_are_for():
+    source = (
+        "%%needs tags\nimport x\nfor a in b:\n    y = a + 1\n    axis.plot(y)\nrun.measured('F4', y)  # so"
+    )
+    source += "\ntext = f'{y}'\nif run.has('tags'):\n    z = 2\n\n# a remark\nprint(f'{z}')"
+    expected = {"guards": 2, "imports": 1, "teaching": 4, "plots": 1, "claims": 1, "tables": 1}
+    assert plumbing.lines_of(source) == expected
