@@ -47,7 +47,7 @@ def reference(value, rel_tol=0.02):
 
 
 def differing(metrics, expected):
-    ours = {"metrics": metrics, "verdicts": {}}
+    ours = {"metrics": metrics, "verdicts": {}, "p": {}}
     return [row["name"] for row in rows(ours, {"metrics": expected, "verdicts": {}}) if not row["same"]]
 
 

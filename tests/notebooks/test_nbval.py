@@ -100,8 +100,8 @@ def test_other_metrics_and_verdicts_fail(written):
     reference, ours = reference_of(job, folder), found(job)
     assert all(row["same"] for row in compare([job], folder))
 
-    def wrong(metrics=None, verdicts=None, there=reference):
-        now = {"metrics": metrics or ours["metrics"], "verdicts": verdicts or {}}
+    def wrong(metrics=None, verdicts=None, there=reference, p=0.001):
+        now = {"metrics": metrics or ours["metrics"], "verdicts": verdicts or {}, "p": {"F4": p}}
         return [row["name"] for row in rows(now, there) if not row["same"]]
 
     for name in ours["metrics"]:
@@ -112,6 +112,8 @@ def test_other_metrics_and_verdicts_fail(written):
     several = reference | {"verdicts": {"F4": "supported or undecided"}}
     assert wrong(verdicts={"F4": "undecided"}, there=several) == []
     assert wrong(verdicts={"F4": "contradicted"}, there=several) == ["F4"]
+    assert wrong(verdicts={"F4": "contradicted"}, there=several, p=0.9) == ["F4"], "it was decided there"
+    assert wrong(verdicts={"F4": "contradicted"}, there=several, p=0.03) == [], "a close call may tip over"
     assert wrong(there=several) == ["F4"], "a verdict that is missing"
 
 
