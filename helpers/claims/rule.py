@@ -1,4 +1,7 @@
-"""The one rule that turns measured differences into a verdict. It was written before anything was run.
+"""The one rule that turns measured differences into a verdict.
+
+The margins were set without looking at our numbers. `FEWEST` and `MOST` are later: experience showed that few
+units and seen items would otherwise pass for evidence.
 
 A claim says that a difference a − b is above 0 (or equal to it, not below it, not above it). It has a margin
 m: differences up to m mean nothing in practice. With the 95 % interval [low, high] of the difference,
