@@ -45,9 +45,7 @@ class Claim(BaseModel, frozen=True, extra="forbid"):
     timed: bool = False  # whether seconds decide it, so that it does not repeat
     unmeasured: str = ""  # why no notebook measures it yet
     cited: str | None = None  # the paper's numbers as text, for the table
-    numbers: dict[
-        str, tuple[float, float]
-    ] = {}  # case (a dataset, a K …) -> the paper's a and b, in the unit
+    numbers: dict[str, tuple[float, float]] = {}  # case (a dataset, a K …) -> the paper's a and b
     relative: bool = False  # effects are alike if (a − b) / b is: where the level depends on the data
 
     @model_validator(mode="after")

@@ -55,10 +55,13 @@ def _checked(what: str, *groups: Sequence[float]) -> list[np.ndarray]:
     return groups
 
 
-def _resampled_means(values: np.ndarray, rng: np.random.Generator, repeats: int) -> np.ndarray:
-    # 64 samples at a time keep the counts in the cache: one matrix product gives their means
-    parts = [resamples(len(values), rng, min(64, repeats - done)) @ values for done in range(0, repeats, 64)]
-    return np.concatenate(parts) / len(values)
+def _resampled_sums(rng: np.random.Generator, repeats: int, *columns: np.ndarray) -> list[np.ndarray]:
+    """Of each column, (n,) or (n, m), its sum in each bootstrap sample of the n units: (R,) or (R, m)."""
+    # 64 samples at a time keep the counts in the cache: one matrix product gives their sums
+    sizes = [min(64, repeats - done) for done in range(0, repeats, 64)]
+    counts = (resamples(len(columns[0]), rng, size) for size in sizes)
+    sums = [[each @ column for column in columns] for each in counts]
+    return [np.concatenate(of_column) for of_column in zip(*sums, strict=True)]
 
 
 def bootstrap(values: np.ndarray, rng: np.random.Generator, repeats: int = 1000) -> Interval:
@@ -68,7 +71,8 @@ def bootstrap(values: np.ndarray, rng: np.random.Generator, repeats: int = 1000)
     other intervals raise BadInput for fewer than two values, or one that is not finite.
     """
     (values,) = _checked("bootstrap", values)
-    return interval(float(values.mean()), _resampled_means(values, rng, repeats))
+    (sums,) = _resampled_sums(rng, repeats, values)
+    return interval(float(values.mean()), sums / len(values))
 
 
 def interval(value: float, resampled: np.ndarray) -> Interval:
@@ -95,10 +99,9 @@ def compare(a, b, rng: np.random.Generator, units: np.ndarray | None = None, rep
     code = np.arange(n) if units is None else np.unique(units, return_inverse=True)[1]
     size = np.bincount(code)
     (total,) = _checked("compare", np.bincount(code, difference.mean(axis=0), len(size)))
-    parts = [resamples(len(size), rng, min(64, repeats - done)) for done in range(0, repeats, 64)]
-    resampled = np.concatenate([counts @ total / (counts @ size) for counts in parts])
+    totals, sizes = _resampled_sums(rng, repeats, total, size)
     levels = float(a.mean()), float(b.mean())
-    return _two_levels(difference.mean(axis=1), resampled, rng, *levels, len(size))
+    return _two_levels(difference.mean(axis=1), totals / sizes, rng, *levels, len(size))
 
 
 def compare_resampled(by_seed, resampled, rng, a=np.nan, b=np.nan, units: int = 0) -> Effect:
@@ -126,7 +129,7 @@ def _two_levels(by_seed, resampled, rng, a: float, b: float, units: int) -> Effe
 def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:
     """Two groups of different units, float (n,) and (m,), each resampled alone."""
     a, b = _checked("bootstrap", a, b)
-    first, second = (_resampled_means(values, rng, 1000) for values in (a, b))
+    first, second = (_resampled_sums(rng, 1000, values)[0] / len(values) for values in (a, b))
     levels = float(a.mean()), float(b.mean())
     return Effect(*interval(float(a.mean() - b.mean()), first - second), *levels, len(a) + len(b))
 
@@ -145,13 +148,11 @@ def compare_ratios(a: Sums, b: Sums, rng: np.random.Generator, repeats: int = 10
     def ratios(sums: np.ndarray) -> np.ndarray:
         return sums[:, ::2] / sums[:, 1::2]
 
-    n = parts.shape[1]
-    drawn = [resamples(n, rng, min(64, repeats - done)) @ parts.T for done in range(0, repeats, 64)]
-    sums = np.concatenate(drawn)
+    (sums,) = _resampled_sums(rng, repeats, parts.T)
     resampled = ratios(sums[sums[:, 1::2].all(axis=1)])  # a sample of few units may hold none that counts
     (first, second), *_ = ratios(parts.sum(axis=1)[None])
     effect = interval(float(first - second), resampled[:, 0] - resampled[:, 1])
-    return Effect(*effect, float(first), float(second), n)
+    return Effect(*effect, float(first), float(second), parts.shape[1])
 
 
 def corrected_interval(differences: Sequence[float], n_train: int, n_test: int) -> Interval:

@@ -5,14 +5,14 @@ import math
 import numbers
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from helpers.claims import board
 from helpers.errors import BadInput
 from helpers.notebook import parts, provenance
 from helpers.notebook.artefacts import write_json
 from helpers.notebook.run import Run
-from helpers.paths import NUMBER, notebook_outputs, outputs
+from helpers.paths import NUMBER, outputs
 
 
 def save(run: Run, metrics: Mapping[str, float]) -> None:
@@ -62,11 +62,6 @@ def finite(name: str, value) -> float | int:
     if not math.isfinite(value):
         raise BadInput(f"metric {name} is {value}; a metric is a finite number")
     return int(value) if isinstance(value, numbers.Integral) else float(value)
-
-
-def write_claims(profile: str, number: str, claims: Sequence[Mapping]) -> None:
-    """Write claims.json of a notebook that was not run."""
-    write_json(notebook_outputs(profile, number) / "claims.json", list(claims))
 
 
 def write_scoreboard(profile: str) -> dict:

@@ -24,7 +24,7 @@ def table(
         title: heading of the first column.
         digits: decimals of what is no whole number.
         cited: row -> the paper's numbers as text, in a last column headed `paper`.
-    """  # fmt: skip
+    """
     shown = pd.DataFrame.from_dict(
         {
             row: {column: text(value, digits) for column, value in cells.items()}

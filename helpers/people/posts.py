@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import Tensor
 
 from helpers.errors import BadInput
-from helpers.measures.stats import Interval, interval, resamples
+from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
 
 UNKNOWN = -1  # a user who was not there in training
@@ -86,10 +86,4 @@ def over_users(values: np.ndarray, user: np.ndarray, rng: np.random.Generator) -
     """Bootstrap interval of a mean over posts when users are drawn, each with all their posts: posts of one
     user are alike, so drawing posts would make it too narrow. Values are float (n,), one a post, for a paired
     comparison the differences; BadInput for fewer than two users, int (n,)."""
-    _, code = np.unique(user, return_inverse=True)
-    size = np.bincount(code)
-    if len(size) < 2:
-        raise BadInput(f"over_users: {len(size)} users; an interval needs at least two")
-    total = np.bincount(code, np.asarray(values, np.float64))
-    counts = resamples(len(size), rng)
-    return interval(float(np.mean(values)), counts @ total / (counts @ size))
+    return Interval(*compare(values, np.zeros(len(values)), rng, units=user)[:3])

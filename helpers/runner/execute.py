@@ -103,7 +103,7 @@ def leave_out(job: Job, why: str) -> None:
     """Record that the data cannot show what a notebook is about: its claims say so, later notebooks know."""
     parts.record(job.profile, job.number, {job.number: f"notebook {job.number} cannot be run: {why}"})
     claims = conclusions.not_testable(job.file.stem, why, job.profile)
-    results.write_claims(job.profile, job.number, claims)
+    artefacts.write_json(job.folder / "claims.json", claims)
     about = {"notebook": job.file.stem, "profile": job.profile, "not_testable": why, "seconds": None}
     about |= {"peak_mb": None, "seed": job.parameters["seed"], "parameters": job.parameters, "inputs": {}}
     artefacts.write_json(job.folder / "run.json", about)
@@ -154,12 +154,12 @@ def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
     about |= {"started_at": started.isoformat(timespec="seconds"), "versions": provenance.versions()}
     about |= {"commit": provenance.commit(), "platform": provenance.machine(), "notebooks": table}
     artefacts.write_json(folder / "run.json", about)
-    results.write_scoreboard(profile)
+    scoreboard = results.write_scoreboard(profile)
     index = report.write_index(folder)
     if failure:
         print(f"error: {failure}\nkept for inspection: {job.failed}", file=sys.stderr)
         return 1
-    print(board.printed(artefacts.read_json(folder / "scoreboard.json")["claims"]))
+    print(board.printed(scoreboard["claims"]))
     print(f"report: {index}")
     return 0
 

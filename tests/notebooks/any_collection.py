@@ -13,7 +13,6 @@ import importlib
 import io
 import json
 import os
-import pickle
 import pkgutil
 import re
 import shutil
@@ -64,7 +63,7 @@ def perform(file: Path, output: Path, overrides) -> None:
         code = 1
         try:
             with os.fdopen(write, "wb") as pipe:
-                pipe.write(pickle.dumps(run_cells(cells)))
+                pipe.write(json.dumps(run_cells(cells)).encode())
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -76,7 +75,7 @@ def perform(file: Path, output: Path, overrides) -> None:
     os.waitpid(child, 0)
     output.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, output)
-    kind, number, message = pickle.loads(content) if content else ("died", 0, "")
+    kind, number, message = json.loads(content) if content else ("died", 0, "")
     if kind == "NotTestable":
         raise execute.Untestable(message.partition(execute.NOT_TESTABLE)[2] or message)
     if kind:
