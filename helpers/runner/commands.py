@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
                       help="exit with 1 where something is not as in outputs/reference")  # fmt: skip
     made.add_argument("--reference", action="store_true", help="maintainers: renew outputs/reference/PROFILE")
     made.add_argument("--seeds", type=int, default=0, metavar="N",
-                      help="with --reference: run N more seeds, whose spread gives the tolerances")  # fmt: skip
+                      help="with --reference: run N more seeds, which give the tolerances")  # fmt: skip
     return made
 
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
                 maintain.refresh(project, jobs)
             if code == 0 and given.reference:
                 others = maintain.other_seeds(project, given.profile, given.seeds, folder)
-                maintain.write_reference(jobs, others)
+                maintain.write_reference(jobs, others=others)
             if code == 0 and not given.assignments and (table := compare.compare(jobs)):
                 artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)
                 print(compare.told(table))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from helpers import paths
 from helpers.claims.papers import CLAIMS
-from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.runner.plan import Job
 
@@ -54,8 +53,8 @@ def rows(ours: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> list[
 
 
 def tolerance(value: float, sd: float) -> float:
-    """How far a metric may be from its reference, in its own unit: another processor's rounding sends training
-    another way, at most as another seed would."""
+    """How far a metric may be from its reference, in its own unit: another processor's rounding sends
+    training another way, at most as another seed would."""
     return min(max(SPREADS * sd, LEAST * abs(value)), MOST * abs(value))
 
 

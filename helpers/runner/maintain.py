@@ -48,16 +48,16 @@ def write_back(file: Path, executed: Path) -> None:
 def other_seeds(
     project: Project, profile: str, seeds: int, data_dir: str | None = None
 ) -> dict[str, list[dict]]:
-    """Run a profile again with the seeds 1, 2, …, on the data of seed 0: number -> what `found` gives, by seed.
-    Each has its own folder, outputs/seeds/<seed>, where a repeated command finds what is done."""
+    """Run a profile again with the seeds 1, 2, …, on the data of seed 0: number -> what `found` gives, by
+    seed. Each has its own folder, outputs/seeds/<seed>, where a repeated command finds what is done."""
     runs: dict[str, list[dict]] = {}
     home = paths.outputs()
     for seed in range(1, seeds + 1):
         with patch.dict(os.environ, CROWD_OUTPUTS=str(home / "seeds" / str(seed))):
-            jobs = plan(project, profile, data_dir=data_dir)
-            later = [job.number for job in jobs if job.number != "00"]
-            again = plan(project, profile, only=later, assignments=[f"seed={seed}"], data_dir=data_dir)
-            if run_all([job for job in jobs if job.number == "00"] + again):
+            data, *later = plan(project, profile, data_dir=data_dir)
+            numbers = [job.number for job in later]
+            again = plan(project, profile, only=numbers, assignments=[f"seed={seed}"], data_dir=data_dir)
+            if run_all([data, *again]):
                 raise Failure(f"seed {seed} did not come to an end")
             for job in again:
                 if (job.folder / "metrics.json").is_file():
@@ -66,23 +66,29 @@ def other_seeds(
 
 
 def write_reference(
-    jobs: Sequence[Job], others: Mapping[str, Sequence[Mapping]] | None = None, folder: Path = REFERENCE
+    jobs: Sequence[Job], folder: Path = REFERENCE, others: Mapping[str, Sequence[Mapping]] | None = None
 ) -> None:
     """Renew `<profile>/<NN>.json` from a run and from other seeds' (`other_seeds`), which tell the spread of
-    each metric and what other verdicts a claim may get. Without them the spreads that are there stay, and so do
-    several verdicts ("undecided or contradicted") of which this run has one."""
+    each metric and what other verdicts a claim may get. Without them the spreads that are there stay, and so
+    do several verdicts ("undecided or contradicted") of which this run has one."""
     for job in jobs:
         ours, old, more = found(job), reference_of(job, folder), (others or {}).get(job.number, [])
         metrics = {}
         for name, value in ours["metrics"].items():
             values = [value, *(run["metrics"][name] for run in more if name in run["metrics"])]
-            spread = statistics.stdev(values) if len(values) > 1 else old["metrics"].get(name, {}).get("sd", 0)
-            metrics[name] = {"value": value, "sd": float(f"{spread:.3g}")}
+            sd = (
+                statistics.stdev(values)
+                if more and len(values) > 1
+                else old["metrics"].get(name, {}).get("sd", 0)
+            )
+            metrics[name] = {"value": value, "sd": float(f"{sd:.3g}")}
         verdicts = {}
         for id, verdict in ours["verdicts"].items():
-            known = old["verdicts"].get(id, "").split(OR)
-            given = known if verdict in known and not more else [verdict]
-            verdicts[id] = OR.join(dict.fromkeys([*given, *(run["verdicts"].get(id, verdict) for run in more)]))
+            known = [] if more else old["verdicts"].get(id, "").split(OR)
+            given = (
+                known if verdict in known else [verdict, *(run["verdicts"].get(id, verdict) for run in more)]
+            )
+            verdicts[id] = OR.join(dict.fromkeys(given))
         seeds = len(more) + 1 if more else old.get("seeds", 1)
         new = {"seeds": seeds, "metrics": metrics, "verdicts": verdicts}
         artefacts.write_json(folder / job.profile / f"{job.number}.json", new)
