@@ -13,6 +13,7 @@ READERS = {
     "emojigram": "helpers.data.emojigram.network:generate",
     "openmoji": "helpers.data.openmoji:load",
     "movielens": "helpers.data.movielens:load",
+    "own": "helpers.data.own:load",
 }
 
 __all__ = ["READERS", "BadInput", "Collection", "load", "options_of"]

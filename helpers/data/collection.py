@@ -47,9 +47,9 @@ SCHEMAS = {
     "labels": _schema(item=_ids(), kind=pa.Column("category"), label=pa.Column("category")),
 }  # fmt: skip
 TABLES = tuple(SCHEMAS)
+PACKAGE = "datapackage.json"
 PLACE = ["country", "lat", "lon"]
-DESCRIBED = ["age", "gender", *PLACE]  # what Denton's descriptor of a user holds
-PERSONAL = [*DESCRIBED, "occupation"]
+PERSONAL = ["age", "gender", *PLACE, "occupation"]
 # part -> what tells that it is absent, and what is then said of it where the loader gives no reason
 ABSENT = {
     "views": (lambda c: c.views.empty, "records no views"),
@@ -60,7 +60,7 @@ ABSENT = {
     "uploads": (lambda c: c.items["uploaded_at"].isna().all(), "records no upload times"),
     "owners": (lambda c: (c.items["owner"] < 0).all(), "names no owners"),
     "titles": (lambda c: c.items["title"].isna().all(), "has no titles"),
-    "attributes": (lambda c: c.users[DESCRIBED].isna().all(axis=None), "tells nothing about its users"),
+    "attributes": (lambda c: c.users[PERSONAL].isna().all(axis=None), "tells nothing about its users"),
     "places": (lambda c: c.users[PLACE].isna().all(axis=None), "names no country or place of its users"),
 }
 # part -> what goes where a collection is used without it: table -> columns that lose their values (none: all
@@ -106,6 +106,7 @@ class Collection:
     images: ImageStore  # row i of the store is the picture of item i, uint8 RGB
     truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # what a simulation planted, by name
     missing: Mapping[str, str] = field(default_factory=dict)  # "views", "owners", … -> why they are absent
+    source: Mapping = field(default_factory=dict)  # what was read, as a Data Package (datapackage.org)
 
     def __post_init__(self):
         m, n = len(self.items), len(self.users)
@@ -167,6 +168,8 @@ class Collection:
                 frame.to_parquet(new / "truth" / f"{name}.parquet", index=False)
             about = {"name": self.name, "simulated": self.simulated, "missing": dict(self.missing)}
             about["images"] = self.images.save(new)
+            if self.source:
+                (new / PACKAGE).write_text(json.dumps(self.source, indent=1), encoding="utf-8")
             (new / "collection.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     @classmethod
@@ -180,9 +183,11 @@ class Collection:
         # parquet may forget the types of a table without rows
         tables = {name: empty_table(name) if table.empty else table for name, table in tables.items()}
         truth = {f.stem: pd.read_parquet(f) for f in sorted((folder / "truth").glob("*.parquet"))}
+        package = folder / PACKAGE
         return cls(
             about["name"], about["simulated"], **tables,
             images=open_images(about["images"], folder), truth=truth, missing=about["missing"],
+            source=json.loads(package.read_text(encoding="utf-8")) if package.is_file() else {},
         )  # fmt: skip
 
     def has(self, part: str) -> bool:

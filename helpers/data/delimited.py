@@ -148,6 +148,16 @@ def read(source: Source, name: str, form: Format) -> pd.DataFrame:
     return _walk(where, form, layout, content)
 
 
+def check_unique(where: str, ids: pd.Series) -> None:
+    """Raises BadInput: an id is listed twice."""
+    if not ids.is_unique:
+        again = ids.duplicated().to_numpy().argmax()
+        raise BadInput(
+            f"{where}: {ids.name} {ids.iloc[again]} is listed twice, the second time in record {again + 1};"
+            " remove one of the lines"
+        )
+
+
 def headings(source: Source, name: str, form: Format) -> list[tuple[str, str | None]]:
     """The headings of a file in order, each with the column of `form` that it is, in any case of letters, or
     None. Raises BadInput: a column is absent and not optional, or there twice."""

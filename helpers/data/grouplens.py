@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.data.delimited import Format, Source, read
+from helpers.data.delimited import Format, Source, check_unique, read
 from helpers.errors import BadInput
 
 # column -> the headings that stand for it, where a file has a header
@@ -136,7 +136,7 @@ def read_release(source: Source, name: str) -> Release:
     has a bad line, or names a movie or user that is not listed."""
     _, rating_file, movie_file, tag_file, people_file, label = LAYOUTS[name]
     movies = read(source, *movie_file)
-    _check_unique(source.where(movie_file[0]), movies["movie"])
+    check_unique(source.where(movie_file[0]), movies["movie"])
     genres = _flagged(movies) if name == "100k" else _listed(movies)
     ratings = tags = people = None
     if tag_file is not None and tag_file[0] in source:
@@ -150,7 +150,7 @@ def read_release(source: Source, name: str) -> Release:
         _check_listed(source.where(rating_file[0]), ratings["movie"], movies["movie"], movie_file[0])
     if people_file is not None:
         people = read(source, *people_file)
-        _check_unique(source.where(people_file[0]), people["user"])
+        check_unique(source.where(people_file[0]), people["user"])
         _check_listed(source.where(rating_file[0]), ratings["user"], people["user"], people_file[0])
         people = _people(source.where(people_file[0]), people, name)
     label = label or source.path.resolve().name.removesuffix(".zip")
@@ -162,12 +162,6 @@ def _timed(events: pd.DataFrame) -> pd.DataFrame:
     if "at" in events:
         events["at"] = (events["at"].to_numpy() * 1_000_000_000).view("datetime64[ns]")
     return events
-
-
-def _check_unique(where: str, ids: pd.Series) -> None:
-    if not ids.is_unique:
-        again = ids[ids.duplicated()].iloc[0]
-        raise BadInput(f"{where}: {ids.name} {again} is listed twice; remove one of the lines")
 
 
 def _check_listed(where: str, ids: pd.Series, listed: pd.Series, in_: str) -> None:

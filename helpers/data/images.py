@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import tarfile
+import unicodedata
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -209,21 +209,21 @@ def picture_names(source: Path) -> list[str]:
 
 
 def aliases(names: Sequence[str]) -> dict[str, str]:
-    """What may name each picture: its path with and without the ending, and its file's name with and without
-    the ending. What fits several is nobody's name, but a path names its picture whatever else fits."""
-    whole = {name: name for name in names}
-    for shorten in (_stem, _file, lambda name: _stem(_file(name))):
-        counts = Counter(map(shorten, names))
-        whole = {short: name for name in names if counts[short := shorten(name)] == 1} | whole
-    return whole
+    """What names one picture, as `ends`, without what fits several."""
+    return {alias: name for alias, name in ends(names).items() if name is not None}
 
 
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def _file(name: str) -> str:
-    return name.rpartition("/")[2]
+def ends(names: Sequence[str]) -> dict[str, str | None]:
+    """What may name each picture, in Unicode's composed form: its path or an end of its path, with or without
+    the ending. None for what fits several pictures; but a whole path names its picture whatever else fits."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        parts = unicodedata.normalize("NFC", name).split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            for alias in (end, end.rpartition(".")[0]):
+                found[alias] = None if alias in found else name
+    return found | {unicodedata.normalize("NFC", name): name for name in names}
 
 
 def numbered_pictures(source: Path) -> dict[int, str]:
