@@ -31,7 +31,7 @@ KINDS = {
     "text": (pa.string(), None, None, "text"),
     # text that is not empty, without space at its ends, as a categorical
     "name": (pa.dictionary(pa.int32(), pa.string()), None, None, "some text"),
-    # as datetime64[ns] in UTC; smaller numbers are dates such as 20200131, or nothing
+    # as datetime64[ns], in UTC
     "moment": (
         pa.timestamp("ns"), pd.Timestamp(1800, 1, 1), pd.Timestamp(2100, 1, 1),
         "a date or time such as 2024-05-31 or 2024-05-31 12:30, or seconds since 1970, 100000000 or more",
@@ -40,7 +40,7 @@ KINDS = {
     "latitude": (pa.float32(), -90, 90, "degrees from -90 to 90"),
     "longitude": (pa.float32(), -180, 180, "degrees from -180 to 180"),
 }  # fmt: skip
-SECONDS = 100_000_000
+SECONDS = 100_000_000  # as a moment, at least: a smaller number is a date such as 20200131, or a year
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 

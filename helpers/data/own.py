@@ -65,8 +65,8 @@ def load(
         raise BadInput(f"{place}: no pictures here; expected files such as .jpg or .png")
     tables, resources, ignored = {}, [], []
     for table, columns in COLUMNS.items():
-        file, found = f"{table}.csv", sorted(f.name for f in folder.glob(f"{table}.csv*"))
-        if len({file, f"{file}.gz"} & set(found)) > 1:
+        file = f"{table}.csv"
+        if (folder / file).is_file() and (folder / f"{file}.gz").is_file():
             raise BadInput(f"{folder}: {file} and {file}.gz are both there; remove one")
         if file in source:
             header = {c: HEADINGS.get(c, (c,)) for c in columns}
