@@ -133,8 +133,8 @@ class Conclusions:
 
     @contextmanager
     def measuring(self, ids: str) -> Iterator[None]:
-        """`with run.measuring("F1a, F1c"):` around what measures claims: where too few users or items are left
-        for that, they are not testable, and the rest of the block is left out."""
+        """`with run.measuring("F1a, F1c"):` around what measures claims: where too few users or items are
+        left for that, they are not testable, and the rest of the block is left out."""
         try:
             yield
         except TooFew as few:
