@@ -7,6 +7,7 @@ import pytest
 
 from helpers.claims import papers
 from helpers.errors import BadInput
+from helpers.measures import stats
 from helpers.measures.stats import Effect, Interval
 from helpers.notebook import conclusions, results
 from helpers.notebook.artefacts import write_json
@@ -108,3 +109,15 @@ def test_claims_of_a_notebook_that_is_not_run():
         (id, "not testable", "toygram has no posts") for id in ("V7a", "V8a", "V6")
     ]
     assert conclusions.not_testable("01_none", "x", "demo") == []
+
+
+def test_too_few_to_measure_is_not_testable_and_other_mistakes_are_not_hidden():
+    run = a_run()
+    with run.measuring("V7a, V8a"):
+        run.measured("V7a", GAP)
+        run.measured("V8a", stats.compare([1.0], [0.0], run.rng("one user")))
+    assert run.found["V7a"]["verdict"] == "reproduced"
+    assert run.found["V8a"]["verdict"] == "not testable"
+    assert "1 values; at least two are needed" in run.found["V8a"]["note"]
+    with pytest.raises(BadInput, match="all finite"), run.measuring("V6"):
+        stats.compare([1.0, float("nan")], [0.0, 0.0], run.rng("not finite"))
