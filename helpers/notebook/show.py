@@ -55,6 +55,7 @@ def say(
     unclear: str,
     digits: int = 3,
     scale: float = 1,
+    before: str = "",
     **more,
 ) -> None:
     """Print the sentence that fits a difference: above 0, below 0, or an interval with 0 inside.
@@ -63,8 +64,9 @@ def say(
         better, worse, unclear: texts with the fields {mean}, {low}, {high}, and {a}, {b} of an `Effect`, and
             those given in `more`: "the tensor is {mean} points ahead [{low}, {high}]".
         scale: 100 shows shares as points.
+        before: what all three texts begin with.
     """
-    chosen = better if effect.low > 0 else worse if effect.high < 0 else unclear
+    chosen = before + (better if effect.low > 0 else worse if effect.high < 0 else unclear)
     numbers = {
         name: f"{scale * value:.{digits}f}" for name, value in effect._asdict().items() if name in FIELDS
     }
