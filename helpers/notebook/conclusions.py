@@ -75,18 +75,23 @@ class Conclusions:
         self, id: str, effects: Effect | Interval | Mapping[str, Effect] | None, note: str = "",
         seen: float = 0.0, data: str | None = None, otherwise: str = "",
     ) -> None:  # fmt: skip
-        """Judge a claim by the difference that was measured, in the notebook's own numbers.
+        """Judge a claim by the difference that was measured, in the notebook's own numbers. Where the data
+        lack what the claim needs, it is not testable, whatever was measured.
 
         Args:
             effects: one difference, or name -> difference where the claim is about several ("all models …").
             note: a sentence on what the difference rests on.
             seen: share of the test items that were seen in training.
             data: what it was measured on, if not on the collection: data without people.
-            otherwise: why the claim is not testable, should `effects` be None or empty.
+            otherwise: why the claim is not testable if `effects`, or one of them, is None or there are none.
         """
-        if otherwise and not effects:
-            return self.cannot(id, otherwise)
         claim = self._claim(id)
+        if data is None and parts.first_reason(claim.needs, self.missing):
+            return  # `concluded` says why
+        some = effects.values() if isinstance(effects, Mapping) else [effects]
+        if otherwise and (not some or None in some):
+            self.cannot(id, otherwise)
+            return
         about = {"name": data, "simulated": False} if data else about_collection(self.profile)
         if claim.says == "procedure":
             raise BadInput(f"{self.name}: {id} is a procedure, which claims nothing; use run.showed")

@@ -91,6 +91,15 @@ def test_what_is_undecided_says_what_would_decide():
     assert "a" not in run.found["V7a"]["effects"][""], "there are no two levels, and JSON knows no NaN"
 
 
+def test_what_the_data_lack_or_a_difference_that_is_missing_is_not_testable():
+    run = a_run(owners="toygram has no owners")
+    run.measured("V8a", GAP)  # it needs owners
+    run.measured("V7a", {"first": GAP, "second": None}, otherwise="one user only")
+    found = {claim["id"]: (claim["verdict"], claim["note"]) for claim in run.concluded()[:2]}
+    expected = {"V7a": "one user only", "V8a": "toygram has no owners"}
+    assert found == {id: ("not testable", why) for id, why in expected.items()}
+
+
 def test_nothing_is_forgotten_twice_or_elsewhere():
     run = a_run()
     with pytest.raises(BadInput, match=r"claim V7a was not judged; measure it or say run\.cannot"):
