@@ -279,7 +279,7 @@ def test_unreadable_posters_can_be_left_out(tmp_path, posters, on_the_fly):
         assert less.items["original_id"].tolist() == ["2", "3"]
         assert less.items["item"].tolist() == [0, 1]
         assert np.array_equal(less.images[:], good.images[np.array([1, 2])])
-        assert less.missing["unreadable"] == "was loaded without 1 movies of unreadable posters: 1.png"
+        assert less.missing["unreadable"] == "was loaded without 1 items of unreadable pictures: 1.png"
         assert events(less) == [e for e in events(good) if e[1] != 1]
     with pytest.raises(BadInput, match=r"1\.png is not a readable picture"):
         _ = read(FIXTURES / "ml-latest", posters, on_the_fly=on_the_fly).images[:]
