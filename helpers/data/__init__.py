@@ -13,6 +13,9 @@ READERS = {
     "emojigram": "helpers.data.emojigram.network:generate",
     "openmoji": "helpers.data.openmoji:load",
     "movielens": "helpers.data.movielens:load",
+    "yfcc100m": "helpers.data.yfcc100m:load",
+    "pinterest": "helpers.data.pinterest:load",
+    "flickr": "helpers.data.flickr:load",
 }
 
 __all__ = ["READERS", "BadInput", "Collection", "load", "options_of"]

@@ -6,8 +6,10 @@ a free text).
 """
 
 import csv
+import gzip
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -18,6 +20,7 @@ import pyarrow.csv
 
 from helpers.errors import BadInput
 
+DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 BOM = b"\xef\xbb\xbf"
 # kind -> (type, lowest, highest, what a message calls it)
 KINDS = {
@@ -65,7 +68,8 @@ class Source:
         return f"{self.path}/{name}" if self._zip is None else f"{self.path}({name})"
 
     def buffer(self, name: str) -> pa.Buffer:
-        """A file's content, mapped into memory or read from a .zip. BadInput if absent, empty or damaged."""
+        """A file's content, unpacked if its name ends with .gz, and mapped into memory or read from a .zip.
+        Raises BadInput: absent, empty or damaged."""
         if name not in self:
             raise BadInput(f"{self.path}: {name} is missing; found {', '.join(self._members) or 'no files'}")
         try:
@@ -75,8 +79,10 @@ class Source:
                 content = pa.memory_map(str(file)).read_buffer()
             else:
                 content = b""
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise BadInput(f"{self.where(name)}: cannot be read ({error}); download the .zip again") from None
+            if name.endswith(".gz"):
+                content = pa.py_buffer(gzip.decompress(content))
+        except DAMAGED as error:
+            raise BadInput(f"{self.where(name)}: cannot be read ({error}); download it again") from None
         if not len(content):
             raise BadInput(f"{self.where(name)}: the file is empty; download it again")
         return content
