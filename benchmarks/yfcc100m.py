@@ -25,7 +25,8 @@ WORDS = (
     "canon sea snow travel new+york caf%C3%A9 2009 square iphoneography winter+%2F+summer %E6%B5%B7".split()
 )
 READ = (
-    "import json, sys, time; from helpers.data.yfcc100m import load; from helpers.notebook.provenance import peak_mb\n"
+    "import json, sys, time; from helpers.data.yfcc100m import load\n"
+    "from helpers.notebook.provenance import peak_mb\n"
     "before = peak_mb(); c = load(sys.argv[1], size=16)\n"
     "print(json.dumps([time.process_time(), peak_mb(), before, len(c.items), len(c.tags)]))"
 )

@@ -38,7 +38,7 @@ RULES = {
 CONCEPT = r"^(?P<label>.+):[\d.eE-]+$", "values such as outdoor:0.91"
 PLACE = r"^\d+:(?P<label>.+):(?P<kind>\w+)$", "values such as 24865698:Hong+Kong:Country"
 LEVELS = {"Country": "country", "Town": "town"}  # of places, that become labels
-BLOCK = 1 << 22  # bytes of text that are parsed at a time
+BLOCK = 1 << 20  # bytes of text that are parsed at a time
 
 
 def load(
@@ -113,34 +113,25 @@ def _matching(
     given."""
     values = pa.array(wanted, pa.binary())
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        tables = pool.map(lambda file: _stream(file, layout or _layout(file), values, by), files)
+        tables = pool.map(lambda file: _stream(file, layout, values, by), files)
         empty = pd.DataFrame(columns=[*(layout or FIELDS), "line", "file"])
         return pd.concat([empty, *tables], ignore_index=True)
 
 
-def _layout(file: Path) -> list[str]:
-    with pa.input_stream(str(file)) as stream:
-        many = stream.read(BLOCK).partition(b"\n")[0].count(b"\t") + 1
-    if many not in LAYOUTS:
-        expected = " or ".join(map(str, LAYOUTS))
-        raise BadInput(
-            f"{file}, line 1: {many} values separated by tabs, expected {expected}; see the README"
-        )
-    return LAYOUTS[many]
-
-
-def _stream(file: Path, layout: list[str], wanted: pa.Array, by: Sequence[str]) -> pd.DataFrame:
-    columns, wrong, kept, done = [c for c in layout if c in READ], [], [], 0
+def _stream(file: Path, layout: list[str] | None, wanted: pa.Array, by: Sequence[str]) -> pd.DataFrame:
+    wrong, kept, done = [], [], 0
     parse = pyarrow.csv.ParseOptions(
         delimiter="\t", quote_char=False, ignore_empty_lines=False,
         invalid_row_handler=lambda row: wrong.append(row) or "error",
     )  # fmt: skip
-    # nothing of a line that is not wanted is decoded
-    types = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.binary()), include_columns=columns
-    )
-    options = pyarrow.csv.ReadOptions(column_names=layout, use_threads=False, block_size=BLOCK)
     try:
+        names = layout or _layout(file)
+        columns = [column for column in names if column in READ]
+        options = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=BLOCK)
+        # nothing of a line that is not wanted is decoded
+        types = pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.binary()), include_columns=columns
+        )
         with pa.input_stream(str(file)) as stream:
             for batch in pyarrow.csv.open_csv(stream, options, parse, types):
                 hits = [pc.is_in(batch[column], wanted) for column in by if column in columns]
@@ -155,6 +146,15 @@ def _stream(file: Path, layout: list[str], wanted: pa.Array, by: Sequence[str]) 
         raise BadInput(f"{where}: {told}") from None
     table = pd.concat(kept, ignore_index=True)
     return table.assign(**{c: table[c].str.decode("utf-8", "replace") for c in columns}, file=str(file))
+
+
+def _layout(file: Path) -> list[str]:
+    with pa.input_stream(str(file)) as stream:
+        many = stream.read(BLOCK).partition(b"\n")[0].count(b"\t") + 1
+    if many not in LAYOUTS:
+        expected = " or ".join(map(str, LAYOUTS))
+        raise BadInput(f"{file}, line 1: {many} values between tabs, expected {expected}; see the README")
+    return LAYOUTS[many]
 
 
 def _labels(files: Sequence[Path], ids: Iterable[str], rule: str, expected: str) -> pd.DataFrame:
