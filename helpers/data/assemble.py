@@ -126,7 +126,7 @@ def _pictured(
             unreadable |= reasons
     if len(unreadable) == len(set(paths)):
         raise BadInput(stores.refusal(place, unreadable))
-    items = items[~items["path"].isin(list(unreadable))]
+    items = items[~items["path"].isin(list(unreadable))].reset_index(drop=True)
     if on_the_fly:
         images = stores.FileImages(place, items["path"].tolist(), size)
     if n := len(unreadable):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from helpers.data import BadInput
 from helpers.data.assemble import assemble
+from helpers.data.collection import TABLES
 from helpers.data.images import aliases
 
 
@@ -49,6 +50,8 @@ def test_ids_become_dense_and_what_is_left_out_is_counted(pictures):
     assert made.tags[["user", "item", "tag"]].to_numpy().tolist() == [[2, 0, "sea"]]
     assert made.tags["tag"].cat.categories.tolist() == ["sea"]
     assert made.labels.to_numpy().tolist() == [[1, "label", "blue"], [0, "label", "red"]]
+    for table in TABLES:
+        assert getattr(made, table).index.equals(pd.RangeIndex(len(getattr(made, table))))
     told = "was loaded without 1 items without a picture, 2 views of such items, 1 tags of such items"
     assert made.missing["left_out"] == told
     assert made.has("tag_times")
