@@ -26,8 +26,7 @@ def load(data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = Fals
     """Pins as views of a collection. `data_dir`, or the folder "pinterest" in it, holds the files of one of
 
     - Zhong et al.: `repins.csv` (user|pin|category|board) and `category_id.txt` (name|number), either also as
-      .gz. A pin's label, of kind "category", is the category of its first repin, as in the code of Bibas et
-      al.;
+      .gz. A pin's label, of kind "category", is that of its first repin, as in the code of Bibas et al.;
     - Geng et al.: `subset_iccv_board_pins.bson`, `subset_iccv_pin_im.bson`, and optionally, for labels of
       kind "category", `subset_iccv_board_cate.bson` and `categories.txt`. A board is a user, as its authors
       advise; pins of one image are one item; an item has the categories of all boards that hold it. Needs
@@ -42,17 +41,19 @@ def load(data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = Fals
     folder = home(data_dir, "pinterest")
     pictures = found(folder, PICTURES)
     told = {} if pictures else {"images": "was loaded without pictures: every one is a grey square"}
-    if repins := found(folder, r"repins\.csv(\.gz)?"):
-        tables = _zhong(folder, repins)
-    elif (folder / "subset_iccv_board_pins.bson").is_file():
+    source = Source(folder)
+    if "repins.csv" in source:
+        tables = _zhong(source)
+    elif "subset_iccv_board_pins.bson" in source:
         tables = _geng(folder, pictures)
-    else:
-        wanted = "repins.csv, subset_iccv_board_pins.bson or pinterest-20.train.rating"
-        found(folder, r"pinterest-20\.train\.rating", wanted)
-        source, names = Source(folder), ("pinterest-20.train.rating", "pinterest-20.test.rating")
-        views = pd.concat([read(source, name, RATING) for name in names], ignore_index=True)
+    elif "pinterest-20.train.rating" in source:
+        parts = [read(source, f"pinterest-20.{part}.rating", RATING) for part in ("train", "test")]
+        views = pd.concat(parts, ignore_index=True)
         at = pd.to_datetime(views["at"].where(views["at"] > 0), unit="s").astype("datetime64[ns]")
         tables = {"views": views.assign(at=at)}
+    else:
+        expected = "repins.csv, subset_iccv_board_pins.bson or pinterest-20.train.rating"
+        raise BadInput(f"{folder}: none of {expected} is here; see the README")
     items = tables.pop("items", None)
     if items is None:
         items = pd.DataFrame({"id": tables["views"]["item"].unique()})
@@ -62,17 +63,13 @@ def load(data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = Fals
     )  # fmt: skip
 
 
-def _zhong(folder: Path, repins: Path) -> dict[str, pd.DataFrame]:
-    names = found(folder, r"category_id\.txt(\.gz)?", "category_id.txt")
-    source = Source(folder)
-    views, categories = read(source, repins.name, REPIN), read(source, names.name, CATEGORY)
-    labels = views[["item", "category"]].drop_duplicates("item").merge(categories, how="left")
-    if (unknown := labels["label"].isna()).any():
-        number = labels.loc[unknown, "category"].iloc[0]
-        row = int((views["category"] == number).argmax()) + 1
-        raise BadInput(
-            f"{repins}, record {row}: category {number} is not in {names}; use the files of one release"
-        )
+def _zhong(source: Source) -> dict[str, pd.DataFrame]:
+    views, names = read(source, "repins.csv", REPIN), read(source, "category_id.txt", CATEGORY)
+    labels = views[["item", "category"]].drop_duplicates("item").merge(names, how="left")
+    if (unknown := ~views["category"].isin(names["category"])).any():
+        record, number = unknown.argmax() + 1, views["category"][unknown].iloc[0]
+        where = f"{source.where('repins.csv')}, record {record}"
+        raise BadInput(f"{where}: category {number} is not in category_id.txt; use the files of one release")
     return {"views": views[["user", "item"]], "labels": labels.assign(kind="category")}
 
 
@@ -106,7 +103,8 @@ def _geng(folder: Path, pictures: Path | None) -> dict[str, pd.DataFrame]:
 def _documents(file: Path, *fields: str) -> Iterator[tuple]:
     """Some fields of each document of a BSON file."""
     try:
-        import bson
+        from bson import decode_file_iter
+        from bson.errors import InvalidBSON
     except ImportError:
         raise BadInput(
             f"{file}: needs pymongo, which reads BSON; pip install pymongo (not the package bson)"
@@ -114,8 +112,8 @@ def _documents(file: Path, *fields: str) -> Iterator[tuple]:
     number = 0
     try:
         with open(file, "rb") as stream:
-            for document in bson.decode_file_iter(stream):
+            for document in decode_file_iter(stream):
                 number += 1
                 yield tuple(document[field] for field in fields)
-    except (OSError, KeyError, bson.errors.InvalidBSON) as error:
+    except (OSError, KeyError, InvalidBSON) as error:
         raise BadInput(f"{file}, document {number}: {error!r}; expected {', '.join(fields)}") from None

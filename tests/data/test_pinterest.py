@@ -1,6 +1,7 @@
 """Pinterest's published lists, tiny and invented, each in its exact layout."""
 
 import gzip
+import sys
 
 import pytest
 from PIL import Image
@@ -125,19 +126,19 @@ def text(name, content):
 WRONG = {
     "a letter": (zhong, text("repins.csv", "1|2|2|3\n4|x|2|5\n"), r"repins.csv, line 2: item is 'x', exp"),
     "three values": (zhong, text("repins.csv", "1|2|2\n"), r"repins.csv, line 1: expected 4 .* found 3"),
-    "an unknown category": (zhong, text("repins.csv", "1|2|2|3\n4|5|7|5\n"), r"record 2: category 7 is not"),
-    "no names": (zhong, lambda f: (f / "category_id.txt").unlink(), r"no category_id.txt here"),
+    "an unknown category": (zhong, text("repins.csv", "1|2|2|3\n4|5|7|5\n"), r"record 2: category 7 is"),
+    "no names": (zhong, lambda f: (f / "category_id.txt").unlink(), r"category_id.txt is missing; found"),
     "half a .gz": (zhong, lambda f: halve(f / "repins.csv.gz"), r"repins.csv.gz: cannot be read"),
     "a rating of 9": (he, text("pinterest-20.test.rating", "0\t1\t9\t0\n"), r"line 1: rating is '9'"),
     "no test list": (he, lambda f: (f / "pinterest-20.test.rating").unlink(), r"test.rating is missing"),
-    "half a .bson": (geng, lambda f: halve(f / "subset_iccv_pin_im.bson"), r"pin_im.bson, document 2: Inval"),
+    "half a .bson": (geng, lambda f: halve(f / "subset_iccv_pin_im.bson"), r"pin_im.bson, document 2"),
     "no im_name": (
         geng, lambda f: documents(f / "subset_iccv_pin_im.bson", [PINS[0], {"pin_id": "1"}]),
         r"pin_im.bson, document 2: KeyError\('im_name'\); expected pin_id, im_name",
     ),
     "no images": (geng, lambda f: (f / "subset_iccv_pin_im.bson").unlink(), r"pin_im.bson, document 0: "),
     "a category too many": (geng, text("categories.txt", "Art\n"), r"cate_id 3 is no line of categories"),
-    "another list": (lambda f: f.mkdir(exist_ok=True), text("pins.txt", "1"), r"no repins.csv, .* pins.txt"),
+    "another list": (lambda f: f.mkdir(exist_ok=True), text("pins.txt", "1"), r"none of repins.csv, .* here"),
 }  # fmt: skip
 
 
@@ -150,8 +151,6 @@ def halve(file):
 def test_what_is_wrong_is_named(tmp_path, case):
     write, damage, message = WRONG[case]
     write(tmp_path)
-    if case in ("a letter", "three values", "an unknown category"):
-        (tmp_path / "repins.csv.gz").unlink()
     damage(tmp_path)
     with pytest.raises(BadInput, match=message):
         read(tmp_path)
@@ -159,6 +158,6 @@ def test_what_is_wrong_is_named(tmp_path, case):
 
 def test_bson_needs_pymongo(tmp_path, monkeypatch):
     geng(tmp_path)
-    monkeypatch.setitem(__import__("sys").modules, "bson", None)
+    monkeypatch.setitem(sys.modules, "bson", None)
     with pytest.raises(BadInput, match=r"needs pymongo, which reads BSON; pip install pymongo"):
         read(tmp_path)
