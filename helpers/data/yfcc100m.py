@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote_plus
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from helpers.data.assemble import assemble
@@ -111,14 +111,15 @@ def _matching(
     """The lines of files, in order, that have one of the wanted values in a column of `by`: text columns, and
     `file` and `line`. The first line's number of values tells which of `LAYOUTS` it is, if no layout is
     given."""
-    values = pa.array(wanted, pa.binary())
+    # an index keeps its hash table, which Arrow's is_in builds anew for every block
+    values = pd.Index([value.encode() for value in wanted], dtype=object)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         tables = pool.map(lambda file: _stream(file, layout, values, by), files)
         empty = pd.DataFrame(columns=[*(layout or FIELDS), "line", "file"])
         return pd.concat([empty, *tables], ignore_index=True)
 
 
-def _stream(file: Path, layout: list[str] | None, wanted: pa.Array, by: Sequence[str]) -> pd.DataFrame:
+def _stream(file: Path, layout: list[str] | None, wanted: pd.Index, by: Sequence[str]) -> pd.DataFrame:
     wrong, kept, done = [], [], 0
     parse = pyarrow.csv.ParseOptions(
         delimiter="\t", quote_char=False, ignore_empty_lines=False,
@@ -134,9 +135,9 @@ def _stream(file: Path, layout: list[str] | None, wanted: pa.Array, by: Sequence
         )
         with pa.input_stream(str(file)) as stream:
             for batch in pyarrow.csv.open_csv(stream, options, parse, types):
-                hits = [pc.is_in(batch[column], wanted) for column in by if column in columns]
-                rows = pc.indices_nonzero(hits[0] if len(hits) == 1 else pc.or_(*hits))
-                kept.append(batch.take(rows).to_pandas().assign(line=rows.to_numpy() + done + 1))
+                ids = [batch[column].to_pandas() for column in by if column in columns]
+                rows = np.flatnonzero(np.any([wanted.get_indexer(values) >= 0 for values in ids], axis=0))
+                kept.append(batch.take(pa.array(rows)).to_pandas().assign(line=rows + done + 1))
                 done += len(batch)
     except (pa.ArrowInvalid, OSError) as error:
         where, told = f"{file}, after line {done}", f"{error}; download it again"
