@@ -14,6 +14,9 @@ READERS = {
     "openmoji": "helpers.data.openmoji:load",
     "movielens": "helpers.data.movielens:load",
     "own": "helpers.data.own:load",
+    "yfcc100m": "helpers.data.yfcc100m:load",
+    "pinterest": "helpers.data.pinterest:load",
+    "flickr": "helpers.data.flickr:load",
 }
 
 __all__ = ["READERS", "BadInput", "Collection", "load", "options_of"]

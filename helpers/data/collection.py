@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from helpers.data.images import ImageStore, open_images
+from helpers.data.images import GreyImages, ImageStore, open_images
 from helpers.errors import BadInput
 from helpers.files import replacing
 
@@ -62,6 +62,11 @@ ABSENT = {
     "titles": (lambda c: c.items["title"].isna().all(), "has no titles"),
     "attributes": (lambda c: c.users[PERSONAL].isna().all(axis=None), "tells nothing about its users"),
     "places": (lambda c: c.users[PLACE].isna().all(axis=None), "names no country or place of its users"),
+    "images": (lambda c: isinstance(c.images, GreyImages), "has no pictures"),
+    "features": (
+        lambda c: c.features is None and isinstance(c.images, GreyImages),
+        "has no pictures, nor features of them",
+    ),
 }
 # part -> what goes where a collection is used without it: table -> columns that lose their values (none: all
 # rows go), and the same for tables of `truth`, where the columns and tables themselves go
@@ -74,6 +79,7 @@ PARTS = {
     "attributes": ({"users": PERSONAL}, {"people": ["generation", "language", "second_language"]}),
     "owners": ({"items": ["owner"]}, {}),
     "titles": ({"items": ["title"]}, {}),
+    "images": ({}, {}),
 }
 
 
@@ -107,6 +113,7 @@ class Collection:
     truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # what a simulation planted, by name
     missing: Mapping[str, str] = field(default_factory=dict)  # "views", "owners", … -> why they are absent
     source: Mapping = field(default_factory=dict)  # what was read, as a Data Package (datapackage.org)
+    features: np.ndarray | None = None  # float32 (M, d), that the dataset brings for want of pictures
 
     def __post_init__(self):
         m, n = len(self.items), len(self.users)
@@ -127,6 +134,8 @@ class Collection:
                 raise BadInput(f"{self.name}: {name} must be 0, 1, 2, … in order")
         if len(self.images) != m:
             raise BadInput(f"{self.name}: {len(self.images)} images for {m} items; there must be one each")
+        if (f := self.features) is not None and (f.dtype != np.float32 or f.ndim != 2 or len(f) != m):
+            raise BadInput(f"{self.name}: features are {f.dtype} {f.shape}; expected float32 ({m}, d)")
         # whatever a loader forgets to tell, a notebook can rely on `has`
         told = dict(self.missing)
         for part, (absent, reason) in ABSENT.items():
@@ -151,13 +160,15 @@ class Collection:
                 frame = truth.pop(table, None)
                 if columns and frame is not None:
                     truth[table] = frame.drop(columns=columns)
+            if part == "images":
+                tables["images"] = GreyImages(len(less.items), less.images.size)
             less = replace(less, **tables, truth=truth)
             fresh = [name for name in less.missing if name not in known]
             less = replace(less, missing=known | dict.fromkeys(fresh, f"was loaded without its {part}"))
         return less
 
     def save(self, folder: Path) -> None:
-        """Write the tables as parquet and the pictures with them. Replaces `folder` as a whole, which can be
+        """Write the tables as parquet, the pictures and the features with them. Replaces `folder` as a whole, which can be
         moved: pictures lie in it or, if decoded on the fly, at a path relative to it."""
         with replacing(folder) as new:
             new.mkdir(parents=True)
@@ -170,6 +181,8 @@ class Collection:
             about["images"] = self.images.save(new)
             if self.source:
                 (new / PACKAGE).write_text(json.dumps(self.source, indent=1), encoding="utf-8")
+            if self.features is not None:
+                np.save(new / "features.npy", self.features, allow_pickle=False)
             (new / "collection.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     @classmethod
@@ -183,11 +196,12 @@ class Collection:
         # parquet may forget the types of a table without rows
         tables = {name: empty_table(name) if table.empty else table for name, table in tables.items()}
         truth = {f.stem: pd.read_parquet(f) for f in sorted((folder / "truth").glob("*.parquet"))}
-        package = folder / PACKAGE
+        package, features = folder / PACKAGE, folder / "features.npy"
         return cls(
             about["name"], about["simulated"], **tables,
             images=open_images(about["images"], folder), truth=truth, missing=about["missing"],
             source=json.loads(package.read_text(encoding="utf-8")) if package.is_file() else {},
+            features=np.load(features, mmap_mode="r") if features.is_file() else None,
         )  # fmt: skip
 
     def has(self, part: str) -> bool:

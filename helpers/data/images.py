@@ -127,18 +127,40 @@ class FileImages:
         return self.reference() | {"source": Path(source).as_posix()}
 
 
+class GreyImages:
+    """A grey square for each item of a dataset without pictures."""
+
+    def __init__(self, number: int, size: int):
+        self.number, self.size = number, size
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, rows) -> np.ndarray:
+        shape = np.arange(self.number)[rows].shape
+        return np.full((*shape, self.size, self.size, 3), 128, np.uint8)
+
+    def reference(self) -> dict:
+        return {"kind": "grey", "number": self.number, "size": self.size}
+
+    def save(self, folder: Path) -> dict:
+        return self.reference()
+
+
 # Row i is the picture of item i: `store[rows]` is uint8 (B, size, size, 3), RGB, for an array of B item ids
 # and (size, size, 3) for one id. `reference()` tells where the pictures lie; `save(folder)` puts them there
 # if need be, and gives what `open_images` needs to open them from there.
-ImageStore = ArrayImages | FileImages
+ImageStore = ArrayImages | FileImages | GreyImages
 
 
 def open_images(reference: dict, folder: Path) -> ImageStore:
     """Open a store from what its `save(folder)` gave. Raises BadInput: pictures are gone."""
     if reference["kind"] == "array":
         return ArrayImages(folder / reference["file"])
+    if reference["kind"] == "grey":
+        return GreyImages(reference["number"], reference["size"])
     if reference["kind"] != "files":
-        raise BadInput(f"unknown kind of image store {reference['kind']!r}; known: array, files")
+        raise BadInput(f"unknown kind of image store {reference['kind']!r}; known: array, files, grey")
     source = Path(os.path.normpath(folder.resolve() / reference["source"]))
     if not source.exists():
         raise BadInput(f"{folder}: its pictures lie in {source}, which is gone; put it there, or {AGAIN}")

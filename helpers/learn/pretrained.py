@@ -13,6 +13,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from helpers.data.collection import Collection
 from helpers.errors import BadInput
 from helpers.files import digest, replacing
 from helpers.learn.examples import each_batch
@@ -79,6 +80,30 @@ def load(name: str) -> Pretrained:
     return Pretrained(name, *_without_classifier(network, name), mean, std, total.hexdigest())
 
 
+@dataclass(frozen=True)
+class Given:
+    """Features that a dataset brings for want of pictures, in the place of a network's: its one layer."""
+
+    name: str
+    values: np.ndarray  # float32 (M, d), by item
+
+    @property
+    def widths(self) -> dict[str, int]:
+        return {"given": self.values.shape[1]}
+
+    def layer(self, features: np.ndarray, name: str) -> np.ndarray:
+        """All columns, whichever layer of a network is asked for."""
+        return features
+
+
+def of(collection: Collection, name: str) -> Pretrained | Given:
+    """What gives the frozen features of a collection: the network `name` (see `load`) or, where there are no
+    pictures, the features that came with it."""
+    if collection.has("images") or collection.features is None:
+        return load(name)
+    return Given(f"features of {collection.name}", collection.features)
+
+
 def features(
     pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device, batch: int = 32
 ) -> np.ndarray:
@@ -100,9 +125,12 @@ def features(
 
 
 def cached_features(
-    pretrained: Pretrained, store, rows: np.ndarray, resolution: int, device: torch.device
+    pretrained: Pretrained | Given, store, rows: np.ndarray, resolution: int, device: torch.device
 ) -> np.ndarray:
-    """`features`, kept in the cache folder until the weights, pictures, rows or resolution change."""
+    """`features`, kept in the cache folder until the weights, pictures, rows or resolution change.
+    Features that are given are returned as they are."""
+    if isinstance(pretrained, Given):
+        return np.asarray(pretrained.values[rows])
     key = [pretrained.name, pretrained.weights, identity(store), resolution, list(pretrained.widths)]
     key += [torch.__version__, hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]

@@ -32,6 +32,7 @@ PARTS = {
     "labels": "what is in a picture, or its style",
     "titles": "titles of pictures",
     "images": "pictures that show something",
+    "features": "pictures, or features of them that came with the data",
     "hashtags": "tags that are frequent enough, by people who are no spammers (notebook 01)",
     "posts": "dated hashtags of people who have some in training, validation and test (notebook 01)",
     "words": "a dictionary of words from tags and titles (notebook 01)",

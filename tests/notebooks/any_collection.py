@@ -141,11 +141,41 @@ def release(folder: Path, movies: dict[int, str], ratings=None, tags=None) -> Pa
         lines = [f"{user},{movie},{tag},{seconds}" for user, movie, tag, seconds in tags]
         text = "\n".join(["userId,movieId,tag,timestamp", *lines]) + "\n"
         (folder / "tags.csv").write_text(text, encoding="utf-8")
-    (folder / "posters").mkdir()
-    for movie in movies:
-        pixels = np.random.default_rng(movie).integers(0, 256, (40, 32, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / "posters" / f"{movie}.jpg")
+    pictures(folder / "posters", {movie: f"{movie}.jpg" for movie in movies})
     return folder
+
+
+def pictures(folder: Path, names: dict[int, str]) -> None:
+    """A small picture of noise for each number, under its name."""
+    folder.mkdir(parents=True)
+    for number, name in names.items():
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+
+
+def lists(folder: Path) -> None:
+    """Sixty invented photos in the published formats of YFCC100M, Pinterest and Flickr style."""
+    photos, words = range(1, 61), [f"word{letter}" for letter in "abcdefghijklmnopqrst"]
+    base = folder / "yfcc100m"
+    pictures(base / "images", {k: f"{k}.jpg" for k in photos})
+    with open(base / "yfcc100m_dataset", "w", encoding="utf-8") as stream:
+        for k in photos:
+            given = ",".join(words[(k + j) % 20] for j in range(4))
+            fields = [k, f"{k % 7}@N00", "nick", "null", 1_200_000_000 + 60 * k, "", f"photo+{k}", "", given]
+            stream.write("\t".join(map(str, [*fields, *[""] * 13, 0])) + "\n")
+    concepts = "".join(f"{k}\t{'outdoor' if k % 2 else 'people'}:0.9\n" for k in photos)
+    (base / "yfcc100m_autotags").write_text(concepts)
+    base = folder / "pinterest"
+    pictures(base / "images", {k: f"{k}.jpg" for k in photos})
+    repins = "".join(f"{user}|{pin}|{pin % 3}|{user}\n" for user, pin in crowd(40, list(photos)))
+    (base / "repins.csv").write_text(repins)
+    (base / "category_id.txt").write_text("animals|0\narchitecture|1\nart|2\n")
+    base = folder / "flickr" / "flickr_style"
+    pictures(base / "images", {k: f"{k}_ab.jpg" for k in photos})
+    rows = [f"{k},http://x/{k}_ab.jpg,http://www.flickr.com/photos/{k % 7}@N00/{k},{k % 2}" for k in photos]
+    table = "".join(f"{row},train\n" for row in rows)
+    (base / "flickr_style.csv").write_text(",image_url,page_url,label,_split\n" + table)
+    (base / "style_names.txt").write_text("Detailed\nHDR\n")
 
 
 PARTS = ("views", "tags", "times", "labels", "attributes", "owners")
@@ -218,6 +248,10 @@ def collections(folder: Path | None = None) -> dict[str, dict]:
         shutil.move(apart / "ml-one" / "posters", apart / "posters")
         shutil.rmtree(apart / "ml-two" / "posters")
     found["two releases whose users differ"] = {"dataset": "movielens", "data_dir": str(apart)}
+    if folder and not (folder / "flickr").exists():
+        lists(folder)
+    for name in ("yfcc100m", "pinterest", "flickr"):
+        found[name] = {"dataset": name, "data_dir": str(folder and folder / name)}
     return found
 
 

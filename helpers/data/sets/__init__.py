@@ -21,7 +21,7 @@ from helpers.paths import cache
 
 __all__ = ["ACCURACY", "BROUGHT", "PRECISION", "Absent", "LabelledSet", "digits", "open_set", "own_sets"]
 
-KINDS = ("style", "content", "group", "subgroup", "genre")
+KINDS = ("style", "content", "group", "subgroup", "genre", "category", "concept")
 
 
 class Brought(NamedTuple):
