@@ -13,6 +13,8 @@ READERS = {
     "emojigram": "helpers.data.emojigram.network:generate",
     "openmoji": "helpers.data.openmoji:load",
     "movielens": "helpers.data.movielens:load",
+    "behance": "helpers.data.behance:load",
+    "amazon": "helpers.data.amazon:load",
 }
 
 __all__ = ["READERS", "BadInput", "Collection", "load", "options_of"]

@@ -38,17 +38,12 @@ def load(data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = Fals
     if owners:
         owned = read(source, owners.name, OWNERS).drop_duplicates("item")
         items = items.merge(owned, left_on="id", right_on="item", how="left").drop(columns="item")
-    features = None
-    if covers and not pictures:
-        stored = VisualFeatures(covers, 8)
-        items = items[items["id"].isin(stored.ids)].reset_index(drop=True)
-        features = stored.of(items["id"].to_numpy(str))
-        views = views[views["item"].isin(items["id"])]
     told = {
         "tags": "has no tags in this release",
         "labels": "has no labels: its fields of design are not part of this release",
     }
     return assemble(
-        "behance", items=items, views=views, pictures=pictures, size=size, features=features,
+        "behance", items=items, views=views, pictures=pictures, size=size, 
+        features=VisualFeatures(covers, 8) if covers else None,
         leave_out_unreadable=leave_out_unreadable, missing=told,
     )  # fmt: skip

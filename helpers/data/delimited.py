@@ -6,8 +6,10 @@ a free text).
 """
 
 import csv
+import gzip
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -28,6 +30,7 @@ KINDS = {
     "flag": (pa.int32(), 0, 1, "0 or 1"),
     "text": (pa.string(), None, None, "text"),
 }
+NO_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)  # what is raised where such a file is cut off or damaged
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+", re.ASCII)
 
@@ -75,8 +78,10 @@ class Source:
                 content = pa.memory_map(str(file)).read_buffer()
             else:
                 content = b""
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise BadInput(f"{self.where(name)}: cannot be read ({error}); download the .zip again") from None
+            if name.endswith(".gz") and len(content):
+                content = pa.py_buffer(gzip.decompress(content))
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, *NO_GZIP) as error:
+            raise BadInput(f"{self.where(name)}: cannot be read ({error}); download it again") from None
         if not len(content):
             raise BadInput(f"{self.where(name)}: the file is empty; download it again")
         return content
