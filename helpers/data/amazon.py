@@ -1,10 +1,11 @@
-"""Amazon's reviews and products, as McAuley et al. published them in 2014, 2018 and 2023: a review is a view."""
+"""Amazon's reviews and products, as McAuley et al. published them in 2014, 2018 and 2023."""
 
 import ast
 import gzip
 import html
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -18,7 +19,6 @@ import pyarrow.json
 
 from helpers.data.assemble import assemble
 from helpers.data.collection import Collection
-from helpers.data.delimited import NO_GZIP
 from helpers.data.images import aliases, picture_names
 from helpers.data.places import PICTURES, found, home
 from helpers.data.visual import VisualFeatures
@@ -33,6 +33,7 @@ ASIN = re.compile(rb"""["'](?:parent_)?asin["']: ?["'](\w+)["']""")
 FIELDS = {"user": ("user_id", "reviewerID"), "item": ("parent_asin", "asin")}  # of 2023, and before
 NANOSECONDS = {"timestamp": 10**6, "unixReviewTime": 10**9}
 TOLD = ["id", "title", "paths", "address"]
+NO_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)  # a file that is cut off or damaged
 LATEST = 4_102_444_800 * 10**9  # the year 2100
 BLOCK = 1 << 24  # bytes of text that are parsed at a time
 
@@ -43,13 +44,14 @@ def load(
     """One category of products (such as Clothing_Shoes_and_Jewelry) as a collection with labels of kind
     "category". Purchases are what Bibas et al. 2022, section 4.1.1, call a review, whatever its rating.
 
-    `data_dir`, or the folder "amazon" in it, holds one file of reviews (JSON, one a line, or the ratings alone as
-    CSV) and, each optional, one file of products (`meta_….json.gz` or `.jsonl.gz`), and pictures or the features
-    `image_features_….b` of 2014. What ends with .gz may be unpacked. Pictures are a folder or an uncompressed tar
-    file, "images" or "pictures" (.tar), of files named by their product, such as B00123ABCD.jpg; where there are
-    none, the features take their place. Items are products with a review that have the one or the other; without
-    both, all. The addresses of their pictures are listed in `outputs/amazon_pictures.csv`, to be fetched.
-    `least` is for `category_labels`; `size` and `leave_out_unreadable` are as in `assemble`.
+    `data_dir`, or the folder "amazon" in it, holds one file of reviews (JSON, one a line, or the ratings
+    alone as CSV) and, each optional, one file of products (`meta_….json.gz` or `.jsonl.gz`), and pictures or
+    the features `image_features_….b` of 2014. What ends with .gz may be unpacked. Pictures are a folder or an
+    uncompressed tar file, "images" or "pictures" (.tar), of files named by their product, such as
+    B00123ABCD.jpg; where there are none, the features take their place. Items are products with a review that
+    have the one or the other; without both, all. The addresses of their pictures are listed in
+    `outputs/amazon_pictures.csv`, to be fetched. `least` is for `category_labels`; `size` and
+    `leave_out_unreadable` are as in `assemble`.
 
     Raises BadInput: a file is missing or damaged, or a line of it is wrong, named with its line."""
     folder = home(data_dir, "amazon")
@@ -73,18 +75,20 @@ def load(
     return assemble(
         "amazon", items=items.merge(products[["id", "title"]], how="left"), views=views,
         labels=category_labels(dict(zip(products["id"], products["paths"], strict=True)), least),
-        pictures=pictures, features=features, size=size, leave_out_unreadable=leave_out_unreadable, missing=told,
+        pictures=pictures, features=features, size=size, leave_out_unreadable=leave_out_unreadable,
+        missing=told,
     )  # fmt: skip
 
 
 def category_labels(paths: Mapping[str, list[list[str]]], least: int = 10) -> pd.DataFrame:
-    """Labels from paths of categories such as [["Clothing, Shoes & Jewelry", "Girls", "Clothing", "Swim"]]: columns
-    item, label, kind.
+    """Labels from paths of categories such as [["Clothing, Shoes & Jewelry", "Girls", "Clothing", "Swim"]]:
+    columns item, label, kind.
 
-    The rule of Bibas et al. 2022, which their published code tells and the paper does not: paths that begin with the
-    most frequent first category count, without steps of one letter and without their last step; every beginning of
-    a path is a label, here "Girls" and "Girls > Clothing"; a label with `least` items or fewer becomes the one
-    above it, until there is none such; the first category is all items' and no label."""
+    The rule of Bibas et al. 2022, which their published code tells and the paper does not: paths that begin
+    with the most frequent first category count, without steps of one letter and without their last step;
+    every beginning of a path is a label, here "Girls" and "Girls > Clothing"; a label with `least` items or
+    fewer becomes the one above it, until there is none such; the first category is all items' and no
+    label."""
     firsts = Counter(found[0][0] for found in paths.values() if found)
     top = max(firsts, key=firsts.get, default=None)
     labels = {}
@@ -117,7 +121,7 @@ def _products(file: Path, wanted: set[str]) -> pd.DataFrame:
 
 
 def _address(record: Mapping) -> str | None:
-    """The address of a product's first picture; "no-img" stands in the address of what says that there is none."""
+    """The address of a product's first picture; one with "no-img" says that there is none."""
     for key in ("imUrl", "imageURLHighRes", "imageURL", "images"):
         found_here = record.get(key) or None
         first = found_here[0] if isinstance(found_here, list) else found_here
@@ -128,7 +132,7 @@ def _address(record: Mapping) -> str | None:
 
 
 def _records(file: Path, wanted: set[str] | None = None) -> Iterator[tuple[int, dict]]:
-    """Line number and content of each line, JSON or a Python literal; with `wanted`, of those products only."""
+    """Line number and content of each line, JSON or a Python literal; with `wanted`, of these products."""
     number = 0
     try:
         with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as stream:
@@ -195,8 +199,9 @@ def _walked(file: Path) -> Iterator[tuple[pa.Array, ...]]:
 
 
 def _ratings(file: Path) -> pd.DataFrame:
-    """The same from a file of ratings: user,item,rating,seconds in 2014, item,user,rating,seconds in 2018, and in
-    2023 with headings and milliseconds. Products have ids of ten letters; no file has only users with such."""
+    """The same from a file of ratings: user,item,rating,seconds in 2014, item,user,rating,seconds in 2018,
+    and in 2023 with headings and milliseconds. Products have ids of ten letters; no file has only users with
+    such."""
     types = {"user_id": pa.string(), "parent_asin": pa.string(), "timestamp": pa.int64()}
     convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types))
     try:

@@ -48,10 +48,10 @@ def assemble(
     `pictures` is a folder or an uncompressed tar file; centre squares of `size` pixels are kept as one array,
     or with `on_the_fly` decoded when they are asked for. With `leave_out_unreadable`, items whose picture
     cannot be read are left out too, and `missing["unreadable"]` tells how many and which. Without `pictures`,
-    each item has a grey square; say in `missing["images"]` why. With `features` and no pictures, items are those
-    that have features. `missing` is the reasons for parts that are
-    not there, as in `Collection`. Raises BadInput: an id is empty or there twice, a row has no user, no item
-    has a picture, or pictures cannot be read.
+    each item has a grey square; say in `missing["images"]` why. With `features` and no pictures, items are
+    those that have features. `missing` is the reasons for parts that are not there, as in `Collection`.
+    Raises BadInput: an id is empty or there twice, a row has no user, no item has a picture, or pictures
+    cannot be read.
     """
     told = dict(missing or {})
     items = _listed(f"{name}: items", items, sort)
@@ -97,7 +97,7 @@ def assemble(
         tags=full_table("tags", kept["tags"]).drop_duplicates(ignore_index=True),
         labels=full_table("labels", kept["labels"]).drop_duplicates(ignore_index=True),
         images=images, missing=told,
-        features=features.of(items["id"].to_numpy(str)) if features is not None and pictures is None else None,
+        features=None if features is None or pictures else features.of(items["id"].to_numpy(str)),
     )  # fmt: skip
 
 

@@ -27,8 +27,8 @@ def load(
 
     Items are the movies that have a poster. A rating, whatever its value, is a view (Bibas et al. 2022,
     section 4.1.1). Rows about a movie without a poster are left out, and a row that repeats another one
-    exactly counts once. Users are those with a rating or a tag that is left; their age and gender are known
-    for 100k and 1M (1M gives ranges of age; see `grouplens.AGE_1M`).
+    exactly counts once. Users are those with a rating or a tag that is left; their age, gender and occupation
+    are known for 100k and 1M (1M gives ranges of age; see `grouplens.AGE_1M`).
 
     With several releases, users of different releases are different people even where their numbers agree:
     all are kept, with original ids such as "ml-latest-small/17". Who rates in one release and who tags in
@@ -50,7 +50,7 @@ def load(
         )
     data_dir = given_path("data_dir", data_dir)
     sources = find(data_dir)
-    releases = [read_release(source) for source in sources]
+    releases = [read_release(*source) for source in sources]
     if len(releases) > 1 and "100k" in {r.layout for r in releases}:
         raise BadInput(
             f"{data_dir}: ml-100k numbers its movies differently from the other releases here"
@@ -60,7 +60,7 @@ def load(
     movies = movies.drop_duplicates("movie").sort_values("movie")
     place = None
     if not without_posters:
-        place = _posters(posters, [data_dir, *(s.path for s in sources)])
+        place = _posters(posters, [data_dir, *(s.path for s, _ in sources)])
         movies["path"] = movies["movie"].map(numbered_pictures(place))
         if movies["path"].isna().all():
             raise BadInput(f"{place}: no picture is named by a movie id of {data_dir}; expected <id>.jpg")
@@ -110,7 +110,6 @@ def _crowd(releases: list[Release]) -> tuple[pd.DataFrame, pd.DataFrame | None, 
         for frame, out in given:
             frame = frame.drop_duplicates(ignore_index=True).rename(columns={"movie": "item"})
             frame["user"] = pd.Categorical.from_codes(np.searchsorted(users, frame["user"]), described["id"])
-            frame["at"] = (frame["at"].to_numpy() * 1_000_000_000).view("datetime64[ns]")
             out.append(frame)
         if release.people is not None:
             described = described.merge(release.people, on="user", how="left")

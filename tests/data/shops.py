@@ -1,4 +1,4 @@
-"""Tiny invented releases in the exact layouts of Behance's and Amazon's files, with what real ones have odd."""
+"""Tiny invented releases in the layouts of Behance's and Amazon's files, with the oddities of real ones."""
 
 import gzip
 import json
