@@ -1,7 +1,7 @@
 """Behance: who appreciated which project, who owns it, and features of its cover.
 
 The release of the University of California, San Diego, holds a million appreciates of 2011 (He et al.,
-"Vista", RecSys 2016). The 326 million views of Fang et al. 2015, section 3, were never published.
+"Vista", RecSys 2016). The 326 million views of Fang et al. 2015, section 3, are not part of it.
 """
 
 from pathlib import Path

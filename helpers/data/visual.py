@@ -1,9 +1,9 @@
 """Visual features that McAuley et al. publish beside ratings: one binary record for each item.
 
-A record is the item's id, plain text of a fixed length, and 4096 numbers, float32 in little-endian order:
-layer FC7 of the Caffe reference network (five convolutional and three fully connected layers, trained on
-ImageNet's labels). McAuley et al., "Image-based recommendations on styles and substitutes", SIGIR 2015,
-section 3.
+A record is the item's id, plain text of a fixed length, and 4096 numbers, float32 in little-endian order.
+Amazon's are layer FC7 of the Caffe reference network (five convolutional and three fully connected layers,
+trained on ImageNet's labels); what made Behance's, its release does not say. McAuley et al., "Image-based
+recommendations on styles and substitutes", SIGIR 2015, section 3.
 """
 
 import hashlib

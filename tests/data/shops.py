@@ -14,7 +14,8 @@ WORDS = ("red", "blue", "wool", "summer", "plain", "striped", "silver", "soft")
 
 
 def crowd(people: int, items: int, share: float = 0.4, seed: int = 0) -> list[tuple[int, int, int]]:
-    """Who did something with what: (user, item, second); people prefer items with their own remainder by 4."""
+    """Who did something with what: (user, item,
+    second); people prefer items with their own remainder by 4."""
     rng = np.random.default_rng(seed)
     odds = share * (1 + (np.arange(people)[:, None] % 4 == np.arange(items) % 4)) / 1.25
     users, chosen = np.nonzero(rng.random((people, items)) < odds)
@@ -95,8 +96,10 @@ def amazon_2014(folder: Path, people: int = 40, items: int = 60) -> Path:
     write(folder / "reviews_Clothing_5.json.gz", [json.dumps(review) for review in reviews])
     products = [
         {
-            "asin": asin(i), "title": f"{title(i)}, the Tailor's &amp; Co", "price": 9.5, "imUrl": f"http://pictures.example/{i}.jpg",
-            "related": {"also_bought": [asin(i + 1)], "asin": asin(0)}, "salesRank": {"Clothing": i}, "categories": paths(i),
+            "asin": asin(i), "title": f"{title(i)}, the Tailor's &amp; Co", "price": 9.5,
+            "imUrl": f"http://pictures.example/{i}.jpg",
+            "related": {"also_bought": [asin(i + 1)], "asin": asin(0)}, "salesRank": {"Clothing": i},
+            "categories": paths(i),
         }
         for i in range(items + 5)
     ]  # fmt: skip
@@ -109,7 +112,8 @@ def amazon_2014(folder: Path, people: int = 40, items: int = 60) -> Path:
 def amazon_2018(folder: Path, people: int = 40, items: int = 60) -> Path:
     reviews = [
         {
-            "overall": 5.0, "verified": True, "reviewTime": "03 13, 2011", "reviewerID": person(u), "asin": asin(i),
+            "overall": 5.0, "verified": True, "reviewTime": "03 13, 2011", "reviewerID": person(u),
+            "asin": asin(i),
             "style": {"Size:": " M"}, "reviewText": "Nice", "unixReviewTime": at,
         } | ({"image": ["https://pictures.example/r.jpg"], "vote": "3"} if i % 3 else {})
         for u, i, at in crowd(people, items)
@@ -117,7 +121,8 @@ def amazon_2018(folder: Path, people: int = 40, items: int = 60) -> Path:
     write(folder / "Clothing.json.gz", [json.dumps(review) for review in reviews])
     products = [
         {
-            "category": [step.replace("&", "&amp;") for step in paths(i)[0]], "tech1": "", "title": title(i), "asin": asin(i),
+            "category": [step.replace("&", "&amp;") for step in paths(i)[0]], "tech1": "",
+            "title": title(i), "asin": asin(i),
             "imageURL": [f"https://pictures.example/{i}.small.jpg"] * (i != 4),
             "imageURLHighRes": [f"https://pictures.example/{i}.jpg"] * (i != 4),
         }
@@ -131,16 +136,20 @@ def amazon_2023(folder: Path, people: int = 40, items: int = 60) -> Path:
     """A variant's `asin` differs from its product's `parent_asin`."""
     reviews = [
         {
-            "rating": 5.0, "title": "Nice", "text": "Nice", "images": [], "asin": asin(i + 500), "parent_asin": asin(i),
-            "user_id": f"AG{u:026d}", "timestamp": 1000 * at + 7, "helpful_vote": 0, "verified_purchase": True,
+            "rating": 5.0, "title": "Nice", "text": "Nice", "images": [], "asin": asin(i + 500),
+            "parent_asin": asin(i),
+            "user_id": f"AG{u:026d}", "timestamp": 1000 * at + 7, "helpful_vote": 0,
+            "verified_purchase": True,
         }
         for u, i, at in crowd(people, items)
     ]  # fmt: skip
     write(folder / "Clothing.jsonl.gz", [json.dumps(review) for review in reviews])
     products = [
         {
-            "main_category": "AMAZON FASHION", "title": title(i), "average_rating": 4.2, "features": [], "price": None,
-            "images": [{"thumb": "https://pictures.example/t.jpg", "large": f"https://pictures.example/{i}.jpg",
+            "main_category": "AMAZON FASHION", "title": title(i), "average_rating": 4.2, "features": [],
+            "price": None,
+            "images": [{"thumb": "https://pictures.example/t.jpg",
+            "large": f"https://pictures.example/{i}.jpg",
                         "variant": "MAIN", "hi_res": None}] * (i != 4),
             "categories": paths(i)[0] if i != 6 else [], "details": {"Color": "Red"}, "parent_asin": asin(i),
             "bought_together": None,

@@ -79,11 +79,7 @@ def damaged(folder, name, change):
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        (
-            "Behance_appreciate_1M.gz",
-            lambda b: b[: len(b) // 2],
-            r"1M\.gz: cannot be read .*download it again",
-        ),
+        ("Behance_appreciate_1M.gz", lambda b: b[: len(b) // 2], r"1M\.gz: cannot be read .*again"),
         (
             "Behance_appreciate_1M.gz",
             lambda b: gzip.compress(b"1 00001000 5\n2 00001000\n"),
@@ -112,7 +108,7 @@ def test_a_folder_without_the_files(folder, tmp_path):
     with pytest.raises(BadInput, match=r"is no folder"):
         load("behance", data_dir=tmp_path / "nowhere")
     (folder / "Behance_appreciate_1M").touch()
-    with pytest.raises(BadInput, match="Behance_appreciate_1M, Behance_appreciate_1M.gz lie here"):
+    with pytest.raises(BadInput, match=r"Behance_appreciate_1M, Behance_appreciate_1M\.gz lie here"):
         load("behance", data_dir=folder)
     for file in folder.glob("Behance_appreciate*"):
         file.unlink()
