@@ -7,14 +7,15 @@
 Statements, margins and cited numbers stand in `helpers/claims/*.yaml`; a notebook holds none of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pandas as pd
 from IPython.display import HTML
 
 from helpers.claims import papers, rule
 from helpers.claims.papers import Claim
-from helpers.errors import BadInput
+from helpers.errors import BadInput, TooFew
 from helpers.measures.stats import Effect, Interval
 from helpers.notebook import parts
 from helpers.notebook.artefacts import read_json
@@ -129,3 +130,14 @@ class Conclusions:
         names |= {"margin": "margin", "verdict": "verdict", "note": "why"}
         table = pd.DataFrame(self.concluded())[list(names)].rename(columns=names).fillna("–").replace("", "–")
         return HTML(table.to_html(index=False, border=0))  # as text as well it would be thrice as long
+
+    @contextmanager
+    def measuring(self, ids: str) -> Iterator[None]:
+        """`with run.measuring("F1a, F1c"):` around what measures claims: where too few users or items are
+        left for that, they are not testable, and the rest of the block is left out."""
+        try:
+            yield
+        except TooFew as few:
+            left = [id for id in ids.split(", ") if id not in self.found]
+            print(f"Not testable on this data: {', '.join(left)}, {few}.")
+            self.cannot(", ".join(left), str(few))
