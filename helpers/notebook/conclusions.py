@@ -72,8 +72,8 @@ class Conclusions:
         return claim
 
     def measured(
-        self, id: str, effects: Effect | Interval | Mapping[str, Effect], note: str = "", seen: float = 0.0,
-        data: str | None = None,
+        self, id: str, effects: Effect | Interval | Mapping[str, Effect] | None, note: str = "",
+        seen: float = 0.0, data: str | None = None, otherwise: str = "",
     ) -> None:  # fmt: skip
         """Judge a claim by the difference that was measured, in the notebook's own numbers.
 
@@ -82,7 +82,10 @@ class Conclusions:
             note: a sentence on what the difference rests on.
             seen: share of the test items that were seen in training.
             data: what it was measured on, if not on the collection: data without people.
+            otherwise: why the claim is not testable, should `effects` be None or empty.
         """
+        if otherwise and not effects:
+            return self.cannot(id, otherwise)
         claim = self._claim(id)
         about = {"name": data, "simulated": False} if data else about_collection(self.profile)
         if claim.says == "procedure":

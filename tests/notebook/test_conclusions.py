@@ -61,6 +61,14 @@ def test_a_whole_notebook(tmp_path):
     assert board[0]["effects"][""]["low"] == 0.015
 
 
+def test_nothing_to_measure_says_why():
+    run = a_run()
+    run.measured("V7a", {}, otherwise="too few users")
+    assert (run.found["V7a"]["verdict"], run.found["V7a"]["note"]) == ("not testable", "too few users")
+    run.measured("V8a", GAP, otherwise="too few users")
+    assert run.found["V8a"]["verdict"] == "supported"
+
+
 def test_simulated_people_and_seen_pictures():
     run = a_run(simulated=True)
     run.measured("V7a", GAP)
