@@ -218,7 +218,7 @@ def collections(folder: Path | None = None) -> dict[str, dict]:
         found[name] = {"dataset": dataset, "data_dir": str(folder and folder / name), "words_dropped": 0}
         if folder and not (folder / name).exists():
             write(folder / name, 60, 300)
-            if dataset == "amazon" and "pictures" not in name:
+            if name.startswith("features, titles"):
                 shops.vectors(folder / name / "image_features_x.b", [shops.asin(i) for i in range(300)])
             elif dataset == "amazon":
                 shops.pictures(folder / name / "images", [shops.asin(i) for i in range(100)])
