@@ -17,6 +17,8 @@ READERS = {
     "yfcc100m": "helpers.data.yfcc100m:load",
     "pinterest": "helpers.data.pinterest:load",
     "flickr": "helpers.data.flickr:load",
+    "behance": "helpers.data.behance:load",
+    "amazon": "helpers.data.amazon:load",
 }
 
 __all__ = ["READERS", "BadInput", "Collection", "load", "options_of"]

@@ -1,4 +1,4 @@
-"""Amazon's reviews and products, as McAuley et al. published them in 2014, 2018 and 2023: a review is a view."""
+"""Amazon's reviews and products, as McAuley et al. published them in 2014, 2018 and 2023."""
 
 import ast
 import gzip
@@ -32,25 +32,26 @@ META = r"meta_.*\.(json|jsonl)(\.gz)?"
 ASIN = re.compile(rb"""["'](?:parent_)?asin["']: ?["'](\w+)["']""")
 FIELDS = {"user": ("user_id", "reviewerID"), "item": ("parent_asin", "asin")}  # of 2023, and before
 NANOSECONDS = {"timestamp": 10**6, "unixReviewTime": 10**9}
-COLUMNS = ["user", "item", "at"]
+TOLD = ["id", "title", "paths", "address"]
+NO_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)  # a file that is cut off or damaged
 LATEST = 4_102_444_800 * 10**9  # the year 2100
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 BLOCK = 1 << 24  # bytes of text that are parsed at a time
 
 
 def load(
-    data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = False, class_least: int = 10
+    data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = False, least: int = 10
 ) -> Collection:
     """One category of products (such as Clothing_Shoes_and_Jewelry) as a collection with labels of kind
     "category". Purchases are what Bibas et al. 2022, section 4.1.1, call a review, whatever its rating.
 
-    `data_dir`, or the folder "amazon" in it, holds one file of reviews (JSON, one a line, or the ratings alone as
-    CSV) and, each optional, one file of products (`meta_….json.gz` or `.jsonl.gz`), and pictures or the features
-    `image_features_….b` of 2014. What ends with .gz may be unpacked. Pictures are a folder or an uncompressed tar
-    file, "images" or "pictures" (.tar), of files named by their product, such as B00123ABCD.jpg; where there are
-    none, the features take their place. Items are products with a review that have the one or the other; without
-    both, all. The addresses of their pictures are listed in `outputs/amazon_pictures.csv`, to be fetched.
-    `class_least` is for `category_labels`; `size` and `leave_out_unreadable` are as in `assemble`.
+    `data_dir`, or the folder "amazon" in it, holds one file of reviews (JSON, one a line, or the ratings
+    alone as CSV) and, each optional, one file of products (`meta_….json.gz` or `.jsonl.gz`), and pictures or
+    the features `image_features_….b` of 2014. What ends with .gz may be unpacked. Pictures are a folder or an
+    uncompressed tar file, "images" or "pictures" (.tar), of files named by their product, such as
+    B00123ABCD.jpg; where there are none, the features take their place. Items are products with a review that
+    have the one or the other; without both, all. The addresses of their pictures are listed in
+    `outputs/amazon_pictures.csv`, to be fetched. `least` is for `category_labels`; `size` and
+    `leave_out_unreadable` are as in `assemble`.
 
     Raises BadInput: a file is missing or damaged, or a line of it is wrong, named with its line."""
     folder = home(data_dir, "amazon")
@@ -58,44 +59,36 @@ def load(
     meta, pictures = found(folder, META), found(folder, PICTURES)
     covers = found(folder, r"image_features.*\.b")
     views = _ratings(reviews) if ".csv" in reviews.suffixes else _reviews(reviews)
-    items = pd.DataFrame({"id": views["item"].cat.categories.astype("str").sort_values()})
-    features, told = None, {
+    features = VisualFeatures(covers, 10) if covers else None
+    items = pd.DataFrame({"id": views["item"].cat.categories})
+    usable = aliases(picture_names(pictures)) if pictures else features.ids if features else items["id"]
+    products = _products(meta, set(items["id"]).intersection(usable)) if meta else pd.DataFrame(columns=TOLD)
+    told = {
         "owners": "has no owners: nobody uploads a product",
         "tags": "has no tags: reviews are texts",
     }  # fmt: skip
-    if pictures:
-        items = items.assign(path=items["id"].map(aliases(picture_names(pictures)))).dropna(subset="path")
-    elif covers:
-        stored = VisualFeatures(covers, 10)
-        items = items[items["id"].isin(stored.ids)].reset_index(drop=True)
-        features = stored.of(items["id"].to_numpy(str))
-    products = (
-        _products(meta, set(items["id"]))
-        if meta
-        else pd.DataFrame(columns=["id", "title", "paths", "address"])
-    )
-    items = items.merge(products[["id", "title"]], how="left")
     if not pictures:
+        addresses = products.dropna(subset="address")[["id", "address"]]
         with replacing(outputs() / ADDRESSES) as new:
-            products.dropna(subset="address")[["id", "address"]].to_csv(new, index=False)
-        told["images"] = (
-            f"has no pictures here; {products['address'].notna().sum()} addresses are in {ADDRESSES}"
-        )
+            addresses.to_csv(new, index=False)
+        told["images"] = f"has no pictures here; the addresses of {len(addresses)} are in {ADDRESSES}"
     return assemble(
-        "amazon", items=items, views=views[views["item"].isin(items["id"])], features=features,
-        labels=category_labels(dict(zip(products["id"], products["paths"], strict=True)), class_least),
-        pictures=pictures, size=size, leave_out_unreadable=leave_out_unreadable, missing=told,
+        "amazon", items=items.merge(products[["id", "title"]], how="left"), views=views,
+        labels=category_labels(dict(zip(products["id"], products["paths"], strict=True)), least),
+        pictures=pictures, features=features, size=size, leave_out_unreadable=leave_out_unreadable,
+        missing=told,
     )  # fmt: skip
 
 
 def category_labels(paths: Mapping[str, list[list[str]]], least: int = 10) -> pd.DataFrame:
-    """Labels from paths of categories such as [["Clothing, Shoes & Jewelry", "Girls", "Clothing", "Swim"]]: columns
-    item, label, kind.
+    """Labels from paths of categories such as [["Clothing, Shoes & Jewelry", "Girls", "Clothing", "Swim"]]:
+    columns item, label, kind.
 
-    The rule of Bibas et al. 2022, which their published code tells and the paper does not: paths that begin with the
-    most frequent first category count, without steps of one letter and without their last step; every beginning of
-    a path is a label, here "Girls" and "Girls > Clothing"; a label with `least` items or fewer becomes the one
-    above it, until there is none such; the first category is all items' and no label."""
+    The rule of Bibas et al. 2022, which their published code tells and the paper does not: paths that begin
+    with the most frequent first category count, without steps of one letter and without their last step;
+    every beginning of a path is a label, here "Girls" and "Girls > Clothing"; a label with `least` items or
+    fewer becomes the one above it, until there is none such; the first category is all items' and no
+    label."""
     firsts = Counter(found[0][0] for found in paths.values() if found)
     top = max(firsts, key=firsts.get, default=None)
     labels = {}
@@ -124,13 +117,11 @@ def _products(file: Path, wanted: set[str]) -> pd.DataFrame:
         paths = [paths] if paths and isinstance(paths[0], str) else paths
         paths = [[html.unescape(str(step)).strip() for step in path] for path in paths if path]
         rows.append((item, html.unescape(title or "").strip() or None, paths, _address(record)))
-    return pd.DataFrame(rows, columns=["id", "title", "paths", "address"]).drop_duplicates(
-        "id", ignore_index=True
-    )
+    return pd.DataFrame(rows, columns=TOLD).drop_duplicates("id", ignore_index=True)
 
 
 def _address(record: Mapping) -> str | None:
-    """The address of a product's first picture; "no-img" stands in the address of what says that there is none."""
+    """The address of a product's first picture; one with "no-img" says that there is none."""
     for key in ("imUrl", "imageURLHighRes", "imageURL", "images"):
         found_here = record.get(key) or None
         first = found_here[0] if isinstance(found_here, list) else found_here
@@ -141,7 +132,7 @@ def _address(record: Mapping) -> str | None:
 
 
 def _records(file: Path, wanted: set[str] | None = None) -> Iterator[tuple[int, dict]]:
-    """Line number and content of each line, JSON or a Python literal; with `wanted`, of those products only."""
+    """Line number and content of each line, JSON or a Python literal; with `wanted`, of these products."""
     number = 0
     try:
         with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as stream:
@@ -149,7 +140,7 @@ def _records(file: Path, wanted: set[str] | None = None) -> Iterator[tuple[int, 
                 product = ASIN.search(line) if wanted is not None else None
                 if line.strip() and (product is None or product[1].decode() in wanted):
                     yield number, _record(line, f"{file}, line {number}")
-    except DAMAGED as error:
+    except NO_GZIP as error:
         raise BadInput(
             f"{file}, after line {number}: cut off or damaged ({error}); download it again"
         ) from None
@@ -179,11 +170,11 @@ def _reviews(file: Path) -> pd.DataFrame:
     fields |= dict.fromkeys(NANOSECONDS, pa.int64())
     wanted = pyarrow.json.ParseOptions(pa.schema(fields), unexpected_field_behavior="ignore")
 
-    def batches(stream) -> Iterator[pa.RecordBatch]:
+    def batches(stream) -> Iterator[tuple[pa.Array, ...]]:
         for batch in pyarrow.json.open_json(stream, pyarrow.json.ReadOptions(block_size=BLOCK), wanted):
             who = [pc.coalesce(*(batch[name] for name in names)) for names in FIELDS.values()]
             at = [pc.multiply_checked(batch[name], unit) for name, unit in NANOSECONDS.items()]
-            yield pa.RecordBatch.from_arrays([*who, pc.coalesce(*at)], COLUMNS)
+            yield *who, pc.coalesce(*at)
 
     try:
         with pa.input_stream(str(file)) as stream:
@@ -193,62 +184,52 @@ def _reviews(file: Path) -> pd.DataFrame:
         return _table(_walked(file))
 
 
-def _walked(file: Path) -> Iterator[pa.RecordBatch]:
+def _walked(file: Path) -> Iterator[tuple[pa.Array, ...]]:
     """The same, slowly and with an eye on every line."""
     rows = []
     for line, record in _records(file):
         user, item = (next((record[n] for n in names if n in record), None) for names in FIELDS.values())
         times = [record[name] * unit for name, unit in NANOSECONDS.items() if type(record.get(name)) is int]
-        if not (user and item and isinstance(user + item, str) and times and 0 <= times[0] < LATEST):
+        named = all(isinstance(one, str) and one for one in (user, item))
+        if not (named and times and 0 <= times[0] < LATEST):
             keys = "reviewerID, asin and unixReviewTime, or user_id, parent_asin and timestamp"
             raise BadInput(f"{file}, line {line}: no review, which has {keys}; correct or remove the line")
         rows.append((user, item, times[0]))
-    yield pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], COLUMNS)
+    yield tuple(pa.array(column) for column in zip(*rows, strict=True))
 
 
 def _ratings(file: Path) -> pd.DataFrame:
-    """The same from a file of ratings: user,item,rating,seconds in 2014, item,user,rating,seconds in 2018, and in
-    2023 with headings and milliseconds. Products have ids of ten letters; no file has only users with such."""
+    """The same from a file of ratings: user,item,rating,seconds in 2014, item,user,rating,seconds in 2018,
+    and in 2023 with headings and milliseconds. Products have ids of ten letters; no file has only users with
+    such."""
+    types = {"user_id": pa.string(), "parent_asin": pa.string(), "timestamp": pa.int64()}
+    convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types))
     try:
         with pa.input_stream(str(file)) as stream:
-            titled = stream.peek(8) == b"user_id,"
-            names = None if titled else ["user_id", "parent_asin", "rating", "timestamp"]
-            types = {"user_id": pa.string(), "parent_asin": pa.string(), "timestamp": pa.int64()}
-            reader = pyarrow.csv.open_csv(
-                stream, pyarrow.csv.ReadOptions(block_size=BLOCK, column_names=names),
-                convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types)),
-            )  # fmt: skip
-            unit = NANOSECONDS["timestamp" if titled else "unixReviewTime"]
-            found = _table(
-                pa.RecordBatch.from_arrays([b[0], b[1], pc.multiply_checked(b[2], unit)], COLUMNS)
-                for b in reader
-            )
+            titled = stream.read(8) == b"user_id,"
+        names, unit = ([], 10**6) if titled else (["user_id", "parent_asin", "rating", "timestamp"], 10**9)
+        # on one thread, Arrow tells the line
+        how = pyarrow.csv.ReadOptions(block_size=BLOCK, column_names=names, use_threads=False)
+        with pa.input_stream(str(file)) as stream:
+            reader = pyarrow.csv.open_csv(stream, how, convert_options=convert)
+            found = _table((b[0], b[1], pc.multiply_checked(b[2], unit)) for b in reader)
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{file}: no table of user, item, rating, time ({error}); download it again") from None
+        raise BadInput(f"{file}: no table of user, item, rating, time: {error}; correct the file") from None
     ten = {column: (found[column].cat.categories.str.len() == 10).all() for column in ("user", "item")}
-    return (
-        found.rename(columns={"user": "item", "item": "user"}) if ten["user"] and not ten["item"] else found
-    )
+    swapped = {"user": "item", "item": "user"} if ten["user"] and not ten["item"] else {}
+    return found.rename(columns=swapped)
 
 
-def _table(batches: Iterable[pa.RecordBatch]) -> pd.DataFrame:
-    """Batches of `COLUMNS` as one table, each review once. ArrowInvalid: a value is missing or impossible."""
-    kept = []
-    for batch in batches:
-        at = batch["at"]
-        if (
-            any(c.null_count for c in batch.columns)
-            or not pc.all(pc.and_(pc.greater_equal(at, 0), pc.less(at, LATEST))).as_py()
-        ):
-            raise pa.ArrowInvalid("a user, item or time is missing, or the time is none")
-        kept.append(
-            pa.table(
-                [
-                    batch["user"].dictionary_encode(),
-                    batch["item"].dictionary_encode(),
-                    at.cast(pa.timestamp("ns")),
-                ],
-                COLUMNS,
-            )
-        )
+def _table(batches: Iterable[tuple[pa.Array, pa.Array, pa.Array]]) -> pd.DataFrame:
+    """Batches of user, item and at as one table, each review once. Raises ArrowInvalid: a value is missing or
+    impossible, or there are no rows."""
+    kept, rows = [], 0
+    for user, item, at in batches:
+        when = pc.fill_null(pc.and_(pc.greater_equal(at, 0), pc.less(at, LATEST)), False)
+        good = pc.and_(pc.and_(pc.is_valid(user), pc.is_valid(item)), when)
+        if (bad := pc.index(good, False).as_py()) >= 0:
+            raise pa.ArrowInvalid(f"record {rows + bad + 1} lacks a user, an item or a possible time")
+        columns = [user.dictionary_encode(), item.dictionary_encode(), at.cast(pa.timestamp("ns"))]
+        kept.append(pa.table(columns, ["user", "item", "at"]))
+        rows += len(at)
     return pa.concat_tables(kept).unify_dictionaries().to_pandas().drop_duplicates(ignore_index=True)

@@ -8,8 +8,8 @@ import pandas as pd
 
 from helpers.data import images as stores
 from helpers.data.collection import Collection, empty_table, full_table
+from helpers.data.visual import VisualFeatures
 from helpers.errors import BadInput
-from helpers.paths import cache
 
 
 def assemble(
@@ -24,6 +24,7 @@ def assemble(
     size: int = 64,
     leave_out_unreadable: bool = False,
     on_the_fly: bool = False,
+    features: VisualFeatures | None = None,
     sort: bool = True,
     missing: Mapping[str, str] | None = None,
 ) -> Collection:
@@ -47,18 +48,25 @@ def assemble(
     `pictures` is a folder or an uncompressed tar file; centre squares of `size` pixels are kept as one array,
     or with `on_the_fly` decoded when they are asked for. With `leave_out_unreadable`, items whose picture
     cannot be read are left out too, and `missing["unreadable"]` tells how many and which. Without `pictures`,
-    each item has a grey square; say in `missing["images"]` why. `missing` is the reasons for parts that are
-    not there, as in `Collection`. Raises BadInput: an id is empty or there twice, a row has no user, no item
-    has a picture, or pictures cannot be read.
+    each item has a grey square; say in `missing["images"]` why. With `features` and no pictures, items are
+    those that have features. `missing` is the reasons for parts that are not there, as in `Collection`.
+    Raises BadInput: an id is empty or there twice, a row has no user, no item has a picture, or pictures
+    cannot be read.
     """
     told = dict(missing or {})
     items = _listed(f"{name}: items", items, sort)
     listed = len(items)
     if pictures is None:
-        items, images = items.assign(path=""), _grey(listed, size)
+        items = items.assign(path="")
+        if features is not None:
+            items = items[items["id"].isin(features.ids)]
+            if items.empty:
+                raise BadInput(f"{features.file}: none of its {len(features.ids)} ids is an item's of {name}")
+        images = stores.GreyImages(len(items), size)
     else:
         items, images = _pictured(items, Path(pictures), size, leave_out_unreadable, on_the_fly, told)
-    known, left_out = pd.Index(items["id"]), {"items without a picture": listed - len(items)}
+    lacked = "picture" if pictures or features is None else "feature vector"
+    known, left_out = pd.Index(items["id"]), {f"items without a {lacked}": listed - len(items)}
     kept = {}
     for table, frame in {"views": views, "tags": tags, "labels": labels}.items():
         frame = empty_table(table) if frame is None else frame
@@ -89,6 +97,7 @@ def assemble(
         tags=full_table("tags", kept["tags"]).drop_duplicates(ignore_index=True),
         labels=full_table("labels", kept["labels"]).drop_duplicates(ignore_index=True),
         images=images, missing=told,
+        features=None if features is None or pictures else features.of(items["id"].to_numpy(str)),
     )  # fmt: skip
 
 
@@ -164,10 +173,3 @@ def _words(words: pd.Series) -> pd.Series:
 
 def _full(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return full_table(table, frame.assign(original_id=frame["id"].astype("str")))
-
-
-def _grey(n: int, size: int) -> stores.ArrayImages:
-    target = cache() / "pictures" / f"grey-{n}-{size}.npy"
-    if not target.is_file():
-        stores.keep_array(target, np.full((n, size, size, 3), 128, np.uint8))
-    return stores.ArrayImages(target)

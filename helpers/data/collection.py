@@ -168,8 +168,8 @@ class Collection:
         return less
 
     def save(self, folder: Path) -> None:
-        """Write the tables as parquet, the pictures and the features with them. Replaces `folder` as a whole, which can be
-        moved: pictures lie in it or, if decoded on the fly, at a path relative to it."""
+        """Write tables as parquet, pictures and features with them. Replaces `folder` as a whole, which can
+        be moved: pictures lie in it or, if decoded on the fly, at a path relative to it."""
         with replacing(folder) as new:
             new.mkdir(parents=True)
             for name in TABLES:

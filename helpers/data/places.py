@@ -10,7 +10,8 @@ PICTURES = r"(images|pictures)(\.tar)?"
 
 
 def home(data_dir: Path | str, name: str) -> Path:
-    """The folder `name` inside `data_dir` where there is one, else `data_dir`; BadInput if that is no folder."""
+    """The folder `name` inside `data_dir` where there is one, else `data_dir`; BadInput if that is no
+    folder."""
     folder = given_path("data_dir", data_dir)
     if not folder.is_dir():
         raise BadInput(f"data_dir: {folder} is no folder; put the files of {name} into one and name it")
@@ -18,8 +19,8 @@ def home(data_dir: Path | str, name: str) -> Path:
 
 
 def found(folder: Path, pattern: str, what: str = "") -> Path | None:
-    """The file or folder inside `folder` whose name is `pattern`, or None. Raises BadInput: there are several, or
-    none and `what` says what must be there."""
+    """The file or folder inside `folder` whose name is `pattern`, or None. Raises BadInput: there are
+    several, or none and `what` says what must be there."""
     files = [file for file in sorted(folder.iterdir()) if re.fullmatch(pattern, file.name)]
     if len(files) > 1:
         names = ", ".join(file.name for file in files)

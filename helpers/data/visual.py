@@ -1,8 +1,9 @@
 """Visual features that McAuley et al. publish beside ratings: one binary record for each item.
 
-A record is the item's id, plain text of a fixed length, and 4096 numbers, float32 in little-endian order: layer
-FC7 of the Caffe reference network (five convolutional and three fully connected layers, trained on ImageNet's
-labels). McAuley et al., "Image-based recommendations on styles and substitutes", SIGIR 2015, section 3.
+A record is the item's id, plain text of a fixed length, and 4096 numbers, float32 in little-endian order.
+Amazon's are layer FC7 of the Caffe reference network (five convolutional and three fully connected layers,
+trained on ImageNet's labels); what made Behance's, its release does not say. McAuley et al., "Image-based
+recommendations on styles and substitutes", SIGIR 2015, section 3.
 """
 
 import hashlib
@@ -45,8 +46,9 @@ class VisualFeatures:
         self.ids, self._rows = np.unique(raw.astype(str), return_index=True)
 
     def of(self, ids: np.ndarray) -> np.ndarray:
-        """The features of some of `self.ids`, in this order: float32 (n, 4096), mapped from a copy in the cache
-        folder, so that they need not fit into memory. Raises BadInput: one of them is not a finite number."""
+        """The features of some of `self.ids`, in this order: float32 (n, 4096), mapped from a copy in the
+        cache folder, so that they need not fit into memory. Raises BadInput: one of them is not a finite
+        number."""
         rows = self._rows[np.searchsorted(self.ids, ids)]
         stamp = self.file.stat()
         key = f"{self.file.resolve()} {stamp.st_size} {stamp.st_mtime_ns}".encode() + rows.tobytes()

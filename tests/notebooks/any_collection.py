@@ -28,6 +28,9 @@ import yaml
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
+sys.path.append(str(Path(__file__).parents[1] / "data"))
+import shops
+
 import helpers
 from helpers import paths
 from helpers.notebook import artefacts, sources
@@ -178,7 +181,12 @@ def lists(folder: Path) -> None:
     (base / "style_names.txt").write_text("Detailed\nHDR\n")
 
 
-PARTS = ("views", "tags", "times", "labels", "attributes", "owners")
+SHOPS = {
+    "features and no pictures": ("behance", shops.behance),
+    "features, titles and labels, no pictures": ("amazon", shops.amazon_2014),
+    "pictures of products": ("amazon", shops.amazon_2023),
+}
+PARTS = ("views", "tags", "times", "labels", "attributes", "owners", "images")
 
 
 def crowd(people: int, movies: list[int], share: float = 0.5, seed: int = 0) -> list[tuple[int, int]]:
@@ -247,6 +255,14 @@ def collections(folder: Path | None = None) -> dict[str, dict]:
         release(apart / "ml-two", sixty, ratings=crowd(3, [1, 2, 3]), tags=written(seen, words, first=5000))
         shutil.move(apart / "ml-one" / "posters", apart / "posters")
         shutil.rmtree(apart / "ml-two" / "posters")
+    for name, (dataset, write) in SHOPS.items():
+        found[name] = {"dataset": dataset, "data_dir": str(folder and folder / name), "words_dropped": 0}
+        if folder and not (folder / name).exists():
+            write(folder / name, 60, 300)
+            if name.startswith("features, titles"):
+                shops.vectors(folder / name / "image_features_x.b", [shops.asin(i) for i in range(300)])
+            elif dataset == "amazon":
+                shops.pictures(folder / name / "images", [shops.asin(i) for i in range(100)])
     found["two releases whose users differ"] = {"dataset": "movielens", "data_dir": str(apart)}
     if folder and not (folder / "flickr").exists():
         lists(folder)

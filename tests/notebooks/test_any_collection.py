@@ -65,6 +65,16 @@ def test_what_is_left_out_says_why(folder):
     assert "labels" in became(folder, "no genres")["08"] or "genre" in became(folder, "no genres")["08"]
 
 
+def test_features_take_the_place_of_pictures(folder):
+    states = became(folder, "features and no pictures")
+    assert {states[number] for number in ("00", "01", "02", "03", "04")} == {"done"}
+    assert {states[number] for number in ("05", "09")} == {"behance has no pictures"}
+    states = became(folder, "features, titles and labels, no pictures")
+    assert {states[number] for number in ("00", "01", "02", "03", "04", "06", "06b", "08")} == {"done"}
+    states = became(folder, "no images")
+    assert {states[number] for number in ("05", "06", "08")} == {"emojigram was loaded without its images"}
+
+
 def test_every_row_that_is_not_shown_is_not_testable(folder):
     """No claim of a notebook that was not run is lost: the board names the same rows as on complete data."""
 
@@ -73,5 +83,5 @@ def test_every_row_that_is_not_shown_is_not_testable(folder):
         return {re.sub("[a-z]$", "", claim["id"]) for claim in board["claims"]}
 
     complete = rows("complete")
-    for name in NAMES[1:7]:
+    for name in NAMES[1:8]:
         assert rows(re.sub(r"\W+", "-", name)) == complete, name
