@@ -32,6 +32,7 @@ SOURCES = {
 }
 INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
+DICTD = ("freedict-eng-fra.index", "freedict-eng-fra/*eng-fra.index")
 LARGEST = 64 * 2**20  # bytes of a dictionary's file, so that a small archive cannot fill the memory
 
 
@@ -104,7 +105,7 @@ def freedict(folder: Path | None = None) -> pd.DataFrame | None:
 
     It is read from the Debian package, or from the .index and .dict.dz inside of it; nothing is unpacked to
     disk. Columns english, french (lower case), a row per translation. Raises BadInput: a damaged file."""
-    found = _first(folder, ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index"))
+    found = _first(folder, ("dict-freedict-eng-fra_*.deb", *DICTD))
     if found is None:
         return None
     if found.suffix == ".deb":
