@@ -24,15 +24,13 @@ from helpers.paths import data
 
 # where each set is published, for those that no package brings
 SOURCES = {
-    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): put EN-MEN-TR-3k.txt or"
-    " MEN_dataset_natural_form_full into the folder wordsim of your data folder",
-    "FreeDict": "the English-French dictionary of freedict.org: put the Debian package"
-    " dict-freedict-eng-fra_*.deb, or freedict-eng-fra.index and .dict.dz, into the folder wordsim of your"
-    " data folder",
+    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): python -m helpers.data get men,"
+    " or put EN-MEN-TR-3k.txt or MEN_dataset_natural_form_full into the folder wordsim of your data folder",
+    "FreeDict": "the English-French dictionary of freedict.org: python -m helpers.data get freedict, or put"
+    " the Debian package dict-freedict-eng-fra_*.deb into the folder wordsim of your data folder",
 }
 INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
-DICTD = ("freedict-eng-fra.index", "freedict-eng-fra/*eng-fra.index")
 LARGEST = 64 * 2**20  # bytes of a dictionary's file, so that a small archive cannot fill the memory
 
 
@@ -105,7 +103,8 @@ def freedict(folder: Path | None = None) -> pd.DataFrame | None:
 
     It is read from the Debian package, or from the .index and .dict.dz inside of it; nothing is unpacked to
     disk. Columns english, french (lower case), a row per translation. Raises BadInput: a damaged file."""
-    found = _first(folder, ("dict-freedict-eng-fra_*.deb", *DICTD))
+    names = ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index", "freedict-eng-fra/*eng-fra.index")
+    found = _first(folder, names)
     if found is None:
         return None
     if found.suffix == ".deb":

@@ -235,7 +235,7 @@ def _array(file: Path, key: str) -> np.ndarray:
 def sports8(folder: Path) -> LabelledSet:
     """8 kinds of sports events; 70 pictures of each for training and 60 for testing (Li and Fei-Fei 2007).
 
-    Layout: event_dataset.zip unpacked: event_dataset/<class>/<picture> (or event_dataset/event_img/<class>/).
+    Layout: event_dataset.rar unpacked: event_dataset/<class>/<picture> (or event_dataset/event_img/<class>/).
     """
     base = folder / "event_dataset"
     base = base / "event_img" if (base / "event_img").is_dir() else base
