@@ -24,8 +24,8 @@ from helpers.paths import data
 
 # where each set is published, for those that no package brings
 SOURCES = {
-    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): python -m helpers.data get men,"
-    " or put EN-MEN-TR-3k.txt or MEN_dataset_natural_form_full into the folder wordsim of your data folder",
+    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): python -m helpers.data get"
+    " men, or put EN-MEN-TR-3k.txt or MEN_dataset_natural_form_full into the folder wordsim of your data folder",
     "FreeDict": "the English-French dictionary of freedict.org: python -m helpers.data get freedict, or put"
     " the Debian package dict-freedict-eng-fra_*.deb into the folder wordsim of your data folder",
 }
