@@ -38,7 +38,7 @@ SCHEMAS = {
         user=_ids(unique=True), age=_known("float32", pa.Check.in_range(0, 130)),
         gender=_known(str, pa.Check.isin(["female", "male"])), country=_known(str),
         lat=_known("float32", pa.Check.in_range(-90, 90)),
-        lon=_known("float32", pa.Check.in_range(-180, 180)),
+        lon=_known("float32", pa.Check.in_range(-180, 180)), occupation=_known(str),
         original_id=pa.Column(str, unique=True),
     ),
     "views": _schema(user=_ids(), item=_ids(), at=_known(TIME)),
@@ -48,7 +48,8 @@ SCHEMAS = {
 }  # fmt: skip
 TABLES = tuple(SCHEMAS)
 PLACE = ["country", "lat", "lon"]
-PERSONAL = ["age", "gender", *PLACE]
+DESCRIBED = ["age", "gender", *PLACE]  # what Denton's descriptor of a user holds
+PERSONAL = [*DESCRIBED, "occupation"]
 # part -> what tells that it is absent, and what is then said of it where the loader gives no reason
 ABSENT = {
     "views": (lambda c: c.views.empty, "records no views"),
@@ -59,7 +60,7 @@ ABSENT = {
     "uploads": (lambda c: c.items["uploaded_at"].isna().all(), "records no upload times"),
     "owners": (lambda c: (c.items["owner"] < 0).all(), "names no owners"),
     "titles": (lambda c: c.items["title"].isna().all(), "has no titles"),
-    "attributes": (lambda c: c.users[PERSONAL].isna().all(axis=None), "tells nothing about its users"),
+    "attributes": (lambda c: c.users[DESCRIBED].isna().all(axis=None), "tells nothing about its users"),
     "places": (lambda c: c.users[PLACE].isna().all(axis=None), "names no country or place of its users"),
 }
 # part -> what goes where a collection is used without it: table -> columns that lose their values (none: all
@@ -87,8 +88,8 @@ def empty_table(name: str) -> pd.DataFrame:
 
 def full_table(name: str, columns: Mapping) -> pd.DataFrame:
     """A table of the schema; columns that are not given are unknown throughout."""
-    dtypes = empty_table(name).dtypes
-    return pd.DataFrame(columns).reindex(columns=dtypes.index).astype(dtypes)
+    dtypes = {c: "category" if t == "category" else t for c, t in empty_table(name).dtypes.items()}
+    return pd.DataFrame(columns).reindex(columns=list(dtypes)).astype(dtypes)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Collection:
     name: str  # the dataset's, as given to `load`
     simulated: bool  # True where people and their behaviour are generated
     items: pd.DataFrame  # item 0..M-1 in order, owner (-1 unknown), uploaded_at, path, title, original_id
-    users: pd.DataFrame  # user 0..N-1 in order, age (years), gender, country, lat, lon (degrees), original_id
+    users: pd.DataFrame  # user 0..N-1 in order, PERSONAL (years, degrees), original_id
     views: pd.DataFrame  # user, item, at: one row per event; a pair may repeat
     tags: pd.DataFrame  # user, item, tag, at
     labels: pd.DataFrame  # item, kind, label: several rows for an item with several labels

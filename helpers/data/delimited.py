@@ -33,7 +33,8 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+", re.ASCII)
 
 
 class Source:
-    """The files directly inside a folder, or inside a .zip (or its one top-level folder).
+    """The files directly inside a folder, or inside a .zip (or its one top-level folder). In a folder a file
+    may be compressed: views.csv.gz is known as views.csv, unless that is there too.
 
     Nothing is ever unpacked: a member of a .zip is read into memory, and only under a plain name, so a
     member called `../../x` can neither be reached nor written. Raises BadInput: there is no such place, or
@@ -44,7 +45,9 @@ class Source:
         self._zip: zipfile.ZipFile | None = None
         self._members: dict[str, str] = {}
         if self.path.is_dir():
-            self._members = {f.name: f.name for f in sorted(self.path.iterdir()) if f.is_file()}
+            names = sorted(f.name for f in self.path.iterdir() if f.is_file())
+            self._members = {n.removesuffix(".gz"): n for n in names if n.endswith(".gz")}
+            self._members |= {name: name for name in names}
         elif self.path.is_file():
             try:
                 self._zip = zipfile.ZipFile(self.path)
@@ -62,7 +65,8 @@ class Source:
 
     def where(self, name: str) -> str:
         """How messages name a file of this source."""
-        return f"{self.path}/{name}" if self._zip is None else f"{self.path}({name})"
+        inside = self._members.get(name, name)
+        return f"{self.path}/{inside}" if self._zip is None else f"{self.path}({name})"
 
     def buffer(self, name: str) -> pa.Buffer:
         """A file's content, mapped into memory or read from a .zip. BadInput if absent, empty or damaged."""
@@ -71,12 +75,14 @@ class Source:
         try:
             if self._zip is not None:
                 content = pa.py_buffer(self._zip.read(self._members[name]))
-            elif (file := self.path / name).stat().st_size:
-                content = pa.memory_map(str(file)).read_buffer()
-            else:
+            elif not (file := self.path / self._members[name]).stat().st_size:
                 content = b""
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise BadInput(f"{self.where(name)}: cannot be read ({error}); download the .zip again") from None
+            elif file.suffix == ".gz":
+                content = pa.input_stream(str(file), compression="gzip").read_buffer()
+            else:
+                content = pa.memory_map(str(file)).read_buffer()
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
+            raise BadInput(f"{self.where(name)}: cannot be read ({error}); download the file again") from None
         if not len(content):
             raise BadInput(f"{self.where(name)}: the file is empty; download it again")
         return content

@@ -8,6 +8,7 @@ import re
 import shutil
 import tarfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,9 +21,9 @@ from helpers.files import replacing
 from helpers.paths import cache
 
 # every usual ending: what Pillow cannot read is then named as unreadable, and not passed over
-PICTURE = re.compile(
-    r"(?:[^/]+/)?0*(\d+)\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)", re.IGNORECASE
-)
+ENDING = r"\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)"
+PICTURE = re.compile(rf"(?:.*/)?[^./][^/]*{ENDING}", re.IGNORECASE | re.DOTALL)
+NUMBERED = re.compile(rf"(?:[^/]+/)?0*(\d+){ENDING}", re.IGNORECASE)
 CHUNK = 256
 NAMED = 10  # at most, of the pictures that cannot be read
 AGAIN = "run notebook 00 again (with --force)"
@@ -197,22 +198,47 @@ def keep_array(target: Path, array: np.ndarray) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
+def picture_names(source: Path) -> list[str]:
+    """The names of pictures in a folder and its subfolders, or in a tar file, sorted, with "/". Hidden files
+    are passed over. Raises BadInput: no such place, or no uncompressed tar file."""
+    if source.is_dir():
+        names = (f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
+    else:
+        names = (name for name, *_ in tar_members(source))
+    return sorted(filter(PICTURE.fullmatch, names))
+
+
+def aliases(names: Sequence[str]) -> dict[str, str]:
+    """What may name each picture: its path with and without the ending, and its file's name with and without
+    the ending. What fits several is nobody's name, but a path names its picture whatever else fits."""
+    whole = {name: name for name in names}
+    for shorten in (_stem, _file, lambda name: _stem(_file(name))):
+        counts = Counter(map(shorten, names))
+        whole = {short: name for name in names if counts[short := shorten(name)] == 1} | whole
+    return whole
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _file(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
 def numbered_pictures(source: Path) -> dict[int, str]:
     """The pictures of a folder or a tar file that are named by a number: number -> name inside. Raises
     BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name."""
-    if source.is_dir():
-        names = sorted(f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
-    else:
-        names = sorted(name for name, *_ in tar_members(source))
+    names = picture_names(source)
     found: dict[int, str] = {}
-    for match in filter(None, map(PICTURE.fullmatch, names)):
+    for match in filter(None, map(NUMBERED.fullmatch, names)):
         name, number = match[0], int(match[1])
         if number in found:
             two = f"{found[number]} and {name}"
             raise BadInput(f"{source}: two pictures for number {number}: {two}; remove one")
         found[number] = name
     if not found:
-        raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other files)")
+        raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other pictures)")
     return found
 
 
