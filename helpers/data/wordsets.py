@@ -25,9 +25,9 @@ from helpers.paths import data
 # where each set is published, for those that no package brings
 SOURCES = {
     "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): python -m helpers.data get"
-    " men, or put EN-MEN-TR-3k.txt or MEN_dataset_natural_form_full into the folder wordsim of your data folder",
+    " men, or put EN-MEN-TR-3k.txt or MEN_dataset_natural_form_full into wordsim in your data folder",
     "FreeDict": "the English-French dictionary of freedict.org: python -m helpers.data get freedict, or put"
-    " the Debian package dict-freedict-eng-fra_*.deb into the folder wordsim of your data folder",
+    " the Debian package dict-freedict-eng-fra_*.deb into wordsim in your data folder",
 }
 INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
