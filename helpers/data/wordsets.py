@@ -184,7 +184,8 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
                 if member.isfile() and name in names and member.size <= LARGEST:
                     found[name] = archive.extractfile(member).read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{file}: data.tar cannot be read ({error}); download the package again") from None
+        reason = str(error).partition(":")[0]
+        raise BadInput(f"{file}: data.tar cannot be read ({reason}); download the package again") from None
     if missing := [name for name in names if name not in found]:
         raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
     return [found[name] for name in names]

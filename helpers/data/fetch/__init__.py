@@ -78,7 +78,10 @@ def get(name: str, folder: Path) -> None:
     if not entry.files:
         raise BadInput(f"{name} cannot be fetched by a program; ask for it: {entry.ask}")
     downloads = folder / "downloads"
-    downloads.mkdir(parents=True, exist_ok=True)
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--data-dir: {downloads} cannot be made ({error.strerror}); name another") from None
     with FileLock(downloads / f".{name}.lock"):
         for to, group in itertools.groupby(entry.files, key=lambda file: file.to):
             target, files = folder / to, list(group)
