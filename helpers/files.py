@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def given_path(argument: str, text: str | Path) -> Path:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{argument}: {str(text)[:80]!r} cannot be used as a path ({reason})") from None
     return path
@@ -47,6 +47,17 @@ def replacing(target: Path) -> Iterator[Path]:
             shutil.rmtree(new)
         elif new.exists():
             new.unlink()
+
+
+def opened(file: Path, reader: Callable, remedy: str):
+    """What a reader makes of a file. BadInput, with the remedy: it is damaged."""
+    try:
+        return reader(file)
+    except BadInput:
+        raise
+    except Exception as error:  # for a damaged file, readers raise errors of any kind
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise BadInput(f"{file}: not a readable {file.suffix[1:]} file ({reason}); {remedy}") from None
 
 
 def digest(file: Path) -> str:

@@ -38,6 +38,9 @@ def load(name: str, **options) -> Collection:
         known.bind(**options)
     except TypeError as error:
         raise BadInput(f"{name}: {error}; options are {', '.join(known.parameters)}") from None
+    size = options.get("size", 1)
+    if type(size) is not int or not 1 <= size <= 4096:
+        raise BadInput(f"{name}: size is {size!r}; expected the side of pictures, 1 to 4096 pixels")
     return reader(**options)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from helpers.data.images import GreyImages, ImageStore, open_images
+from helpers.data.images import AGAIN, GreyImages, ImageStore, open_images
 from helpers.errors import BadInput
-from helpers.files import replacing
+from helpers.files import opened, replacing
 
 TIME = "datetime64[ns]"
 _ids = partial(pa.Column, "int32", pa.Check.ge(0))
@@ -187,15 +187,22 @@ class Collection:
 
     @classmethod
     def read(cls, folder: Path) -> "Collection":
-        """The collection that `save` wrote. Raises BadInput: there is none, or its images are gone."""
+        """The collection that `save` wrote. Raises BadInput: there is none, it is damaged, or its images are
+        gone."""
         file = folder / "collection.json"
         if not file.is_file():
             raise BadInput(f"{folder}: no collection here (collection.json is absent)")
-        about = json.loads(file.read_text(encoding="utf-8"))
-        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+
+        def told(file: Path) -> dict:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            return {key: content[key] for key in ("name", "simulated", "missing", "images")}
+
+        about = opened(file, told, AGAIN)
+        tables = {name: opened(folder / f"{name}.parquet", pd.read_parquet, AGAIN) for name in TABLES}
         # parquet may forget the types of a table without rows
         tables = {name: empty_table(name) if table.empty else table for name, table in tables.items()}
-        truth = {f.stem: pd.read_parquet(f) for f in sorted((folder / "truth").glob("*.parquet"))}
+        planted = sorted((folder / "truth").glob("*.parquet"))
+        truth = {file.stem: opened(file, pd.read_parquet, AGAIN) for file in planted}
         package, features = folder / PACKAGE, folder / "features.npy"
         return cls(
             about["name"], about["simulated"], **tables,

@@ -20,6 +20,7 @@ import pyarrow.csv
 
 from helpers.errors import BadInput
 
+MOST_RATIO = 200  # unpacked to packed: text reaches 20, and what is made to fill the memory 1000
 BOM = b"\xef\xbb\xbf"
 # kind -> (type, lowest, highest, what a message calls it)
 KINDS = {
@@ -88,6 +89,9 @@ class Source:
             raise BadInput(f"{self.path}: {name} is missing; found {', '.join(self._members) or 'no files'}")
         try:
             if self._zip is not None:
+                member = self._zip.getinfo(self._members[name])
+                if member.file_size > MOST_RATIO * max(member.compress_size, 1):
+                    raise RuntimeError(f"it unpacks to more than {MOST_RATIO} times its size")
                 content = pa.py_buffer(self._zip.read(self._members[name]))
             elif not (file := self.path / self._members[name]).stat().st_size:
                 content = b""
@@ -107,6 +111,8 @@ def text_lines(file: Path) -> list[tuple[int, str]]:
     file is not UTF-8 text, or holds nothing."""
     try:
         text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read ({error.strerror}); put the published file there") from None
     except UnicodeDecodeError as error:
         raise BadInput(
             f"{file}: not utf-8 text ({error.reason} at byte {error.start}); download or unpack it again"

@@ -11,13 +11,15 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from helpers.errors import BadInput
-from helpers.files import replacing
+from helpers.files import opened, replacing
 from helpers.paths import cache
 
 # every usual ending: what Pillow cannot read is then named as unreadable, and not passed over
@@ -25,6 +27,7 @@ ENDING = r"\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)"
 PICTURE = re.compile(rf"(?:.*/)?[^./][^/]*{ENDING}", re.IGNORECASE | re.DOTALL)
 NUMBERED = re.compile(rf"(?:[^/]+/)?0*(\d+){ENDING}", re.IGNORECASE)
 CHUNK = 256
+LONGEST = 100  # long side to short side: a strip of one pixel's width would fill the memory when it is scaled
 NAMED = 10  # at most, of the pictures that cannot be read
 AGAIN = "run notebook 00 again (with --force)"
 
@@ -39,7 +42,7 @@ class ArrayImages:
         self.file = Path(file)
         if not self.file.is_file():
             raise BadInput(f"{self.file}: the images are gone; {AGAIN}")
-        self.array = a = np.load(self.file, mmap_mode="r", allow_pickle=False)
+        self.array = a = opened(self.file, partial(np.load, mmap_mode="r", allow_pickle=False), AGAIN)
         if a.dtype != np.uint8 or a.ndim != 4 or a.shape[3] != 3:
             raise BadInput(f"{self.file}: expected uint8 (M, size, size, 3), found {a.dtype} {a.shape}")
         self.size = a.shape[1]
@@ -89,8 +92,10 @@ class FileImages:
         pictures, unreadable = [], {}
         for name in names:
             try:
-                with self._stream(name) as stream, Image.open(stream) as opened:
-                    picture = opened.convert("RGB")
+                with self._stream(name) as stream, Image.open(stream) as found:
+                    if max(found.size) > LONGEST * min(found.size):
+                        raise ValueError(f"{found.width} x {found.height} pixels: crop it")
+                    picture = found.convert("RGB")
             except MemoryError:
                 raise
             except Exception as error:  # a damaged file makes Pillow raise errors of any kind
@@ -279,9 +284,10 @@ def decoded(
     target = cache() / "pictures" / f"{size}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     beside = target.with_suffix(".json")
     if target.is_file() and beside.is_file():
-        unreadable = json.loads(beside.read_text(encoding="utf-8"))
-        if leave_out or not unreadable:
-            return ArrayImages(target), unreadable
+        with suppress(ValueError):  # what is kept is damaged: decoded again
+            unreadable = json.loads(beside.read_text(encoding="utf-8"))
+            if leave_out or not unreadable:
+                return ArrayImages(target), unreadable
     unreadable = {}
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(names), size, size, 3)}
     # written chunk by chunk: the whole need not fit into memory

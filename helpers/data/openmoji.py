@@ -40,11 +40,12 @@ def load(size: int = 64, include: Sequence[str] | None = None, skintones: bool =
     table = catalogue()
     if include is not None:
         groups = sorted(table["group"].unique())
-        unknown = sorted(set(include) - set(groups))
-        if unknown or not len(include):
+        include = [include] if isinstance(include, str) else list(include)
+        unknown = [str(group) for group in include if group not in groups]
+        if unknown or not include:
             absent = ", ".join(unknown) or "given"
             raise BadInput(f"include: no group {absent}; choose from {', '.join(groups)}")
-        table = table[table["group"].isin(list(include))]
+        table = table[table["group"].isin(include)]
     if not skintones:
         table = table[~table["skintone"]]
     table = table.reset_index(drop=True)

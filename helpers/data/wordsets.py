@@ -24,11 +24,10 @@ from helpers.paths import data
 
 # where each set is published, for those that no package brings
 SOURCES = {
-    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): put EN-MEN-TR-3k.txt or"
-    " MEN_dataset_natural_form_full into the folder wordsim of your data folder",
-    "FreeDict": "the English-French dictionary of freedict.org: put the Debian package"
-    " dict-freedict-eng-fra_*.deb, or freedict-eng-fra.index and .dict.dz, into the folder wordsim of your"
-    " data folder",
+    "MEN": "the MEN test collection (Bruni, Tran and Baroni 2014, 3,000 pairs): python -m helpers.data get"
+    " men, or put EN-MEN-TR-3k.txt or MEN_dataset_natural_form_full into wordsim in your data folder",
+    "FreeDict": "the English-French dictionary of freedict.org: python -m helpers.data get freedict, or put"
+    " the Debian package dict-freedict-eng-fra_*.deb into wordsim in your data folder",
 }
 INSTALLED = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 MEN_FILES = ("EN-MEN-TR-3k.txt", "word-sim/EN-MEN-TR-3k.txt", "MEN_dataset_natural_form_full")
@@ -104,7 +103,8 @@ def freedict(folder: Path | None = None) -> pd.DataFrame | None:
 
     It is read from the Debian package, or from the .index and .dict.dz inside of it; nothing is unpacked to
     disk. Columns english, french (lower case), a row per translation. Raises BadInput: a damaged file."""
-    found = _first(folder, ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index"))
+    names = ("dict-freedict-eng-fra_*.deb", "freedict-eng-fra.index", "freedict-eng-fra/*eng-fra.index")
+    found = _first(folder, names)
     if found is None:
         return None
     if found.suffix == ".deb":
@@ -184,7 +184,8 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
                 if member.isfile() and name in names and member.size <= LARGEST:
                     found[name] = archive.extractfile(member).read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{file}: data.tar cannot be read ({error}); download the package again") from None
+        reason = str(error).partition(":")[0]
+        raise BadInput(f"{file}: data.tar cannot be read ({reason}); download the package again") from None
     if missing := [name for name in names if name not in found]:
         raise BadInput(f"{file}: holds no {' and no '.join(missing)}; this is another package")
     return [found[name] for name in names]

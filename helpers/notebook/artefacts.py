@@ -6,14 +6,13 @@ when it is read. Nothing is pickled, so reading a file never runs code from it.
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from helpers.errors import BadInput
-from helpers.files import digest, replacing
+from helpers.files import digest, opened, replacing
 
 MANIFEST = "manifest.json"
 
@@ -21,14 +20,18 @@ MANIFEST = "manifest.json"
 def manifest(folder: Path) -> dict[str, dict]:
     """File or folder name -> {"sha256", "bytes"} of everything that was saved into `folder`."""
     file = Path(folder) / MANIFEST
-    return read_json(file) if file.is_file() else {}
+    content = read_json(file) if file.is_file() else {}
+    entries = content.values() if isinstance(content, dict) else [content]
+    if not all(isinstance(entry, dict) and "sha256" in entry for entry in entries):
+        raise BadInput(f"{file}: an entry has no sha256; run its folder's notebook again")
+    return content
 
 
 def read_json(file: Path):
     """The content of a JSON file; BadInput if it is absent or damaged."""
     try:
         return json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{file}: not readable as JSON ({error}); run its folder's notebook again") from None
 
 
@@ -81,7 +84,7 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
 
 def read_table(folder: Path, name: str, remedy: str) -> pd.DataFrame:
     """The table that `save_table` wrote; see `verify` for the errors."""
-    return pd.read_parquet(verify(folder, f"{name}.parquet", remedy))
+    return _opened(pd.read_parquet, folder, f"{name}.parquet", remedy)
 
 
 def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -99,13 +102,12 @@ def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
 
 def read_arrays(folder: Path, name: str, remedy: str) -> dict[str, np.ndarray]:
     """The arrays that `save_arrays` wrote, by name; see `verify` for the errors."""
-    file = verify(folder, f"{name}.npz", remedy)
-    try:
+
+    def reader(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
-    except (ValueError, zipfile.BadZipFile) as error:
-        again = f"make it again with: {remedy} --force"
-        raise BadInput(f"{file}: not a readable npz file ({error}); {again}") from None
+
+    return _opened(reader, folder, f"{name}.npz", remedy)
 
 
 def save_weights(folder: Path, name: str, weights: dict) -> None:
@@ -122,4 +124,9 @@ def read_weights(folder: Path, name: str, remedy: str) -> dict:
     """The tensors that `save_weights` wrote, on the CPU; see `verify` for the errors."""
     from safetensors.torch import load_file
 
-    return load_file(verify(folder, f"{name}.safetensors", remedy))
+    return _opened(load_file, folder, f"{name}.safetensors", remedy)
+
+
+def _opened(reader, folder: Path, name: str, remedy: str):
+    """What a reader makes of a file that is as it was saved."""
+    return opened(verify(folder, name, remedy), reader, f"make it again with: {remedy} --force")

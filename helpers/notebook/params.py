@@ -110,16 +110,20 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str, what:
 def scalar_or_list(text: str, where: str):
     """The value that YAML reads in a short text, as in `-p lr=1.0e-3` or `-p d_grid=[8,16]`."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BadInput(f"{where}: {text!r} is no YAML scalar or list; put quotes around a text") from None
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        told = f"{text[:80]!r} is no YAML scalar or list"
+        raise BadInput(f"{where}: {told}; put quotes around a text") from None
+    if isinstance(value, dict) or (isinstance(value, list) and {list, dict} & set(map(type, value))):
+        raise BadInput(f"{where}: {text[:80]!r} is no scalar and no list of scalars")
+    return value
 
 
 def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
     """A flat mapping in a YAML file: name -> (value, line). BadInput if it is none, or names one twice."""
-    text, file, found = file.read_text(encoding="utf-8"), shown(file), {}
+    content, file, found = file.read_bytes(), shown(file), {}
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
+        root = yaml.compose(content, yaml.SafeLoader)
         if root is None:
             return {}
         if not isinstance(root, yaml.MappingNode):
@@ -130,12 +134,17 @@ def read_yaml(file: Path) -> dict[str, tuple[object, int]]:
                 raise BadInput(f"{file}, line {line}: {name} is given twice (first in line {found[name][1]})")
             if isinstance(node, yaml.MappingNode):
                 raise BadInput(f"{file}, line {line}: {name} is a mapping; parameters are scalars or lists")
+            if isinstance(node, yaml.SequenceNode) and any(isinstance(e.value, list) for e in node.value):
+                raise BadInput(f"{file}, line {line}: {name} is a list of lists; expected one of scalars")
             found[name] = (yaml.constructor.SafeConstructor().construct_document(node), line)
         return found
-    except yaml.YAMLError as error:
+    except BadInput:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
-        raise BadInput(f"{file}{at}: not valid YAML ({getattr(error, 'problem', error)})") from None
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise BadInput(f"{file}{at}: not valid YAML ({problem})") from None
 
 
 def shown(file: Path) -> str:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
     try:
         if given.profile is None and not (given.refresh or given.reference):
             raise BadInput(f"name a profile: {', '.join(project.profiles())}")
-        given.profile = given.profile or SMOKE
+        given.profile = SMOKE if given.profile is None else given.profile
         if given.refresh and given.profile != SMOKE:
             raise BadInput("--refresh is for the profile smoke")
         if given.seeds < 0 or (given.seeds and not given.reference):
@@ -98,7 +98,7 @@ def existing(folder: str) -> str:
     try:
         return str(Path(folder).expanduser().resolve(strict=True))
     except (OSError, ValueError, RuntimeError):  # a NUL, an endless name and an unknown ~ are no paths at all
-        raise BadInput(f"--data-dir {folder!r}: there is no such folder or file") from None
+        raise BadInput(f"--data-dir {folder[:80]!r}: there is no such folder or file") from None
 
 
 def show(jobs: Sequence[Job]) -> None:

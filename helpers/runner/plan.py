@@ -68,15 +68,16 @@ class Job:
         if not (self.folder / DONE).is_file() or not self.executed.is_file():
             return False
         try:
-            stamp, files = artefacts.read_json(self.folder / DONE), artefacts.manifest(self.folder)
-        except BadInput:
+            stamp = artefacts.read_json(self.folder / DONE)
+            files = [*artefacts.manifest(self.folder), "metrics.json", "claims.json", "run.json"]
+            return (
+                stamp["digest"] == self.digest
+                and stamp["sources"] == source_folders(self.parameters)
+                and all((self.folder / name).exists() for name in files)
+                and all(self.current_digest(name) == value for name, value in stamp["inputs"].items())
+            )
+        except (BadInput, KeyError, TypeError, AttributeError):
             return False  # a damaged stamp is no stamp; running again replaces it
-        return (
-            stamp["digest"] == self.digest
-            and stamp["sources"] == source_folders(self.parameters)
-            and all((self.folder / n).exists() for n in [*files, "metrics.json", "claims.json", "run.json"])
-            and all(self.current_digest(name) == value for name, value in stamp["inputs"].items())
-        )
 
     def current_digest(self, name: str) -> str | None:
         """The digest that "01/views.parquet" has now, by its notebook's manifest."""

@@ -9,8 +9,8 @@ from helpers.errors import BadInput
 from helpers.notebook import results
 from helpers.notebook.artefacts import write_json
 from helpers.notebook.run import start
-from helpers.runner.compare import compare, rows, told
-from helpers.runner.maintain import REASON, write_reference
+from helpers.runner.compare import compare, rows, told, tolerance
+from helpers.runner.maintain import write_reference
 from helpers.runner.plan import Job
 
 
@@ -48,8 +48,8 @@ def test_a_metrics_name_is_put_together():
     assert dict(results.flat(nested)) == expected
 
 
-def reference(value, rel_tol=0.02):
-    return {"value": value, "rel_tol": rel_tol, "reason": "rounding"}
+def reference(value, sd=0.0025):
+    return {"value": value, "sd": sd}
 
 
 def differing(metrics, expected):
@@ -59,7 +59,7 @@ def differing(metrics, expected):
 
 def test_equal_metrics_pass_and_small_differences_are_tolerated():
     expected = {"a": reference(0.5), "b": reference(3), "zero": reference(0)}
-    assert differing({"a": 0.505, "b": 3, "zero": 0}, expected) == []
+    assert differing({"a": 0.5099, "b": 3.01, "zero": 0}, expected) == []
 
 
 @pytest.mark.parametrize(
@@ -77,25 +77,25 @@ def test_other_metrics_fail(metrics, names):
     assert differing(metrics, {"a": reference(0.5), "b": reference(3)}) == names
 
 
-@pytest.mark.parametrize("entry", [reference(1, 1.0), reference(1, -0.1), reference(1) | {"reason": " "}])
-def test_a_tolerance_that_lets_zero_pass_is_refused(entry):
-    with pytest.raises(BadInput, match="rel_tol must be from 0 to below 1"):
-        differing({"a": 1}, {"a": entry})
+def test_a_tolerance_is_the_seeds_spread_and_never_lets_zero_pass():
+    assert tolerance(0.5, 0.01) == pytest.approx(0.04)
+    assert tolerance(0.5, 0) == pytest.approx(0.0025), "what rounding may do"
+    assert tolerance(-0.5, 10) == pytest.approx(0.45)
+    assert differing({"a": 0}, {"a": reference(1, 5.0)}) == ["a"]
 
 
-def test_renewing_the_reference_keeps_tolerances_and_reasons(run, tmp_path):
+def test_renewing_the_reference_keeps_spreads(run, tmp_path):
     results.save(run, {"a": 0.5, "b": 2, "fit_seconds": 3.0})
     job = Job("03", tmp_path / "03_factors.ipynb", "demo", {}, {}, [], "")
-    kept, folder = {"value": 1, "rel_tol": 0.3, "reason": "depends on threads"}, tmp_path / "reference"
-    write_json(folder / "demo" / "03.json", {"metrics": {"a": kept, "gone": kept}, "verdicts": {}})
+    kept, folder = {"value": 1, "sd": 0.03}, tmp_path / "reference"
+    old = {"seeds": 4, "metrics": {"a": kept, "gone": kept}, "verdicts": {}}
+    write_json(folder / "demo" / "03.json", old)
     write_reference([job], folder)
     new = json.loads((folder / "demo" / "03.json").read_text())
-    assert new == {
-        "metrics": {"a": kept | {"value": 0.5}, "b": reference(2) | {"reason": REASON}},
-        "verdicts": {},
-    }
+    metrics = {"a": kept | {"value": 0.5}, "b": {"value": 2, "sd": 0}}
+    assert new == {"seeds": 4, "metrics": metrics, "verdicts": {}}
     table = compare([job], folder)
     assert [(row["notebook"], row["name"]) for row in table] == [("03", "a"), ("03", "b")]
     assert told(table).startswith("2 of 2 metrics as in the reference\n0 of 0 verdicts")
     table[0] |= {"same": False}
-    assert told(table).endswith("  03 a: 0.5, reference 0.5 ± 30.0%")
+    assert told(table).endswith("  03 a: 0.5, reference 0.5 ± 0.12")

@@ -31,22 +31,13 @@ def test_files_of_parameters(tiny, capsys, number, text, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["demi"], "params: unknown profile 'demi'; did you mean demo?"),
-        ([], "name a profile: smoke, demo"),
         (["demo", "-p", "lr=1e-3"], "-p lr: lr is '1e-3', expected a number (float); write 1.0e-3"),
         (["demo", "-p", "lr=-1"], "lr is -1.0, must be more than 0"),
         (["demo", "-p", "epoch=3"], "unknown parameter 'epoch'; did you mean epochs?"),
-        (["demo", "-p", "lr"], "-p lr: expected name=value"),
-        (["demo", "-p", "lr=1", "-p", "lr=2"], "-p lr: given twice"),
-        (["demo", "-p", "profile=x"], "name the profile as the first argument"),
         (["demo", "--only", "7"], "--only 7: there is no such notebook; there are 00, 01, 02"),
         (["demo", "--from", "02", "--to", "01"], "nothing lies between them"),
         (["demo", "--from", "02", "--only", "01"], "--only 01: not between --from 02 and --to 02"),
-        (["demo", "--data-dir", "nowhere"], "there is no such folder"),
-        (["demo", "--data-dir", "a\0b"], "there is no such folder"),
-        (["demo", "--data-dir", "~nobody-of-that-name/x"], "there is no such folder"),
         (["demo", "--data-dir", "/", "-p", "data_dir=x"], "given twice"),
-        (["demo", "--refresh"], "is for the profile smoke"),
         (["smoke", "--refresh", "-p", "lr=1"], "without -p"),
     ],
 )
@@ -73,12 +64,6 @@ def test_the_folder_of_the_data_is_for_those_that_read_it(tiny):
     assert tiny.run("demo", "--only", "02", "--data-dir", folder, "--list") == 0
     jobs = plan(tiny.project, "demo", data_dir=folder)
     assert [job.overrides.get("data_dir") for job in jobs] == [None, folder, None]
-
-
-def test_an_unknown_option_is_refused(tiny):
-    with pytest.raises(SystemExit) as stop:
-        tiny.run("demo", "--forc")
-    assert stop.value.code == 2
 
 
 def test_a_bad_default_is_refused(tiny, capsys):

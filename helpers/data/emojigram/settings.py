@@ -16,7 +16,7 @@ def share(default: float, meaning: str):
 class Settings(BaseModel):
     """What `generate` takes. Descriptions double as the table in notebook 00."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     seed: int = Field(0, ge=0, description="decides every random draw")
     posts: int = Field(2000, ge=1, le=50_000_000, description="pictures, one a post")

@@ -2,10 +2,11 @@
 
 import csv
 import gzip
+import re
+import zlib
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 from scipy.io import loadmat
@@ -34,7 +35,7 @@ def table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
                     told = "fewer values than its header; correct or remove the line"
                     raise BadInput(f"{file}, line {reader.line_num}: {told}")
                 yield reader.line_num, row
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error, csv.Error) as error:
         raise BadInput(f"{file}: not a readable table ({error}); download it again") from None
 
 
@@ -59,7 +60,7 @@ def flickr_style(folder: Path) -> LabelledSet:
     for line, row in table(file, ("image_url", "label", "_split")):
         labels.append(one_of(file, line, row["label"], numbers, "label"))
         split.append(one_of(file, line, row["_split"], splits, "_split"))
-        paths.append(urlsplit(row["image_url"]).path.rpartition("/")[2])
+        paths.append(re.split("[?#]", row["image_url"])[0].rpartition("/")[2])
         if not paths[-1]:
             raise wrong(file, line, row["image_url"], "a URL that ends with a file name", "image_url ")
     if not (base / "images").is_dir():
@@ -226,7 +227,10 @@ def _array(file: Path, key: str) -> np.ndarray:
         raise BadInput(f"{file}: not a readable MATLAB file ({error}); download it again") from None
     if key not in content:
         raise BadInput(f"{file}: no variable {key}; expected the file that is published with Flowers102")
-    values = np.atleast_1d(content[key]).astype(np.int64)
+    values = np.atleast_1d(content[key])
+    if values.dtype.kind not in "iuf" or not values.size:
+        raise BadInput(f"{file}: {key} holds no numbers; download it again")
+    values = values.astype(np.int64)
     if values.min() < 1:
         raise BadInput(f"{file}: {key} holds {values.min()}, expected numbers from 1")
     return values
@@ -235,7 +239,7 @@ def _array(file: Path, key: str) -> np.ndarray:
 def sports8(folder: Path) -> LabelledSet:
     """8 kinds of sports events; 70 pictures of each for training and 60 for testing (Li and Fei-Fei 2007).
 
-    Layout: event_dataset.zip unpacked: event_dataset/<class>/<picture> (or event_dataset/event_img/<class>/).
+    Layout: event_dataset.rar unpacked: event_dataset/<class>/<picture> (or event_dataset/event_img/<class>/).
     """
     base = folder / "event_dataset"
     base = base / "event_img" if (base / "event_img").is_dir() else base

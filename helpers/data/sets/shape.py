@@ -67,10 +67,13 @@ def of_files(
     """A set of picture files, without those that are listed but not there.
 
     Paths are relative to the folder; labels are bool (n, L), or int (n,) for one class each; `more` are other
-    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there."""
+    fields, of which `partitions` count in the given paths. Raises Absent: none of the pictures is there;
+    BadInput: a path leaves the folder."""
     labels = np.asarray(labels)
     if labels.ndim == 1:
         labels = np.eye(len(classes), dtype=bool)[labels]
+    if climbing := [path for path in paths if ".." in path.split("/") or path.startswith("/")]:
+        raise BadInput(f"{name}: {climbing[0][:60]!r} leaves the folder {folder}; correct the list")
     split = np.asarray([""] * len(paths) if split is None else split, dtype=str)
     there = np.flatnonzero(present(folder, paths))
     if not len(there):
@@ -111,7 +114,8 @@ def one_of(file: Path, line: int, text: str, known: dict, what: str):
 def by_folder(folder: Path, skip: str = "") -> tuple[list[str], np.ndarray, list[str]]:
     """A set with one folder for each class: paths, class numbers int (n,), class names. Raises Absent where
     fewer than two folders have pictures."""
-    needed(folder)
+    if not folder.is_dir():
+        raise Absent(f"{folder} is not there")
     inside = {}
     for kind in sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name != skip):
         names = sorted(f.name for f in (folder / kind).iterdir() if f.suffix.lower() in PICTURES)
