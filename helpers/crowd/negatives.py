@@ -9,8 +9,8 @@ from numba import njit, prange
 from scipy.stats import entropy
 
 from helpers.crowd.filtering import to_csr
-from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
+from helpers.randomness import mix
 
 WEIGHTS = {
     "uniform": np.ones_like,
