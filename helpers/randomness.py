@@ -3,7 +3,7 @@
 from numba import njit, uint64
 
 
-@njit(uint64(uint64), cache=True, inline="always")
+@njit(cache=True, inline="always")
 def mix(z):
     """The finaliser of splitmix64 (Steele, Lea and Flood 2014): a bijection that scatters all 64 bits."""
     z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)

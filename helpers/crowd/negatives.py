@@ -6,7 +6,7 @@ the balanced hashtag distribution is Denton et al. (2015), section 4.
 
 import numpy as np
 from numba import njit, prange
-from scipy.stats import entropy
+from scipy.special import entr
 
 from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
@@ -211,4 +211,4 @@ def effective_number(counts: np.ndarray) -> float:
     counts = np.asarray(counts, np.float64)
     if len(counts) == 0 or counts.min() < 0 or counts.sum() == 0:
         raise BadInput("effective number: expected non-negative counts, at least one of them positive")
-    return float(np.exp(entropy(counts)))
+    return float(np.exp(entr(counts / counts.sum()).sum()))
