@@ -3,7 +3,7 @@
     python -m benchmarks.large_log --views 100000000 --folder /somewhere/with/space --json table.json
 
 Each step is a process that reads what the one before wrote, as the notebooks do, so its peak memory is its
-own. A log that is in the folder is taken as it is: its columns user and item, from 0, in parquet files `log/*`.
+own. A log that is in the folder is taken as it is: parquet files `log/*`, columns user and item, from 0.
 """
 
 import json
@@ -66,8 +66,7 @@ def filter_(folder: Path, options, clock: Clock) -> None:
     clock("distinct pairs", len(user))
     user, item, report = filtering.threshold(user, item, options.low, options.high)
     clock(f"thresholds, {len(report) - 1} rounds", len(user))
-    user, user_ids = filtering.reindex(user)
-    item, item_ids = filtering.reindex(item)
+    (user, _), (item, _) = filtering.reindex(user), filtering.reindex(item)
     clock("codes from 0", len(user))
     np.save(folder / "positives.npy", [user, item])
 
