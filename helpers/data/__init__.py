@@ -1,37 +1,49 @@
 """Datasets, all in one shape: `load(name, **options) -> Collection`."""
 
 import inspect
+from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 
 from helpers import paths
 from helpers.data.collection import Collection
 from helpers.errors import BadInput
 
-NAMES = ("emojigram", "openmoji", "movielens")
+# named and not imported, because each reader brings its own heavy packages
+READERS = {
+    "emojigram": "helpers.data.emojigram.network:generate",
+    "openmoji": "helpers.data.openmoji:load",
+    "movielens": "helpers.data.movielens:load",
+    "own": "helpers.data.own:load",
+}
 
-__all__ = ["NAMES", "BadInput", "Collection", "load"]
+__all__ = ["READERS", "BadInput", "Collection", "load", "options_of"]
 
 
-def load(name: str, data_dir: str | paths.Path = "", **options) -> Collection:
-    """Load or generate one of the datasets `NAMES`.
+def load(name: str, **options) -> Collection:
+    """Load or generate one of the datasets `READERS`, with options of its reader (see its docstring).
 
-    `data_dir` is where downloaded files lie, default `helpers.paths.data()`; emojigram and openmoji come with
-    the project and need none. The options are the dataset's own; see `emojigram.network.generate`,
-    `openmoji.load`, `movielens.load`. Raises BadInput: unknown name or option, or input that cannot be read.
+    `data_dir`, where a reader has it, is the folder of downloaded files, by default `helpers.paths.data()`.
+    Raises BadInput: unknown name or option, or input that cannot be read.
     """
-    # imported here because each reader brings its own heavy packages
-    if name == "emojigram":
-        from helpers.data.emojigram.network import generate as reader
-    elif name == "openmoji":
-        from helpers.data.openmoji import load as reader
-    elif name == "movielens":
-        from helpers.data.movielens import load as reader
-
-        options["data_dir"] = data_dir or paths.data()
-    else:
-        raise BadInput(f"dataset {name!r} is unknown; choose one of {', '.join(NAMES)}")
+    reader = _reader(name)
     known = inspect.signature(reader)
+    if "data_dir" in known.parameters:
+        options["data_dir"] = options.get("data_dir") or paths.data()
     try:
         known.bind(**options)
     except TypeError as error:
         raise BadInput(f"{name}: {error}; options are {', '.join(known.parameters)}") from None
     return reader(**options)
+
+
+def options_of(name: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Those of the values that are options of a dataset; raises BadInput as `load` does."""
+    return {
+        option: values[option] for option in inspect.signature(_reader(name)).parameters if option in values
+    }
+
+
+def _reader(name: str) -> Callable[..., Collection]:
+    if name not in READERS:
+        raise BadInput(f"dataset {name!r} is unknown; choose one of {', '.join(READERS)}")
+    return resolve_name(READERS[name])

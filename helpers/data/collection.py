@@ -38,7 +38,7 @@ SCHEMAS = {
         user=_ids(unique=True), age=_known("float32", pa.Check.in_range(0, 130)),
         gender=_known(str, pa.Check.isin(["female", "male"])), country=_known(str),
         lat=_known("float32", pa.Check.in_range(-90, 90)),
-        lon=_known("float32", pa.Check.in_range(-180, 180)),
+        lon=_known("float32", pa.Check.in_range(-180, 180)), occupation=_known(str),
         original_id=pa.Column(str, unique=True),
     ),
     "views": _schema(user=_ids(), item=_ids(), at=_known(TIME)),
@@ -47,8 +47,9 @@ SCHEMAS = {
     "labels": _schema(item=_ids(), kind=pa.Column("category"), label=pa.Column("category")),
 }  # fmt: skip
 TABLES = tuple(SCHEMAS)
+PACKAGE = "datapackage.json"
 PLACE = ["country", "lat", "lon"]
-PERSONAL = ["age", "gender", *PLACE]
+PERSONAL = ["age", "gender", *PLACE, "occupation"]
 # part -> what tells that it is absent, and what is then said of it where the loader gives no reason
 ABSENT = {
     "views": (lambda c: c.views.empty, "records no views"),
@@ -87,8 +88,8 @@ def empty_table(name: str) -> pd.DataFrame:
 
 def full_table(name: str, columns: Mapping) -> pd.DataFrame:
     """A table of the schema; columns that are not given are unknown throughout."""
-    dtypes = empty_table(name).dtypes
-    return pd.DataFrame(columns).reindex(columns=dtypes.index).astype(dtypes)
+    dtypes = {c: "category" if t == "category" else t for c, t in empty_table(name).dtypes.items()}
+    return pd.DataFrame(columns).reindex(columns=list(dtypes)).astype(dtypes)
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,14 @@ class Collection:
     name: str  # the dataset's, as given to `load`
     simulated: bool  # True where people and their behaviour are generated
     items: pd.DataFrame  # item 0..M-1 in order, owner (-1 unknown), uploaded_at, path, title, original_id
-    users: pd.DataFrame  # user 0..N-1 in order, age (years), gender, country, lat, lon (degrees), original_id
+    users: pd.DataFrame  # user 0..N-1 in order, PERSONAL (years, degrees), original_id
     views: pd.DataFrame  # user, item, at: one row per event; a pair may repeat
     tags: pd.DataFrame  # user, item, tag, at
     labels: pd.DataFrame  # item, kind, label: several rows for an item with several labels
     images: ImageStore  # row i of the store is the picture of item i, uint8 RGB
     truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # what a simulation planted, by name
     missing: Mapping[str, str] = field(default_factory=dict)  # "views", "owners", … -> why they are absent
+    source: Mapping = field(default_factory=dict)  # what was read, as a Data Package (datapackage.org)
 
     def __post_init__(self):
         m, n = len(self.items), len(self.users)
@@ -166,6 +168,8 @@ class Collection:
                 frame.to_parquet(new / "truth" / f"{name}.parquet", index=False)
             about = {"name": self.name, "simulated": self.simulated, "missing": dict(self.missing)}
             about["images"] = self.images.save(new)
+            if self.source:
+                (new / PACKAGE).write_text(json.dumps(self.source, indent=1), encoding="utf-8")
             (new / "collection.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     @classmethod
@@ -179,9 +183,11 @@ class Collection:
         # parquet may forget the types of a table without rows
         tables = {name: empty_table(name) if table.empty else table for name, table in tables.items()}
         truth = {f.stem: pd.read_parquet(f) for f in sorted((folder / "truth").glob("*.parquet"))}
+        package = folder / PACKAGE
         return cls(
             about["name"], about["simulated"], **tables,
             images=open_images(about["images"], folder), truth=truth, missing=about["missing"],
+            source=json.loads(package.read_text(encoding="utf-8")) if package.is_file() else {},
         )  # fmt: skip
 
     def has(self, part: str) -> bool:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tarfile
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,9 @@ from helpers.files import replacing
 from helpers.paths import cache
 
 # every usual ending: what Pillow cannot read is then named as unreadable, and not passed over
-PICTURE = re.compile(
-    r"(?:[^/]+/)?0*(\d+)\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)", re.IGNORECASE
-)
+ENDING = r"\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|jp2|jxl|svg)"
+PICTURE = re.compile(rf"(?:.*/)?[^./][^/]*{ENDING}", re.IGNORECASE | re.DOTALL)
+NUMBERED = re.compile(rf"(?:[^/]+/)?0*(\d+){ENDING}", re.IGNORECASE)
 CHUNK = 256
 NAMED = 10  # at most, of the pictures that cannot be read
 AGAIN = "run notebook 00 again (with --force)"
@@ -197,22 +198,47 @@ def keep_array(target: Path, array: np.ndarray) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
+def picture_names(source: Path) -> list[str]:
+    """The names of pictures in a folder and its subfolders, or in a tar file, sorted, with "/". Hidden files
+    are passed over. Raises BadInput: no such place, or no uncompressed tar file."""
+    if source.is_dir():
+        names = (f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
+    else:
+        names = (name for name, *_ in tar_members(source))
+    return sorted(filter(PICTURE.fullmatch, names))
+
+
+def aliases(names: Sequence[str]) -> dict[str, str]:
+    """What names one picture, as `ends`, without what fits several."""
+    return {alias: name for alias, name in ends(names).items() if name is not None}
+
+
+def ends(names: Sequence[str]) -> dict[str, str | None]:
+    """What may name each picture, in Unicode's composed form: its path or an end of its path, with or without
+    the ending. None for what fits several pictures; but a whole path names its picture whatever else fits."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        parts = unicodedata.normalize("NFC", name).split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            for alias in (end, end.rpartition(".")[0]):
+                found[alias] = None if alias in found else name
+    return found | {unicodedata.normalize("NFC", name): name for name in names}
+
+
 def numbered_pictures(source: Path) -> dict[int, str]:
     """The pictures of a folder or a tar file that are named by a number: number -> name inside. Raises
     BadInput: no such place, no uncompressed tar file, a number occurs twice, or none is a name."""
-    if source.is_dir():
-        names = sorted(f.relative_to(source).as_posix() for f in source.rglob("*") if f.is_file())
-    else:
-        names = sorted(name for name, *_ in tar_members(source))
+    names = picture_names(source)
     found: dict[int, str] = {}
-    for match in filter(None, map(PICTURE.fullmatch, names)):
+    for match in filter(None, map(NUMBERED.fullmatch, names)):
         name, number = match[0], int(match[1])
         if number in found:
             two = f"{found[number]} and {name}"
             raise BadInput(f"{source}: two pictures for number {number}: {two}; remove one")
         found[number] = name
     if not found:
-        raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other files)")
+        raise BadInput(f"{source}: no picture is named <movie id>.jpg (found {len(names)} other pictures)")
     return found
 
 

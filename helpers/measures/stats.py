@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from helpers.errors import BadInput
+from helpers.errors import BadInput, TooFew
 
 
 class Interval(NamedTuple):
@@ -47,11 +47,12 @@ def resamples(n: int, rng: np.random.Generator, repeats: int = 1000) -> np.ndarr
 
 
 def _checked(what: str, *groups: Sequence[float]) -> list[np.ndarray]:
-    """As float64. Raises BadInput where a group has fewer than two values, or one that is not finite."""
+    """As float64. Raises TooFew where a group has fewer than two values, BadInput where one is not finite."""
     groups = [np.asarray(values, np.float64) for values in groups]
-    if min(map(len, groups)) < 2 or not all(np.isfinite(values).all() for values in groups):
+    few = min(map(len, groups)) < 2
+    if few or not all(np.isfinite(values).all() for values in groups):
         sizes = " and ".join(str(len(values)) for values in groups)
-        raise BadInput(f"{what}: {sizes} values; at least two are needed, all of them finite")
+        raise (TooFew if few else BadInput)(f"{what}: {sizes} values; at least two are needed, all finite")
     return groups
 
 
@@ -143,7 +144,7 @@ def compare_ratios(a: Sums, b: Sums, rng: np.random.Generator, repeats: int = 10
     one. BadInput for fewer than two units, a value that is not finite, or a whole that is 0."""
     parts = np.stack(_checked("compare_ratios", *a, *b))
     if not parts[[1, 3]].sum(axis=1).all():
-        raise BadInput("compare_ratios: a whole is 0, so there is no ratio")
+        raise TooFew("compare_ratios: a whole is 0, so there is no ratio")
 
     def ratios(sums: np.ndarray) -> np.ndarray:
         return sums[:, ::2] / sums[:, 1::2]

@@ -7,14 +7,15 @@
 Statements, margins and cited numbers stand in `helpers/claims/*.yaml`; a notebook holds none of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pandas as pd
 from IPython.display import HTML
 
 from helpers.claims import papers, rule
 from helpers.claims.papers import Claim
-from helpers.errors import BadInput
+from helpers.errors import BadInput, TooFew
 from helpers.measures.stats import Effect, Interval
 from helpers.notebook import parts
 from helpers.notebook.artefacts import read_json
@@ -71,18 +72,26 @@ class Conclusions:
         return claim
 
     def measured(
-        self, id: str, effects: Effect | Interval | Mapping[str, Effect], note: str = "", seen: float = 0.0,
-        data: str | None = None,
+        self, id: str, effects: Effect | Interval | Mapping[str, Effect] | None, note: str = "",
+        seen: float = 0.0, data: str | None = None, otherwise: str = "",
     ) -> None:  # fmt: skip
-        """Judge a claim by the difference that was measured, in the notebook's own numbers.
+        """Judge a claim by the difference that was measured, in the notebook's own numbers. Where the data
+        lack what the claim needs, it is not testable, whatever was measured.
 
         Args:
             effects: one difference, or name -> difference where the claim is about several ("all models …").
             note: a sentence on what the difference rests on.
             seen: share of the test items that were seen in training.
             data: what it was measured on, if not on the collection: data without people.
+            otherwise: why the claim is not testable if `effects`, or one of them, is None or there are none.
         """
         claim = self._claim(id)
+        if data is None and parts.first_reason(claim.needs, self.missing):
+            return  # `concluded` says why
+        some = effects.values() if isinstance(effects, Mapping) else [effects]
+        if otherwise and (not some or None in some):
+            self.cannot(id, otherwise)
+            return
         about = {"name": data, "simulated": False} if data else about_collection(self.profile)
         if claim.says == "procedure":
             raise BadInput(f"{self.name}: {id} is a procedure, which claims nothing; use run.showed")
@@ -129,3 +138,14 @@ class Conclusions:
         names |= {"margin": "margin", "verdict": "verdict", "note": "why"}
         table = pd.DataFrame(self.concluded())[list(names)].rename(columns=names).fillna("–").replace("", "–")
         return HTML(table.to_html(index=False, border=0))  # as text as well it would be thrice as long
+
+    @contextmanager
+    def measuring(self, ids: str) -> Iterator[None]:
+        """`with run.measuring("F1a, F1c"):` around what measures claims: where too few users or items are
+        left for that, they are not testable, and the rest of the block is left out."""
+        try:
+            yield
+        except TooFew as few:
+            left = [id for id in ids.split(", ") if id not in self.found]
+            print(f"Not testable on this data: {', '.join(left)}, {few}.")
+            self.cannot(", ".join(left), str(few))

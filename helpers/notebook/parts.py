@@ -4,11 +4,13 @@ A *part* is something in the data ("views", "owners"), something that filtering 
 that a simulation planted ("planted senses"), or an earlier notebook ("03"). Who finds one missing says why,
 once: the reader of a dataset in `Collection.missing`, a notebook by `run.lacks(part, why)`. Later notebooks
 know it from `missing.json` beside the other artefacts. A notebook that cannot do without a part names it in
-`start(…, requires=["views"])` and is not run; a cell that can be left out begins with `%%needs views`.
+`start(…, requires=["views"])` and is not run; a cell that can be left out begins with `%%needs views`, and
+what it would have set is missing to later cells, which are left out too and need no such line.
 """
 
+import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from IPython import get_ipython
 from IPython.display import Markdown, display
@@ -76,11 +78,33 @@ def record(profile: str, number: str, missing: Mapping[str, str]) -> None:
     artefacts.record(folder, FILE)
 
 
+def reads_and_sets(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell has from other cells, whichever way its conditions go, and names that it may set. A
+    name that it both reads and sets counts as set; a cell with a magic is not looked into."""
+
+    def always(node: ast.AST) -> Iterator[ast.AST]:
+        yield node
+        inside = [node.test] if isinstance(node, ast.If | ast.IfExp) else ast.iter_child_nodes(node)
+        for each in inside:
+            yield from always(each)
+
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return set(), set()
+    nodes = list(ast.walk(tree))
+    sets = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    sets |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    sets |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return {node.id for node in always(tree) if isinstance(node, ast.Name)} - sets, sets
+
+
 def install(run) -> None:
     """Make `%%needs` work in the running notebook; outside of one, do nothing."""
     shell = get_ipython()
     if shell is None:
         return
+    unset: dict[str, str] = {}  # name that a cell which was left out would have set -> what that cell needs
 
     def needs(line: str, cell: str = "") -> None:
         """`%%needs views, owners` as a first line: run the cell only if the data have all these parts."""
@@ -92,14 +116,17 @@ def install(run) -> None:
 
     def drop(lines: list[str]) -> list[str]:
         # where nothing is missing the cell is ordinary Python: its traceback and its last value are shown
-        first = lines[0] if lines else ""
-        if not first.startswith("%%needs "):
-            return lines
+        guarded = bool(lines) and lines[0].startswith("%%needs ")
+        needed = [part.strip() for part in lines[0][8:].split(",")] if guarded else []
+        body = ["\n", *lines[1:]] if guarded else lines
+        reads, sets = reads_and_sets("".join(body))
+        needed += [unset[name] for name in sorted(reads & unset.keys() - shell.user_ns.keys())]
         try:
-            lacking = first_reason((n.strip() for n in first[8:].split(",")), run.missing)
+            lacking = [part for part in needed if reason(part, run.missing)]
         except BadInput:
             return lines  # the magic raises it
-        return lines if lacking else ["\n", *lines[1:]]
+        unset.update(dict.fromkeys(sets, lacking[0]) if lacking else {})
+        return [f"%%needs {lacking[0]}\n", *body] if lacking else body
 
     drop.of_needs = True
     shell.register_magic_function(needs, "cell")

@@ -5,7 +5,7 @@ import math
 import numbers
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from helpers.claims import board
 from helpers.errors import BadInput
@@ -15,18 +15,19 @@ from helpers.notebook.run import Run
 from helpers.paths import NUMBER, outputs
 
 
-def save(run: Run, metrics: Mapping[str, float]) -> None:
+def save(run: Run, metrics: Mapping) -> None:
     """Write metrics.json, claims.json and run.json of a run, and the profile's scoreboard.json.
 
     Args:
-        metrics: name -> finite number. Only what repeats with the seed is compared with the reference;
-            a name that ends in `_seconds`, `_speedup` or `_mb` is left out of that comparison.
+        metrics: name -> finite number. A name may be a tuple, and a mapping may stand for a number: `flat`
+            makes one name of all. Only what repeats with the seed is compared with the reference; a name that
+            ends in `_seconds`, `_speedup` or `_mb` is left out of that comparison.
 
     Raises:
         BadInput: a metric is not a finite number, or a claim of the notebook was not judged.
     """
     seconds = time.perf_counter() - run.clock
-    metrics = {name: finite(name, value) for name, value in metrics.items()}
+    metrics = {name: finite(name, value) for name, value in flat(metrics)}
     claims = run.concluded()
     parts.record(run.profile, run.number, run.found_missing)
     write_json(run.folder / "metrics.json", metrics)
@@ -53,10 +54,18 @@ def save(run: Run, metrics: Mapping[str, float]) -> None:
     print(f"{run.name}: {len(metrics)} metrics and {len(claims)} claims recorded")
 
 
+def flat(metrics: Mapping, *before) -> Iterator[tuple[str, object]]:
+    """{"map": {("image-only", 0.1): 0.2}} -> ("map_image_only_0.1", 0.2): names joined, other signs "_"."""
+    for name, value in metrics.items():
+        names = [*before, *(name if isinstance(name, tuple) else [name])]
+        if isinstance(value, Mapping):
+            yield from flat(value, *names)
+        else:
+            yield re.sub(r"[^\w.@]", "_", "_".join(map(str, names))), value
+
+
 def finite(name: str, value) -> float | int:
     """A metric as a Python number."""
-    if not re.fullmatch(r"[\w.@-]+", name):
-        raise BadInput(f"metric {name!r}: a name holds letters, digits and _ . @ - only")
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise BadInput(f"metric {name} is {value!r} ({type(value).__name__}), expected a number")
     if not math.isfinite(value):

@@ -49,22 +49,26 @@ def text(value, digits: int = 3) -> str | None:
 
 
 def say(
-    effect: Interval | Effect,
+    effect: Interval | Effect | None,
     better: str,
     worse: str,
     unclear: str,
     digits: int = 3,
     scale: float = 1,
+    before: str = "",
     **more,
 ) -> None:
-    """Print the sentence that fits a difference: above 0, below 0, or an interval with 0 inside.
+    """Print the sentence that fits a difference: above 0, below 0, or around 0; nothing for None.
 
     Args:
         better, worse, unclear: texts with the fields {mean}, {low}, {high}, and {a}, {b} of an `Effect`, and
             those given in `more`: "the tensor is {mean} points ahead [{low}, {high}]".
         scale: 100 shows shares as points.
+        before: what all three texts begin with.
     """
-    chosen = better if effect.low > 0 else worse if effect.high < 0 else unclear
+    if effect is None:
+        return
+    chosen = before + (better if effect.low > 0 else worse if effect.high < 0 else unclear)
     numbers = {
         name: f"{scale * value:.{digits}f}" for name, value in effect._asdict().items() if name in FIELDS
     }

@@ -43,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--strict", action="store_true",
                       help="exit with 1 where something is not as in outputs/reference")  # fmt: skip
     made.add_argument("--reference", action="store_true", help="maintainers: renew outputs/reference/PROFILE")
+    made.add_argument("--seeds", type=int, default=0, metavar="N",
+                      help="with --reference: run N more seeds, which give the tolerances")  # fmt: skip
     return made
 
 
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         given.profile = given.profile or SMOKE
         if given.refresh and given.profile != SMOKE:
             raise BadInput("--refresh is for the profile smoke")
+        if given.seeds < 0 or (given.seeds and not given.reference):
+            raise BadInput("--seeds is a number of runs that --reference makes")
         if (given.refresh or given.reference or given.strict) and given.assignments:
             raise BadInput("--refresh, --reference and --strict are for a profile as it is, without -p")
         folder = given.data_dir if given.data_dir is None else existing(given.data_dir)
@@ -74,7 +78,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
             if code == 0 and given.refresh:
                 maintain.refresh(project, jobs)
             if code == 0 and given.reference:
-                maintain.write_reference(jobs)
+                others = maintain.other_seeds(project, given.profile, given.seeds, folder)
+                maintain.write_reference(jobs, others=others)
             if code == 0 and not given.assignments and (table := compare.compare(jobs)):
                 artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)
                 print(compare.told(table))

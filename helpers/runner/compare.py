@@ -1,23 +1,24 @@
 """A run beside the committed reference of its profile: metrics within tolerances, verdicts the same."""
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from helpers import paths
 from helpers.claims.papers import CLAIMS
-from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.runner.plan import Job
 
 REFERENCE = paths.ROOT / "outputs" / "reference"  # in git, so never under CROWD_OUTPUTS
 NOT_REPEATABLE = ("_seconds", "_speedup", "_mb")
-OR = " or "  # between verdicts of a claim, for example with and without a file that cannot be shipped
+OR = " or "  # between verdicts of a claim: other seeds gave them, or a file is there that cannot be shipped
+SPREADS = 4  # a metric may be so many standard deviations of the seeds away from the reference
+LEAST, MOST = 0.005, 0.9  # of the value: what rounding alone may do; and a zeroed metric must never pass
 CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may tip over: it may differ
 
 
 def reference_of(job: Job, folder: Path = REFERENCE) -> dict:
-    """`metrics` (name -> value, rel_tol, reason) and `verdicts` (by claim); empty where there is no file."""
+    """`metrics` (name -> value and sd, its standard deviation over `seeds`) and `verdicts` (by claim); empty
+    where there is no file."""
     file = folder / job.profile / f"{job.number}.json"
     return artefacts.read_json(file) if file.is_file() else {"metrics": {}, "verdicts": {}}
 
@@ -35,17 +36,13 @@ def found(job: Job) -> dict:
 
 def rows(ours: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> list[dict]:
     """kind, name, value, reference, tolerance and same (bool) of all that is here or there.
-    Tolerances are relative, so zero matches zero only; BadInput for one that would let a zeroed metric pass,
-    or an entry without a reason."""
+    A metric is the same within `tolerance`, so zero matches zero only."""
     table = []
     for name in {**reference["metrics"], **ours["metrics"]}:
         entry, value = reference["metrics"].get(name), ours["metrics"].get(name)
-        if entry and (not 0 <= entry["rel_tol"] < 1 or not entry["reason"].strip()):
-            raise BadInput(f"reference of {name}: rel_tol must be from 0 to below 1, and a reason given")
-        same = bool(entry) and value is not None
-        same = same and math.isclose(value, entry["value"], rel_tol=entry["rel_tol"], abs_tol=0)
-        expected, tolerance = (entry["value"], entry["rel_tol"]) if entry else (None, None)
-        table.append(_row("metrics", name, value, expected, tolerance, same))
+        expected, within = (entry["value"], tolerance(**entry)) if entry else (None, None)
+        same = bool(entry) and value is not None and abs(value - expected) <= within
+        table.append(_row("metrics", name, value, expected, within, same))
     for name in {**reference["verdicts"], **ours["verdicts"]}:
         value, expected = ours["verdicts"].get(name), reference["verdicts"].get(name)
         same = expected is not None and value in expected.split(OR)
@@ -53,6 +50,12 @@ def rows(ours: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> list[
         same = same or (close and expected is not None and expected != "not testable")
         table.append(_row("verdicts", name, value, expected, None, same))
     return table
+
+
+def tolerance(value: float, sd: float) -> float:
+    """How far a metric may be from its reference, in its own unit: another processor's rounding sends
+    training another way, at most as another seed would."""
+    return min(max(SPREADS * sd, LEAST * abs(value)), MOST * abs(value))
 
 
 def _row(kind: str, name: str, value, reference, tolerance: float | None, same: bool) -> dict:
@@ -75,7 +78,7 @@ def told(table: Iterable[Mapping]) -> str:
         some = [row["same"] for row in table if row["kind"] == kind]
         lines.append(f"{sum(some)} of {len(some)} {kind} as in the reference")
     for row in (row for row in table if not row["same"]):
-        within = f" ± {row['tolerance']:.1%}" if row["tolerance"] else ""
+        within = f" ± {row['tolerance']:.2g}" if row["tolerance"] else ""
         lines.append(
             f"  {row['notebook']} {row['name']}: {row['value']}, reference {row['reference']}{within}"
         )

@@ -1,18 +1,18 @@
 """What maintainers run after a change: notebooks written back with new outputs, reference metrics renewed."""
 
-from collections.abc import Sequence
+import os
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
 from helpers.runner.compare import OR, REFERENCE, found, reference_of
-from helpers.runner.execute import Failure, perform
-from helpers.runner.plan import SMOKE, Job, Project
-
-TOLERANCE = 0.02
-REASON = "same seed and code; other processors and package versions round sums differently"
+from helpers.runner.execute import Failure, perform, run_all
+from helpers.runner.plan import SMOKE, Job, Project, plan
 
 
 def stale_sources(jobs: Sequence[Job]) -> list[str]:
@@ -45,15 +45,51 @@ def write_back(file: Path, executed: Path) -> None:
     print(f"{file.stem}: written back")
 
 
-def write_reference(jobs: Sequence[Job], folder: Path = REFERENCE) -> None:
-    """Renew `<profile>/<NN>.json` from a run. Tolerances and reasons that are there stay, and so do several
-    verdicts ("undecided or contradicted") of which this run has one."""
+def other_seeds(
+    project: Project, profile: str, seeds: int, data_dir: str | None = None
+) -> dict[str, list[dict]]:
+    """Run a profile again with the seeds 1, 2, …, on the data of seed 0: number -> what `found` gives, by
+    seed. Each has its own folder, outputs/seeds/<seed>, where a repeated command finds what is done."""
+    runs: dict[str, list[dict]] = {}
+    home = paths.outputs()
+    for seed in range(1, seeds + 1):
+        with patch.dict(os.environ, CROWD_OUTPUTS=str(home / "seeds" / str(seed))):
+            data, *later = plan(project, profile, data_dir=data_dir)
+            numbers = [job.number for job in later]
+            again = plan(project, profile, only=numbers, assignments=[f"seed={seed}"], data_dir=data_dir)
+            if run_all([data, *again]):
+                raise Failure(f"seed {seed} did not come to an end")
+            for job in again:
+                if (job.folder / "metrics.json").is_file():
+                    runs.setdefault(job.number, []).append(found(job))
+    return runs
+
+
+def write_reference(
+    jobs: Sequence[Job], folder: Path = REFERENCE, others: Mapping[str, Sequence[Mapping]] | None = None
+) -> None:
+    """Renew `<profile>/<NN>.json` from a run and from other seeds' (`other_seeds`), which tell the spread of
+    each metric and what other verdicts a claim may get. Without them the spreads that are there stay, and so
+    do several verdicts ("undecided or contradicted") of which this run has one."""
     for job in jobs:
-        ours, old = found(job), reference_of(job, folder)
-        entry = {"rel_tol": TOLERANCE, "reason": REASON}
-        metrics = {n: entry | old["metrics"].get(n, {}) | {"value": v} for n, v in ours["metrics"].items()}
-        known = {id: old["verdicts"].get(id, "") for id in ours["verdicts"]}
-        verdicts = {id: known[id] if v in known[id].split(OR) else v for id, v in ours["verdicts"].items()}
-        new = {"metrics": metrics, "verdicts": verdicts}
+        ours, old, more = found(job), reference_of(job, folder), (others or {}).get(job.number, [])
+        metrics = {}
+        for name, value in ours["metrics"].items():
+            values = [value, *(run["metrics"][name] for run in more if name in run["metrics"])]
+            sd = (
+                statistics.stdev(values)
+                if more and len(values) > 1
+                else old["metrics"].get(name, {}).get("sd", 0)
+            )
+            metrics[name] = {"value": value, "sd": float(f"{sd:.3g}")}
+        verdicts = {}
+        for id, verdict in ours["verdicts"].items():
+            known = [] if more else old["verdicts"].get(id, "").split(OR)
+            given = (
+                known if verdict in known else [verdict, *(run["verdicts"].get(id, verdict) for run in more)]
+            )
+            verdicts[id] = OR.join(dict.fromkeys(given))
+        seeds = len(more) + 1 if more else old.get("seeds", 1)
+        new = {"seeds": seeds, "metrics": metrics, "verdicts": verdicts}
         artefacts.write_json(folder / job.profile / f"{job.number}.json", new)
-        print(f"{job.file.stem}: {len(metrics)} reference metrics, {len(verdicts)} verdicts")
+        print(f"{job.file.stem}: {len(metrics)} reference metrics, {len(verdicts)} verdicts, {seeds} seeds")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully suppo
 @pytest.fixture(scope="module", autouse=True)
 def running(tmp_path_factory):
     found = spark.session(**{
-        "spark.master": "local[2]", "spark.sql.shuffle.partitions": "3",
+        "spark.master": "local[2]", "spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "3",
         "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
         # few users to a batch of a worker, so that many batches occur
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50",

@@ -28,6 +28,7 @@ def collection(tmp_path):
         "user": np.arange(2, dtype=np.int32), "age": np.array([30, np.nan], np.float32),
         "gender": pd.array(["female", None], dtype="str"), "country": pd.array([None, "FR"], dtype="str"),
         "lat": np.array([1, np.nan], np.float32), "lon": np.array([2, np.nan], np.float32),
+        "occupation": pd.array([None, "cook"], dtype="str"),
         "original_id": pd.array(["u1", "u2"], dtype="str"),
     })  # fmt: skip
     views = pd.DataFrame({
@@ -112,7 +113,9 @@ def test_what_is_absent_is_told_whatever_the_loader_says(collection):
         "tags": "has no tags", "tag_times": "has no tags", "labels": "has no labels",
     }  # fmt: skip
     nobody = collection.users.assign(age=np.float32(np.nan), gender=None, lat=np.float32(np.nan))
-    nobody = nobody.assign(country=None, lon=np.float32(np.nan)).astype(collection.users.dtypes)
+    nobody = nobody.assign(country=None, lon=np.float32(np.nan), occupation=None).astype(
+        collection.users.dtypes
+    )
     less = replace(collection, users=nobody, views=empty_table("views"), missing={"views": "has no views"})
     assert less.missing["views"] == less.missing["view_times"] == "has no views"
     assert not less.has("attributes")
@@ -130,7 +133,7 @@ def test_parts_can_be_taken_away(tmp_path, monkeypatch):
     assert less.items["uploaded_at"].isna().all()
     assert (less.items["owner"] == -1).all()
     assert less.items["title"].isna().all()
-    assert less.users[["age", "gender", "country", "lat", "lon"]].isna().all(axis=None)
+    assert less.users[["age", "gender", "country", "lat", "lon", "occupation"]].isna().all(axis=None)
     assert less.missing["views"] == "was loaded without its views"
     assert less.missing["tag_times"] == "was loaded without its times"
     assert less.missing["places"] == "was loaded without its attributes"

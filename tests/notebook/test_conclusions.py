@@ -7,6 +7,7 @@ import pytest
 
 from helpers.claims import papers
 from helpers.errors import BadInput
+from helpers.measures import stats
 from helpers.measures.stats import Effect, Interval
 from helpers.notebook import conclusions, results
 from helpers.notebook.artefacts import write_json
@@ -61,6 +62,14 @@ def test_a_whole_notebook(tmp_path):
     assert board[0]["effects"][""]["low"] == 0.015
 
 
+def test_nothing_to_measure_says_why():
+    run = a_run()
+    run.measured("V7a", {}, otherwise="too few users")
+    assert (run.found["V7a"]["verdict"], run.found["V7a"]["note"]) == ("not testable", "too few users")
+    run.measured("V8a", GAP, otherwise="too few users")
+    assert run.found["V8a"]["verdict"] == "supported"
+
+
 def test_simulated_people_and_seen_pictures():
     run = a_run(simulated=True)
     run.measured("V7a", GAP)
@@ -80,6 +89,15 @@ def test_what_is_undecided_says_what_would_decide():
     run.measured("V7a", Interval(-0.02, -0.03, -0.01))
     assert run.found["V7a"]["verdict"] == "contradicted"
     assert "a" not in run.found["V7a"]["effects"][""], "there are no two levels, and JSON knows no NaN"
+
+
+def test_what_the_data_lack_or_a_difference_that_is_missing_is_not_testable():
+    run = a_run(owners="toygram has no owners")
+    run.measured("V8a", GAP)  # it needs owners
+    run.measured("V7a", {"first": GAP, "second": None}, otherwise="one user only")
+    found = {claim["id"]: (claim["verdict"], claim["note"]) for claim in run.concluded()[:2]}
+    expected = {"V7a": "one user only", "V8a": "toygram has no owners"}
+    assert found == {id: ("not testable", why) for id, why in expected.items()}
 
 
 def test_nothing_is_forgotten_twice_or_elsewhere():
@@ -108,3 +126,15 @@ def test_claims_of_a_notebook_that_is_not_run():
         (id, "not testable", "toygram has no posts") for id in ("V7a", "V8a", "V6")
     ]
     assert conclusions.not_testable("01_none", "x", "demo") == []
+
+
+def test_too_few_to_measure_is_not_testable_and_other_mistakes_are_not_hidden():
+    run = a_run()
+    with run.measuring("V7a, V8a"):
+        run.measured("V7a", GAP)
+        run.measured("V8a", stats.compare([1.0], [0.0], run.rng("one user")))
+    assert run.found["V7a"]["verdict"] == "reproduced"
+    assert run.found["V8a"]["verdict"] == "not testable"
+    assert "1 values; at least two are needed" in run.found["V8a"]["note"]
+    with pytest.raises(BadInput, match="all finite"), run.measuring("V6"):
+        stats.compare([1.0, float("nan")], [0.0, 0.0], run.rng("not finite"))

@@ -79,3 +79,21 @@ def test_a_cell_is_left_out_where_the_data_lack_a_part(shell, capsys):
     assert isinstance(shell.run_cell("%%needs veiws\nx = 9").error_in_exec, BadInput)
     assert isinstance(shell.run_cell("%%needs views\n1 / 0").error_in_exec, ZeroDivisionError)
     assert shell.user_ns["x"] == 1
+
+
+def test_a_cell_that_reads_what_was_left_out_is_left_out_too(shell, capsys):
+    parts.install(a_run(owners=WHY))
+    shell.run_cell("kept, total = 1, 0")
+    shell.run_cell("%%needs owners\nowned = kept + 1\ntotal += owned\ndef of(x):\n    return x + owned")
+    shell.run_cell("many = [of(one) for one in range(owned)]")
+    shell.run_cell("%%needs views\nmore = many + [kept]")
+    capsys.readouterr()
+    assert shell.run_cell("more").success, "left out, although no line says so"
+    assert "Markdown" in capsys.readouterr().out
+    assert shell.run_cell("total + kept").result == 1, "set before, so it is there"
+    assert shell.run_cell("owned if total else kept").result == 1, "not read here"
+    assert isinstance(shell.run_cell("unheard_of").error_in_exec, NameError)
+    shell.run_cell("owned = 5")
+    assert shell.run_cell("owned").result == 5, "set after all"
+    assert isinstance(shell.run_cell("many = [x for x in range(2)]\nmany[9]").error_in_exec, IndexError)
+    assert shell.run_cell("%time 1").success

@@ -42,6 +42,12 @@ def test_a_metric_is_a_finite_number(run, value):
     assert not (run.folder / "metrics.json").exists()
 
 
+def test_a_metrics_name_is_put_together():
+    nested = {"map": {("image-only", 0.1): 1, "loss": {"P@1": 2}}, ("f11", "ours (views)"): 3}
+    expected = {"map_image_only_0.1": 1, "map_loss_P@1": 2, "f11_ours__views_": 3}
+    assert dict(results.flat(nested)) == expected
+
+
 def reference(value, rel_tol=0.02):
     return {"value": value, "rel_tol": rel_tol, "reason": "rounding"}
 

@@ -200,6 +200,17 @@ def collections(folder: Path | None = None) -> dict[str, dict]:
         found[name] = few | {"dataset": "movielens", "data_dir": str(folder and folder / name)}
         if folder and not (folder / name).exists():
             release(folder / name, *content)
+    mine = folder and folder / "own"
+    if folder and not mine.exists():
+        release(mine, dict.fromkeys(range(1, 31), ""))
+        (mine / "movies.csv").unlink()
+        (mine / "posters").rename(mine / "images")
+        viewed = crowd(40, list(range(1, 31)))
+        views = "".join(f"user {user},{item}\n" for user, item in viewed)
+        (mine / "views.csv").write_text("user,item\n" + views, encoding="utf-8")
+        tags = "".join(",".join(map(str, row)) + "\n" for row in written(viewed, words))
+        (mine / "tags.csv").write_text("user,item,tag,time\n" + tags, encoding="utf-8")
+    found["a folder of one's own"] = {"dataset": "own", "data_dir": str(mine)}
     apart = folder and folder / "two releases"
     if folder and not apart.exists():
         release(apart / "ml-one", sixty, ratings=seen)

@@ -3,6 +3,7 @@
 import json
 
 import nbformat
+import numpy as np
 import pytest
 from notebook_contract import any_notebook
 from replay import replay
@@ -109,6 +110,17 @@ def test_other_metrics_and_verdicts_fail(written):
     exchanged = dict(zip(ours["metrics"], reversed(ours["metrics"].values()), strict=True))
     assert wrong(exchanged) == list(ours["metrics"])
     assert wrong(verdicts={"F4": "supported"}) == ["F4"], "without a reference"
+    assert wrong(ours["metrics"] | {"mean": ours["metrics"]["mean"] * 1.1}) == ["mean"]
+    write_reference(
+        [job], folder, {"00": [ours | {"metrics": ours["metrics"] | {"mean": m}} for m in (0, 1)]}
+    )
+    spread = reference_of(job, folder)
+    assert spread["seeds"] == 3
+    assert spread["metrics"]["mean"]["sd"] == pytest.approx(
+        np.std([0, 1, ours["metrics"]["mean"]], ddof=1), 1e-2
+    )
+    assert wrong(ours["metrics"] | {"mean": ours["metrics"]["mean"] * 1.1}, there=spread) == []
+    assert wrong(ours["metrics"] | {"mean": 0}, there=spread) == ["mean"], "however wide the seeds spread"
     several = reference | {"verdicts": {"F4": "supported or undecided"}}
     assert wrong(verdicts={"F4": "undecided"}, there=several) == []
     assert wrong(verdicts={"F4": "contradicted"}, there=several) == ["F4"]

@@ -80,7 +80,7 @@ def test_without_habits_knowing_the_user_gains_nothing(monkeypatch, tmp_path):
 def gain_of_the_description(planted, model, monkeypatch, tmp_path):
     """Accuracy@3 among strangers of a model with their description minus the bilinear one."""
     made, table, x = network(planted, 500, monkeypatch, tmp_path)
-    u = users.descriptors(made.users, users.top_countries(made.users["country"]))
+    u = users.descriptors(made.users, users.top_groups(made.users))
     everyone = np.arange(len(u))
     posts = np.bincount(table.drop_duplicates(["user", "item"])["user"], minlength=len(u))
     held = users.split_users(posts, 0.3, np.random.default_rng(0))[table["user"]]

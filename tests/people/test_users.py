@@ -6,16 +6,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.people.descriptors import descriptors, split_users, top_countries
+from helpers.people.descriptors import descriptors, split_users, top_groups
 
 
 def people(**columns) -> pd.DataFrame:
     n = len(next(iter(columns.values())))
-    unknown = {"age": np.nan, "gender": None, "country": None, "lat": np.nan, "lon": np.nan}
+    unknown = {
+        "age": np.nan,
+        "gender": None,
+        "country": None,
+        "occupation": None,
+        "lat": np.nan,
+        "lon": np.nan,
+    }
     unknown = {name: [value] * n for name, value in unknown.items()}
     frame = pd.DataFrame(unknown | columns)
     return frame.astype(
-        {"gender": "str", "country": "str"} | dict.fromkeys(["age", "lat", "lon"], np.float32)
+        dict.fromkeys(["gender", "country", "occupation"], "str")
+        | dict.fromkeys(["age", "lat", "lon"], np.float32)
     )
 
 
@@ -64,10 +72,15 @@ def test_every_descriptor_stays_in_its_range(values):
     assert np.array_equal(u[:, 2] == 1, [c == "US" for c in country])
 
 
-def test_top_countries():
-    country = pd.Series(["b", "a", "c", "c", None, "d", "e", "f", "a", "b"], dtype="str")
-    assert top_countries(country) == ["a", "b", "c", "d", "e"]
-    assert top_countries(pd.Series([None], dtype="str")) == []
+def test_the_five_countries_or_occupations():
+    country = ["b", "a", "c", "c", None, "d", "e", "f", "a", "b"]
+    occupation = ["writer"] * 2 + ["artist"] * 8
+    assert top_groups(people(country=country, occupation=occupation)) == ["a", "b", "c", "d", "e"]
+    assert top_groups(people(age=[1])) == []
+    users = people(occupation=occupation, age=[30] * 10)
+    assert top_groups(users) == ["artist", "writer"]
+    u = descriptors(users, top_groups(users))
+    assert u[[0, 9], 2:7].tolist() == [[0, 1, 0, 0, 0], [1, 0, 0, 0, 0]]
 
 
 def test_what_a_descriptor_refuses():

@@ -5,6 +5,7 @@ turned off, and is told in `Collection.truth`. It is simulated, and is always ca
 """
 
 import hashlib
+import inspect
 import json
 from pathlib import Path
 
@@ -76,6 +77,9 @@ def generate(**options) -> Collection:
         labels=_labels_table(posts, chosen, contents), images=ArrayImages(pictures),
         truth=_truth(settings, people, posts, poses, tags, contents),
     )  # fmt: skip
+
+
+generate.__signature__ = inspect.signature(Settings)  # tells the options
 
 
 def discovered(collection: Collection, user: np.ndarray, item: np.ndarray) -> np.ndarray:
