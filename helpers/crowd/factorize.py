@@ -44,7 +44,8 @@ def group(user: np.ndarray, item: np.ndarray, value: np.ndarray, n_users: int, n
     for name, ids, size in [("user", user, n_users), ("item", item, n_items)]:
         if len(ids) and not (ids.min() >= 0 and ids.max() < size):
             raise BadInput(f"entries: {name} {ids.min()} to {ids.max()}; expected 0 to {size - 1}")
-    indptr, order = grouped(np.ascontiguousarray(user, np.int32), np.arange(len(user)), n_users)
+    places = np.arange(len(user), dtype=np.int32 if len(user) < 2**31 else np.int64)
+    indptr, order = grouped(np.ascontiguousarray(user, np.int32), places, n_users)
     return Entries(indptr, np.asarray(item, np.int32)[order], np.asarray(value, np.float32)[order], n_items)
 
 
@@ -132,7 +133,9 @@ def initial(n: int, d: int, mean: float, rng: np.random.Generator) -> np.ndarray
     """float32[n, padded d]: factors whose products start at the mean of the entries, plus noise of 0.1 / √d.
     From zero the first epochs would be spent on finding the mean. Padding stays 0 throughout."""
     factors = np.zeros((n, padded(d)), np.float32)
-    factors[:, :d] = np.sqrt(mean / d) + rng.normal(0, 0.1 / np.sqrt(d), (n, d))
+    for first in range(0, n, 8192):  # the noise is float64, twice the factors if drawn at once
+        rows = factors[first : first + 8192, :d]
+        rows[:] = np.sqrt(mean / d) + rng.normal(0, 0.1 / np.sqrt(d), rows.shape)
     return factors
 
 

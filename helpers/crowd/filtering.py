@@ -98,9 +98,14 @@ def threshold(
                 counts[other] -= gone[other].sum(0, dtype=np.int32)
     parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     item, user = (np.concatenate([ids[part] for part in parts]) for ids in records)
+    return user, item, report_of(rounds)
+
+
+def report_of(rounds: list[list[int]]) -> pd.DataFrame:
+    """The table of `threshold` from its rows, each round, items, users, records."""
     report = pd.DataFrame(rounds, columns=["round", "items", "users", "records"])
     report["density"] = report.records / (report["items"] * report.users).where(report.records > 0)
-    return user, item, report
+    return report
 
 
 def reindex(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

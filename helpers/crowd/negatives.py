@@ -6,11 +6,11 @@ the balanced hashtag distribution is Denton et al. (2015), section 4.
 
 import numpy as np
 from numba import njit, prange
-from scipy.stats import entropy
+from scipy.special import entr
 
 from helpers.crowd.filtering import to_csr
-from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
+from helpers.randomness import mix
 
 WEIGHTS = {
     "uniform": np.ones_like,
@@ -103,20 +103,25 @@ def _one_user(seen, w, table, state, taken, out):
             got += 1
     if got < k:
         _exact(w, taken, k - got, state, out[got:])
-    for i in seen:
-        taken[i >> 6] = 0
-    for i in out[:got]:
-        taken[i >> 6] = 0
+    if len(taken) < len(seen) + got:
+        taken[:] = 0
+    else:
+        for i in seen:
+            taken[i >> 6] = 0
+        for i in out[:got]:
+            taken[i >> 6] = 0
 
 
 @njit(cache=True, parallel=True)
-def _sample(indptr, indices, w, n, seed):
+def _sample(indptr, indices, w, n, seed, users):
     n_users, m = len(indptr) - 1, len(w)
     has_weight = w > 0.0
     available = has_weight.sum()
     drawn = np.zeros(n_users + 1, np.int64)
     for u in prange(n_users):
-        left = available - has_weight[indices[indptr[u] : indptr[u + 1]]].sum()
+        left = available
+        for i in indices[indptr[u] : indptr[u + 1]]:
+            left -= has_weight[i]
         drawn[u + 1] = min(n[u], left)
     drawn = drawn.cumsum()
     negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), mix(seed + GOLDEN)
@@ -124,21 +129,23 @@ def _sample(indptr, indices, w, n, seed):
         taken = np.zeros(m // 64 + 1, np.uint64)
         for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
             out = negatives[drawn[u] : drawn[u + 1]]
-            state = mix(key ^ mix(np.uint64(u) + GOLDEN))
+            state = mix(key ^ mix(users[u] + GOLDEN))
             _one_user(indices[indptr[u] : indptr[u + 1]], w, table, state, taken, out)
     return drawn, negatives
 
 
 def sample_negatives(
-    indptr: np.ndarray, indices: np.ndarray, w: np.ndarray, n: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+    indptr: np.ndarray, indices: np.ndarray, w: np.ndarray, n: np.ndarray, seed: int,
+    users: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Algorithm 1 of Fang et al. (2015): for each user j, n_j negatives from the items without a view.
 
     Drawn one after the other without replacement, each with probability proportional to `w` among the
     items that user j has neither viewed nor been given yet (that is the normalisation per user of eq. 2).
     A user with fewer unseen items of positive weight than n_j gets them all; compare `np.diff` of the
     result with n to see whom that concerns. Each user has a random stream of their own, made from
-    (seed, user), so the result does not depend on the number of threads or on other users.
+    (seed, user), so the result does not depend on the number of threads or on other users. Where the rows are
+    those of some users only, `users`, integers (N,), says of whom.
 
     V is given as `filtering.to_csr` makes it, no pair twice; w is float (M,), see `weights`; n integers (N,),
     or one for all. Returns the same form: indptr int64 (N + 1,) and indices int32, the negatives of each user
@@ -152,7 +159,8 @@ def sample_negatives(
     if len(n) and n.min() < 0:
         raise BadInput("negatives: the number of negatives of a user is below zero")
     rows = np.ascontiguousarray(indptr, np.int64), np.ascontiguousarray(indices, np.int32)
-    return _sample(*rows, w, n, np.uint64(seed))
+    users = np.arange(len(n)) if users is None else users
+    return _sample(*rows, w, n, np.uint64(seed), np.ascontiguousarray(users, np.uint64))
 
 
 def by_ratio(
@@ -211,4 +219,4 @@ def effective_number(counts: np.ndarray) -> float:
     counts = np.asarray(counts, np.float64)
     if len(counts) == 0 or counts.min() < 0 or counts.sum() == 0:
         raise BadInput("effective number: expected non-negative counts, at least one of them positive")
-    return float(np.exp(entropy(counts)))
+    return float(np.exp(entr(counts / counts.sum()).sum()))

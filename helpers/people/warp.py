@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
+from helpers.randomness import mix
 
 MARGIN = 0.1  # Denton et al. 2015, section 3, after Weston et al. 2014
 MOST_DRAWS = 1000  # Denton et al. 2015, section 3

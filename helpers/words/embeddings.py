@@ -15,8 +15,8 @@ from scipy.sparse.linalg import svds
 
 from helpers.crowd.filtering import to_csr
 from helpers.crowd.negatives import GOLDEN, alias_table
-from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
+from helpers.randomness import mix
 from helpers.words.bags import Bags
 
 FAST = {"reassoc", "contract", "nsz"}

@@ -137,6 +137,12 @@ def test_same_result_for_any_number_of_threads_and_another_for_another_seed():
     w = negatives.weights(negatives.popularity(item, 500), "log1p")
     drawn, items = negatives.sample_negatives(indptr[:8], indices, w, 2 * np.diff(indptr[:8]), 5)
     assert np.array_equal(items, results[0][1][: drawn[-1]])
+    some = slice(indptr[5], indptr[7])  # users 5 and 6 alone, from an array that must not be written to
+    indices.setflags(write=False)
+    again = negatives.sample_negatives(
+        indptr[5:8] - indptr[5], indices[some], w, 2 * np.diff(indptr[5:8]), 5, users=np.array([5, 6])
+    )
+    assert np.array_equal(again[1], items[drawn[5] : drawn[7]])
 
 
 def test_streams_of_users_and_seeds_do_not_coincide():

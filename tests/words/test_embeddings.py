@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from helpers.crowd.negatives import alias_table
-from helpers.data.emojigram.randomness import mix
 from helpers.errors import BadInput
+from helpers.randomness import mix
 from helpers.words import embeddings
 from helpers.words.bags import Bags
 from helpers.words.embeddings import Senses, TagSets, epoch, pull, seat_weights

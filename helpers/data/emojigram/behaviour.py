@@ -6,8 +6,9 @@ import numpy as np
 from numba import njit, prange, uint64
 
 from helpers.data.emojigram.people import People
-from helpers.data.emojigram.randomness import hash01, mix, zipf_weights
+from helpers.data.emojigram.randomness import hash01, zipf_weights
 from helpers.data.emojigram.settings import Settings
+from helpers.randomness import mix
 
 DAY = 86_400
 FIRST_DAY = 1_388_534_400  # 2014-01-01, as seconds since 1970

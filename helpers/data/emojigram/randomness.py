@@ -3,13 +3,7 @@
 import numpy as np
 from numba import float64, int64, njit, uint64, vectorize
 
-
-@njit(uint64(uint64), cache=True, inline="always")
-def mix(z):
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): a bijection that scatters all 64 bits."""
-    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return z ^ (z >> uint64(31))
+from helpers.randomness import mix
 
 
 @njit(cache=True, inline="always")
