@@ -95,6 +95,7 @@ def test_what_the_data_lack_or_a_difference_that_is_missing_is_not_testable():
     run = a_run(owners="toygram has no owners")
     run.measured("V8a", GAP)  # it needs owners
     run.measured("V7a", {"first": GAP, "second": None}, otherwise="one user only")
+    run.showed("V6", "done")
     found = {claim["id"]: (claim["verdict"], claim["note"]) for claim in run.concluded()[:2]}
     expected = {"V7a": "one user only", "V8a": "toygram has no owners"}
     assert found == {id: ("not testable", why) for id, why in expected.items()}
