@@ -11,7 +11,7 @@ from helpers.runner.plan import Job
 REFERENCE = paths.ROOT / "outputs" / "reference"  # in git, so never under CROWD_OUTPUTS
 NOT_REPEATABLE = ("_seconds", "_speedup", "_mb")
 OR = " or "  # between verdicts of a claim: other seeds gave them, or a file is there that cannot be shipped
-SPREADS = 4  # a metric may be so many standard deviations of the seeds away from the reference
+SPREADS = 3  # a metric may be so many standard deviations of the seeds away from the reference
 LEAST, MOST = 0.005, 0.9  # of the value: what rounding alone may do; and a zeroed metric must never pass
 CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may tip over: it may differ
 

@@ -324,6 +324,7 @@ def test_a_full_disk(server, dataset, tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to a thread there")
 def test_after_control_c_the_same_command_goes_on(server, dataset, tmp_path, capsys):
     dataset()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
     def interrupt():
         time.sleep(0.2)  # until what was sent has been read
@@ -332,6 +333,7 @@ def test_after_control_c_the_same_command_goes_on(server, dataset, tmp_path, cap
 
     server.mood = [{"cut": 200_000, "then": interrupt}]
     assert main(["get", "x", "--data-dir", str(tmp_path)]) == 130
+    signal.signal(signal.SIGINT, before)
     assert "the same command continues" in capsys.readouterr().err
     assert left(tmp_path) == ["ml-x.zip.part"]
     assert main(["get", "x", "--data-dir", str(tmp_path)]) == 0
