@@ -92,7 +92,7 @@ TIES |= {("movielens", "05", "measure1"), ("movielens", "09", "curve")}
 
 @pytest.mark.parametrize("profile", ["smoke", "demo", "movielens"])
 def test_exchanged_models_are_found_in_the_committed_references(profile):
-    """Values of one measure, by what their names begin with: the best and the worst exchanged, and any two."""
+    """Of the values of one measure (what names begin with), best and worst are exchanged, and any two."""
     found = []
     for file in sorted((REFERENCE / profile).glob("*.json")):
         metrics, measures = json.loads(file.read_text())["metrics"], {}
