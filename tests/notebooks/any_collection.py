@@ -277,7 +277,7 @@ if __name__ == "__main__":
     execute.perform = perform
     report.write_html = lambda executed, target, profile: target.write_text("page")
     for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
-        if module.name != "helpers.run":
+        if module.name not in ("helpers.run", "helpers.crowd.spark"):  # the second needs an extra
             importlib.import_module(module.name)
     torch.set_num_threads(1)
     known = collections(base / f"data-{os.getpid()}")
