@@ -887,8 +887,71 @@ COMMANDS = [
 ]  # fmt: skip
 
 
+# folders that people bring -------------------------------------------------------------------------------------------
+
+
+def brought(dataset, **files):
+    """A dataset in a folder with three pictures in images/ and these files; "__" is a / in their names."""
+
+    def act(folder):
+        for name in "abc":
+            write(folder / "images" / f"{name}.jpg", JPEG)
+        for name, content in files.items():
+            write(folder / name.replace("__", "/"), content)
+        return told(load(dataset, data_dir=str(folder), size=8))
+
+    return act
+
+
+def own(**files):
+    """A folder of one's own; a name such as views stands for views.csv."""
+    return brought(
+        "own", **{f"{name}.csv" if "." not in name else name: content for name, content in files.items()}
+    )
+
+
+PHOTO = "\t".join(["a", "9@N00", "nick", "null", "1200000000", "", "t", "", "x,y", *[""] * 13, "0"])
+FOLDERS = [
+    ("own: a needed column is misspelt", own(views="user,itme\nu,a\n"), "views.csv, line 1: expected", "item", "itme"),
+    ("own: only a header", own(views="user,item\n"), "views.csv: the file holds no rows; fill or remove it"),
+    ("own: an empty file", own(tags=""), "tags.csv: the file is empty"),
+    ("own: semicolons", own(views="user;item\nu;a\n"), "views.csv, line 1: expected"),
+    ("own: no user", own(views="user,item\nu,a\n,b\n"), "views.csv, line 3: user is ''"),
+    ("own: a value too many", own(views="user,item\nu,a\nu,b,c\n"), "views.csv, line 3: expected 2 values"),
+    ("own: the time is a word", own(views="user,item,time\nu,a,soon\n"), "views.csv, line 2: time is 'soon'"),
+    ("own: the time is code", own(views=f'user,item,time\nu,a,"{CODE}"\n'), "views.csv, line 2: time is"),
+    ("own: a user is code", own(views=f'user,item\n"{CODE}",a\n'), "3 items, 1 views"),
+    ("own: items of another folder", own(views="user,item\nu,z\n"), "views.csv: no row is about a picture", "'z'"),
+    ("own: some items have no picture", own(views="user,item\nu,a\nu,z\n"), "3 items, 1 views", "1 views of such items"),
+    ("own: an age of 200", own(views="user,item\nu,a\n", users="user,age\nu,200\n"), "users.csv, line 2: age is '200'"),
+    ("own: a latitude of 100", own(views="user,item\nu,a\n", users="user,lat\nu,100\n"), "users.csv, line 2: lat is '100'"),
+    ("own: an unknown gender", own(views="user,item\nu,a\n", users="user,gender\nu,7\n"), "users.csv, ", "gender", "'7'"),
+    ("own: a user twice", own(views="user,item\nu,a\n", users="user\nu\nu\n"), "users.csv: user u is listed twice"),
+    ("own: an item twice", own(items="item,path\nx,a.jpg\nx,b.jpg\n"), "items.csv: item x is listed twice"),
+    ("own: a path that leads out", own(items="item,path\nx,../../secret.jpg\n"), "1 items without a picture"),
+    ("own: views and views.csv.gz", own(**{"views": "user,item\nu,a\n", "views.csv.gz": "x"}), "are both there; remove one"),
+    ("own: no gzip", own(**{"views.csv.gz": "user,item\nu,a\n"}), "views.csv.gz: cannot be read"),
+    ("own: latin-1", own(tags="user,item,tag\nu,a,été\n".encode("latin-1")), "tags.csv, line 2: not utf-8 text"),
+    ("own: a column nobody knows", own(views="user,item,mood\nu,a,good\n"), "the column mood of views.csv"),
+    ("own: no pictures", lambda folder: told(load("own", data_dir=str(folder))), "expected pictures in the folder images"),
+    ("yfcc100m: too few fields", brought("yfcc100m", yfcc100m_dataset="a\tb\n"), "yfcc100m_dataset, line 1"),
+    ("yfcc100m: an upload time that is a word", brought("yfcc100m", yfcc100m_dataset=PHOTO.replace("1200000000", "soon") + "\n"), "yfcc100m_dataset, line 1", "soon"),
+    ("yfcc100m: no bzip2", brought("yfcc100m", **{"yfcc100m_dataset-0.bz2": "BZh9 and more"}), "yfcc100m_dataset-0.bz2"),
+    ("yfcc100m: another file", brought("yfcc100m", **{"photos.txt": PHOTO}), "yfcc100m_dataset"),
+    ("pinterest: too few fields", brought("pinterest", **{"repins.csv": "1|2\n", "category_id.txt": "art|1\n"}), "repins.csv, line 1"),
+    ("pinterest: no file", brought("pinterest", **{"x.txt": ""}), "repins.csv"),
+    ("flickr: no table", brought("flickr", **{"flickr_style__x.txt": ""}), "flickr_style"),
+    ("amazon: no JSON", brought("amazon", **{"reviews_x.json": "{'a': __import__('os')}\n"}), "reviews_x.json, line 1"),
+    ("amazon: no gzip", brought("amazon", **{"reviews_x.json.gz": "{}"}), "reviews_x.json.gz"),
+    ("amazon: no reviews", brought("amazon", **{"x.txt": ""}), "reviews"),
+    ("behance: a line of two", brought("behance", **{"Behance_appreciate_1M": "1 2\n"}), "Behance_appreciate_1M, line 1"),
+    ("behance: half a record", brought("behance", **{"Behance_appreciate_1M": "1 a 1200000000\n", "Behance_Image_Features.b": "12345678" + "x" * 99}), "107 bytes, which is no multiple of a record"),
+    ("behance: no file", brought("behance", **{"x.txt": ""}), "Behance_appreciate_1M"),
+]  # fmt: skip
+
+
 GROUPS = {
-    "tables": TABLES, "simulated": SIMULATED, "pictures": PICTURES, "sets": SETS, "words": WORDS,
+    "folders": FOLDERS, "tables": TABLES, "simulated": SIMULATED, "pictures": PICTURES, "sets": SETS, "words": WORDS,
     "parameters": PARAMETERS, "artefacts": ARTEFACTS, "commands": COMMANDS,
 }  # fmt: skip
 ROWS = {
