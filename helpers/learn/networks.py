@@ -159,10 +159,15 @@ class Dropout(nn.Module):
         return x * (z >= self.p * 2.0**31) / (1 - self.p)
 
 
-def rekey(network: nn.Module, seed: int, *step: int) -> None:
-    """Give each `Dropout` of a network the key of a step, which follows from (seed, step, place)."""
+def step_key(seed: int, epoch: int, step: int, place: int) -> int:
+    """The key, 31 bits, of the `Dropout` that is the place-th of its network."""
+    return hash_seed(seed, epoch, "dropout", step, place) & 0x7FFFFFFF
+
+
+def rekey(network: nn.Module, seed: int, epoch: int, step: int) -> None:
+    """Give each `Dropout` of a network its key of a step."""
     for place, part in enumerate(m for m in network.modules() if isinstance(m, Dropout)):
-        part.key.fill_(hash_seed(seed, *step, "dropout", place) & 0x7FFFFFFF)
+        part.key.fill_(step_key(seed, epoch, step, place))
 
 
 class Adapter(nn.Module):

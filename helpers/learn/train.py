@@ -117,7 +117,7 @@ def fit(
             parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / len(parts))
-                rekey(network, seed, state.epoch, position, *own)
+                rekey(network, hash_seed(seed, *own) if own else seed, state.epoch, position)
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
                     value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
