@@ -176,9 +176,7 @@ def test_side_by_side_each_learns_as_alone(name, loss):
         user_models.standard(np.random.default_rng(0).normal(size=(M, 8))),
         [posts(), posts(seed=1)],
     )
-    recipes = [
-        Recipe(epochs=3, batch=20, lr=lr, weight_decay=0.1) for lr in (0.02, 0.005, 0.01)
-    ]
+    recipes = [Recipe(epochs=3, batch=20, lr=lr, weight_decay=0.1) for lr in (0.02, 0.005, 0.01)]
     models, given, seeds = (
         [made(name, s, features=features) for s in range(3)],
         [data[0], data[0], data[1]],
