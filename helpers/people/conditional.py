@@ -1,7 +1,8 @@
 """User-conditional hashtag prediction (Denton et al. 2015): f(x, u, y) = Φ(x, u) · V_y, with three Φ."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,21 +17,29 @@ from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
 from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
+# what is kept inside a ball: rows of V and P in the paper; of the factors, which the paper leaves free, what
+# corresponds to a row of P, and each gate
+BALLS = {"V": -1, "P": -1, "beta": -1, "gamma": -2, "alpha": -2}
 
 
-def project(matrix: Tensor, radius: float) -> None:
-    """Shorten rows that are longer than `radius` to that length, in place (Weston et al. 2010)."""
+def project(matrix: Tensor, radius: float, dim: int = -1) -> None:
+    """Shorten rows, or the vectors along `dim`, that are longer than `radius` to that length, in place
+    (Weston et al. 2010)."""
     with torch.no_grad():
-        matrix.mul_((radius / matrix.norm(dim=-1, keepdim=True).clamp_min(1e-12)).clamp_max(1.0))
+        matrix.mul_((radius / matrix.norm(dim=dim, keepdim=True).clamp_min(1e-12)).clamp_max(1.0))
+
+
+def project_all(weights: Mapping[str, Tensor], radius: float) -> None:
+    """Put everything that has left its ball back onto it; weights by name, alone or those of many stacked."""
+    for name in BALLS.keys() & weights.keys():
+        project(weights[name], radius, BALLS[name])
 
 
 class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
-    matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
+    matrix V of Y tags by d. What `BALLS` names is kept inside a ball of the given radius. x is
     scaled to length 1, without which, the paper says, the multiplicative model learns much worse; tensors are
     taken as they are, and models share them. Raises BadInput where x or u is empty or not finite."""
-
-    inside = ("V",)  # the matrices whose rows the paper keeps inside a ball
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
         super().__init__()
@@ -46,14 +55,9 @@ class UserConditional(nn.Module):
         # the paper's standard deviation of 0.001 needs its millions of steps to leave zero
         self.V = nn.Parameter(torch.randn(n_tags, d) * 0.1)
 
-    def balls(self) -> list[Tensor]:
-        """The matrices whose rows are kept inside a ball."""
-        return [getattr(self, name) for name in self.inside]
-
     def project(self) -> None:
-        """Put every row that has left its ball back onto it."""
-        for matrix in self.balls():
-            project(matrix.data, self.radius)
+        """Put everything that has left its ball back onto it."""
+        project_all(dict(self.named_parameters()), self.radius)
 
     def forward(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """Φ (B, d) of pairs int (B, 2), rows of x and of u, and V (Y, d), with which the loss compares."""
@@ -69,8 +73,6 @@ class UserConditional(nn.Module):
 
 class Bilinear(UserConditional):
     """Φ(x, u) = P x: who asks does not matter."""
-
-    inside = ("V", "P")
 
     def __init__(self, x, u, n_tags, d, radius=1.0):
         super().__init__(x, u, n_tags, d, radius)
@@ -94,22 +96,23 @@ class UserBiased(Bilinear):
 
 class UserMultiplicative(UserConditional):
     """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
-    layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a bias, without
-    which a user without attributes could not have a vector."""
+    layer of 24 rectified linear units over the descriptor, learnt with the rest, or without `layer` the
+    descriptor itself. Here the layer has a bias, without which a user without attributes could not have a
+    vector."""
 
-    def __init__(self, x, u, n_tags, d, radius=1.0, K: int = 100):
+    def __init__(self, x, u, n_tags, d, radius=1.0, K: int = 100, layer: bool = True):
         super().__init__(x, u, n_tags, d, radius)
-        self.user = nn.Linear(u.shape[1], HIDDEN)
-        # all gates begin near 1, so the model begins as a bilinear one of rank K
-        nn.init.ones_(self.user.bias)
-        self.alpha = nn.Parameter((1 + torch.randn(HIDDEN, K)) / HIDDEN)
+        self.user, width = nn.Linear(u.shape[1], HIDDEN) if layer else None, HIDDEN if layer else u.shape[1]
+        if layer:  # all gates begin near 1, so the model begins as a bilinear one of rank K
+            nn.init.ones_(self.user.bias)
+        self.alpha = nn.Parameter((1 + torch.randn(width, K)) / width)
         # both factors of an image begin at the size of a step away from zero, like P of the bilinear model
         self.beta = nn.Parameter(torch.randn(d, K) / K**0.5)
         self.gamma = nn.Parameter(torch.randn(x.shape[1], K) * 0.1)
 
     def user_vectors(self, u: Tensor) -> Tensor:
-        """r(u): (B, 24) of descriptors (B, m); what Fig. 7 maps."""
-        return torch.relu(self.user(u))
+        """r(u): (B, 24) of descriptors (B, m); what Fig. 7 maps. Without a layer (B, m)."""
+        return u if self.user is None else torch.relu(self.user(u))
 
     def embed(self, x: Tensor, u: Tensor) -> Tensor:
         return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
@@ -151,21 +154,21 @@ def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
 def learn(
     models: Sequence[UserConditional], image: np.ndarray, user: Sequence[np.ndarray], tags,
     recipes: Sequence[Recipe], seeds: Sequence[int], device, margin: float = MARGIN, most: int = MOST_DRAWS,
+    validate: Callable[[list[UserConditional]], Sequence[float]] | None = None,
 ) -> list[list[dict]]:  # fmt: skip
-    """Train models of one kind with WARP side by side, in place; the histories of `many.fit_many`.
+    """Train models of one radius with WARP side by side, in place; the histories of `many.fit_many`.
 
-    An epoch visits each (post, true tag) once; after every step the rows of V and P go back into their balls.
+    An epoch visits each (post, true tag) once; after every step what has left its ball goes back into it.
     Each of n posts has a row of x, one of u for each model, int (n,), and its true tags, as in `posts.Posts`;
-    where there is none, BadInput."""
+    where there is none, BadInput. `validate` maps models to validation errors."""
     row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")
     examples = [TrueTags(np.stack([image[row], who[row], tags[1], row], 1).astype(np.int64)) for who in user]
     [model.project() for model in models]
-
-    def after_step(weights: dict[str, Tensor]) -> None:
-        for name in models[0].inside:
-            project(weights[name], models[0].radius)
-
-    how = {"device": device, "after_step": after_step}
+    how = {
+        "device": device,
+        "validate": validate,
+        "after_step": partial(project_all, radius=models[0].radius),
+    }
     return fit_many(models, examples, ranked(tags, margin, most), recipes, seeds, **how)

@@ -20,6 +20,7 @@ from helpers.people.posts import Posts
 from helpers.words.bags import Bags
 
 MARGIN = 1.0
+LOSSES = {"ranking", "random negatives", "logistic", "softmax"}
 RIDGE = 0.3  # penalty of `TripletModel.begin`, as a share of the features' mean variance
 
 
@@ -73,7 +74,7 @@ class TripletModel(nn.Module):
         user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
         count = torch.bincount(user, minlength=self.n_users)[:, None]
         of_user = torch.zeros(self.n_users, h.shape[1]).index_add_(0, user, mean) / (count + 1)
-        x, offset = self.features[image], mean.mean(0)
+        x, offset = self.features[image].to(h.device), mean.mean(0)
         penalty = RIDGE * len(x) / x.shape[1] * torch.eye(x.shape[1])
         slope = torch.linalg.solve(x.T @ x + penalty, x.T @ (mean - offset))
         self.image.bias.zero_()
@@ -185,6 +186,26 @@ class UserMLP(TripletModel):
             nn.init.normal_(layer.weight)  # the embeddings have length about 1
         nn.init.normal_(self.out.weight, std=1 / math.sqrt(hidden))
 
+    @torch.no_grad()
+    def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
+        """A product of rectified sums: |a + b| − |a − b| has the sign of a · b and grows with both. So along
+        each of the directions in which tags differ most, a being a tag's part and b that of what it should
+        meet, four units begin at ±(a + b) and ±(a − b)."""
+        f = self.image(self.features.to(self.tag.device))
+        axes = torch.linalg.svd(self.tag - self.tag.mean(0), full_matrices=False)[2]
+        axes = axes[: self.out.in_features // 4].contiguous()
+        n = len(axes)
+        spread = (self.user @ to_user.T @ axes.T).var(0) + (f @ to_image.T @ axes.T).var(0)
+        scale = (self.tag @ axes.T).std(0) / spread.sqrt().clamp_min(1e-6)
+        meet, sides = scale[:, None] * axes, torch.tensor([1.0, -1.0, -1.0, 1.0])
+        for part, weight in ((self.of_image, to_image), (self.of_user, to_user)):
+            part.weight[: 4 * n] = torch.kron(sides[:, None], meet @ weight)
+        self.of_tag.weight[: 4 * n] = torch.kron(torch.tensor([1.0, -1.0, 1.0, -1.0])[:, None], axes)
+        self.of_tag.bias.zero_()
+        self.of_tag.bias[: 4 * n] = torch.kron(sides, meet @ offset)
+        self.out.weight *= 0.1
+        self.out.weight[0, : 4 * n] = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat_interleave(n)
+
     def with_tags(self, f: Tensor, u: Tensor, h: Tensor) -> Tensor:
         return self._combined(self.of_image(f) + self.of_user(u), self.of_tag(h))
 
@@ -226,13 +247,15 @@ class UserPairs(TripletModel):
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
 
-    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score (left out
-    without `hard`, to see what they bring). Three are "intermediate": it is replaced by a random one. What
-    gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never taken."""
+    Three are "hard": tag, image or user is replaced by the one in the batch with the highest score (without
+    `hard` by a random one, to see what they bring). Three are "intermediate": it is replaced by a random one.
+    What gives a triplet of the training posts is no negative (t⁻ ∉ T), so it is never taken. With `logistic`
+    each triplet has a logistic loss of its own instead, which the paper found less suited; the positive one
+    counts as often as it has negatives."""
 
-    def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard: bool = True):
+    def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard=True, logistic=False):
         self.known = torch.from_numpy(posts.keys(n_tags, n_users)).to(device)
-        self.n_tags, self.n_users, self.hard = n_tags, n_users, hard
+        self.n_tags, self.n_users, self.hard, self.logistic = n_tags, n_users, hard, logistic
 
     def observed(self, batch: Tensor) -> Tensor:
         """bool (3, B, B): whether the replacement of `TripletModel.forward` gives an observed triplet."""
@@ -246,20 +269,29 @@ class RankingLoss:
     def negatives(self, scores: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Which of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
         allowed = ~self.observed(batch)
-        hardest = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
-        place = torch.arange(allowed[0].numel() * 3, dtype=torch.int32, device=batch.device).view(
-            allowed.shape
-        )
-        draw = hashed(place, batch[:, 3].int()[:, None]).masked_fill(~allowed, -1).argmax(2)
-        return torch.cat([hardest, draw]), allowed.any(2).repeat(2, 1)
+        place = torch.arange(allowed.numel(), dtype=torch.int32, device=batch.device).view(allowed.shape)
+
+        def draw(place: Tensor) -> Tensor:
+            return hashed(place, batch[:, 3].int()[:, None]).masked_fill(~allowed, -1).argmax(2)
+
+        if self.hard:
+            first = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
+        else:
+            first = draw(place + place.numel())
+        return torch.cat([first, draw(place)]), allowed.any(2).repeat(2, 1)
 
     def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:
         """The mean loss of a batch: scores (3, B, B) of its triplets int (B, 3)."""
         chosen, possible = self.negatives(scores, batch)
-        possible[:3] &= self.hard
-        negative = scores.repeat(2, 1, 1).gather(2, chosen[:, :, None])[:, :, 0]
-        violation = torch.relu(negative - scores[0].diagonal() + MARGIN)
-        return (violation * possible).sum() / scores.shape[1]
+        negative, positive = (
+            scores.repeat(2, 1, 1).gather(2, chosen[:, :, None])[:, :, 0],
+            scores[0].diagonal(),
+        )
+        if self.logistic:
+            each = nn.functional.softplus(negative) + nn.functional.softplus(-positive)
+        else:
+            each = torch.relu(negative - positive + MARGIN)
+        return (each * possible).sum() / scores.shape[1]
 
 
 class OverAllTags(nn.Module):
@@ -277,34 +309,31 @@ class OverAllTags(nn.Module):
 
 def learn(
     models: Sequence[TripletModel], posts: Sequence[Posts], recipes: Sequence[Recipe], seeds: Sequence[int],
-    device, loss: str = "ranking", validate: Callable[[list[TripletModel]], Sequence[float]] | None = None,
+    device, losses: Sequence[str], validate: Callable[[list[TripletModel]], Sequence[float]] | None = None,
 ) -> list[list[dict]]:  # fmt: skip
-    """Train triplet models of one shape side by side, in place; the histories of `many.fit_many`.
+    """Train triplet models side by side, in place; the histories of `many.fit_many`, one a model.
 
-    The loss is "ranking" (the paper), "random negatives" (without the three hard ones) or "softmax" (over all
-    tags, given image and user). `validate` maps models to validation errors. BadInput for another loss, or a
-    post of a user whom the model does not know."""
-    if loss not in ("ranking", "random negatives", "softmax"):
-        raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
-    for model, some in zip(models, posts, strict=True):
+    A loss is one of `LOSSES`: "ranking" (the paper), "random negatives" (six random ones), "logistic" (of
+    each triplet) or "softmax" (over all tags, given image and user). `validate` maps models to validation
+    errors. BadInput for another loss, or a post of a user whom the model does not know."""
+    if other := set(losses) - LOSSES:
+        raise BadInput(f"loss is {other.pop()!r}; choose one of {', '.join(sorted(LOSSES))}")
+    parts: dict[tuple, list[int]] = {}  # models of one loss, which knows what was observed, and one feature
+    for k, (model, some) in enumerate(zip(models, posts, strict=True)):
         if len(some) == 0 or some.user.min() < 0 or some.user.max() >= model.n_users:
             raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
+        parts.setdefault((id(some), model.n_users, losses[k], model.features.data_ptr()), []).append(k)
     histories = [None] * len(models)
-    networks, check = [OverAllTags(model) for model in models] if loss == "softmax" else models, validate
-    if loss == "softmax" and validate is not None:
-        check = lambda networks: validate([network.model for network in networks])  # noqa: E731
-    # the ranking loss knows what was observed, so copies with other posts have another loss
-    parts = {id(some): some for some in posts}
-    for key, some in parts.items():
+    for (_, n_users, loss, _), mine in parts.items():
+        networks, check, criterion = [models[k] for k in mine], validate, _likelihood
         if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
-            criterion = _likelihood
+            networks = [OverAllTags(model) for model in networks]
+            check = validate and (lambda networks: validate([network.model for network in networks]))
         else:
-            size = models[0].n_tags, models[0].n_users
-            criterion = RankingLoss(some, *size, device, loss == "ranking")
-        mine = [k for k in range(len(models)) if id(posts[k]) == key]
-        given = ([x[k] for k in mine] for x in (networks, posts))
-        how = {"device": device, "validate": check}
-        done = fit_many(*given, criterion, [recipes[k] for k in mine], [seeds[k] for k in mine], **how)
+            how = {"hard": loss != "random negatives", "logistic": loss == "logistic"}
+            criterion = RankingLoss(posts[mine[0]], networks[0].n_tags, n_users, device, **how)
+        some, how, numbers = ([x[k] for k in mine] for x in (posts, recipes, seeds))
+        done = fit_many(networks, some, criterion, how, numbers, device=device, validate=check)
         for k, history in zip(mine, done, strict=True):
             histories[k] = history
     return histories
