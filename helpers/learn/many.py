@@ -184,6 +184,18 @@ def each(loss: Loss) -> Loss:
     return losses
 
 
+def looped(loss: Loss) -> Loss:
+    """A loss with operations that `vmap` does not know, of one copy after the other."""
+
+    def losses(outputs, targets: Tensor) -> Tensor:
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        ones = zip(*outputs, targets, strict=True)
+        return torch.stack([loss(one if len(one) > 1 else one[0], target) for *one, target in ones])
+
+    loss.many = losses
+    return loss
+
+
 class Stack:
     """Copies of one network as one function: `stack(inputs)` maps (C, B, …) to outputs (C, B, …). `weights`
     are copies of the networks' with an axis of C more. Buffers that all copies share stay one."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
 from helpers.learn.examples import Planned
-from helpers.learn.many import fit_many
+from helpers.learn.many import fit_many, looped
 from helpers.learn.train import Recipe
 from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
 from helpers.words.bags import Bags
@@ -144,11 +144,7 @@ def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
         tag, post, noise = target.unbind(1)
         return warp_loss(*outputs, tag, post, tags, noise[0], margin, most)
 
-    def losses(outputs: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
-        return torch.stack([loss(one, target) for *one, target in zip(*outputs, targets, strict=True)])
-
-    loss.many = losses  # the search is not torch's, so `vmap` cannot do it
-    return loss
+    return looped(loss)  # the search is not torch's
 
 
 def learn(
