@@ -37,6 +37,13 @@ def test_scores_are_the_formula(name):
         assert np.allclose(m.scores(np.array([4]), np.array([2]))[0], m.V @ phi, atol=1e-5)
 
 
+def test_without_a_layer_the_descriptor_itself_gates():
+    m = made("multiplicative", layer=False)
+    with torch.no_grad():
+        phi = m.beta @ torch.diag(m.alpha.T @ m.u[2]) @ m.gamma.T @ m.x[4]
+        assert np.allclose(m.scores(np.array([4]), np.array([2]))[0], m.V @ phi, atol=1e-5)
+
+
 def test_only_the_bilinear_model_ignores_who_asks():
     for name in MODELS:
         a, b = made(name).scores(np.array([4, 4]), np.array([0, 2]))
@@ -58,24 +65,26 @@ def test_rows_stay_inside_their_ball_at_every_step(name, monkeypatch):
     seen = []
     project = uc.project
 
-    def watched(matrix, radius):
-        seen.append(matrix.norm(dim=-1).max().item())
-        project(matrix, radius)
-        assert matrix.norm(dim=-1).max() <= 0.2 * 1.0001
+    def watched(matrix, radius, dim):
+        seen.append(matrix.norm(dim=dim).max().item())
+        project(matrix, radius, dim)
+        assert matrix.norm(dim=dim).max() <= 0.2 * 1.0001
 
     monkeypatch.setattr(uc, "project", watched)
     tags = (np.arange(41), rng.integers(0, Y, 40).astype(np.int32))
     recipe = Recipe(epochs=4, batch=10, lr=0.05, optimiser="adamw", weight_decay=0.0)
     uc.learn([m], rng.integers(0, 9, 40), [rng.integers(0, 3, 40)], tags, [recipe], [0], CPU)
-    assert len(seen) == (1 + 4 * 4) * len(m.balls())  # once before, and after each step
-    assert max(seen[len(m.balls()) :]) > 0.2  # without the projection rows would leave
-    assert len(m.balls()) == (1 if name == "multiplicative" else 2)
+    balls = 4 if name == "multiplicative" else 2
+    assert len(seen) == (1 + 4 * 4) * balls  # once before, and after each step
+    assert max(seen[balls:]) > 0.2  # without the projection rows would leave
 
 
 def test_projection_shortens_and_never_lengthens():
     rows = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.1, 0.0]])
     uc.project(rows, 2.0)
     assert torch.allclose(rows, torch.tensor([[1.2, 1.6], [0.0, 0.0], [0.1, 0.0]]))
+    uc.project(rows, 1.0, dim=-2)
+    assert torch.allclose(rows.norm(dim=0), torch.ones(2))
 
 
 def task(gate, n=600, seed=0):

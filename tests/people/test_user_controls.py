@@ -62,7 +62,7 @@ def gain_of_the_tensor(planted, monkeypatch, tmp_path):
         mine = train if user else crowd.Posts(train.image, 0 * train.user, train.tags)
         model.begin(mine)
         recipe = Recipe(epochs=15, batch=64, lr=0.01, optimiser="adamw", weight_decay=0.1)
-        user_models.learn([model], [mine], [recipe], [0], CPU, loss="softmax")
+        user_models.learn([model], [mine], [recipe], [0], CPU, ["softmax"])
         each.append(right(model.tag_scores(test.image, test.user if user else 0 * test.user), test))
     return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 

@@ -141,13 +141,42 @@ def test_random_negatives_are_uniform_among_what_is_possible():
     assert (abs(counts[free] - 2000 / len(free)) < 5 * (2000 / len(free)) ** 0.5).all()
 
 
+def test_without_hard_negatives_all_six_are_drawn():
+    data, m = posts(40, seed=2), made("pairs")
+    batch = next(data.batches([np.arange(40)], torch.Generator().manual_seed(1), CPU))[0]
+    with torch.no_grad():
+        scores = m(batch)
+    hard, drawn = (user_models.RankingLoss(data, K, U, CPU, hard=h).negatives(scores, batch) for h in (1, 0))
+    assert torch.equal(hard[0][3:], drawn[0][3:])
+    assert torch.equal(hard[1], drawn[1])
+    first, second = drawn[0][:3], drawn[0][3:]
+    assert (first != second).float().mean() > 0.8
+    assert (first != hard[0][:3]).float().mean() > 0.8
+    blocked = user_models.RankingLoss(data, K, U, CPU).observed(batch).repeat(2, 1, 1)
+    assert not (blocked.gather(2, drawn[0][:, :, None])[:, :, 0] & drawn[1]).any()
+
+
+def test_the_logistic_loss_is_that_of_each_triplet():
+    data, m = posts(8), made("tensor")
+    batch = next(data.batches([np.arange(8)], torch.Generator().manual_seed(1), CPU))[0]
+    loss = user_models.RankingLoss(data, K, U, CPU, logistic=True)
+    with torch.no_grad():
+        scores = m(batch)
+    chosen, possible = loss.negatives(scores, batch)
+    total = sum(
+        np.log1p(np.exp(scores[axis % 3, b, chosen[axis, b]])) + np.log1p(np.exp(-scores[0, b, b]))
+        for axis in range(6) for b in range(8) if possible[axis, b]
+    )  # fmt: skip
+    assert np.isclose(loss(scores, batch), total / 8, rtol=1e-5)
+
+
 def test_begin_puts_users_and_images_where_their_tags_are():
     rng = np.random.default_rng(0)
     n, groups = 200, np.arange(200) % 4
     features = np.eye(4)[groups] + 0.1 * rng.normal(size=(n, 4))
     # 20 users, 5 a group
     data = Posts(np.arange(n), np.arange(n) % 20, (np.arange(n + 1), groups.astype(np.int32)))
-    for cls, how in ((UserTensor, {"constants": True}), (UserPairs, {})):
+    for cls, how in ((UserTensor, {"constants": True}), (UserPairs, {}), (UserMLP, {"hidden": 40})):
         torch.manual_seed(0)
         m = cls(features, 4, 20, 5, 5, 5, tag_vectors=np.eye(4), **how)
         before = (m.tag_scores(data.image, data.user).argmax(1) == groups).mean()
@@ -158,12 +187,12 @@ def test_begin_puts_users_and_images_where_their_tags_are():
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("loss", ["ranking", "random negatives", "softmax"])
+@pytest.mark.parametrize("loss", sorted(user_models.LOSSES))
 def test_learning_lowers_the_loss_and_repeats(name, loss):
     recipe = Recipe(epochs=12, batch=20, lr=0.02, optimiser="adamw", weight_decay=0.0)
     one, two = made(name), made(name)
-    history = user_models.learn([one], [posts()], [recipe], [5], CPU, loss)[0]
-    user_models.learn([two], [posts()], [recipe], [5], CPU, loss)
+    history = user_models.learn([one], [posts()], [recipe], [5], CPU, [loss])[0]
+    user_models.learn([two], [posts()], [recipe], [5], CPU, [loss])
     assert history[-1]["loss"] < history[0]["loss"] - (0.02 if loss == "softmax" else 0.3)
     assert np.array_equal(one.tag_scores([0, 1], [0, 1]), two.tag_scores([0, 1], [0, 1]))
 
@@ -183,7 +212,7 @@ def test_side_by_side_each_learns_as_alone(name, loss):
         [5, 5, 6],
     )
     alone = copy.deepcopy(models)
-    user_models.learn(models, given, recipes, seeds, CPU, loss)
+    user_models.learn(models, given, recipes, seeds, CPU, [loss] * 3)
     for one, found, some, recipe, seed in zip(alone, models, given, recipes, seeds, strict=True):
         network = user_models.OverAllTags(one) if loss == "softmax" else one
         criterion = user_models._likelihood if loss == "softmax" else user_models.RankingLoss(some, K, U, CPU)
@@ -196,11 +225,11 @@ def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="not finite"):
         UserTensor(np.full((2, 2), np.nan), K, U, D, F, E)
     with pytest.raises(BadInput, match="loss is"):
-        user_models.learn([made("pairs")], [posts()], [Recipe(epochs=1)], [0], CPU, "hinge")
+        user_models.learn([made("pairs")], [posts()], [Recipe(epochs=1)], [0], CPU, ["hinge"])
     data = posts()
     data.user[0] = UNKNOWN
     with pytest.raises(BadInput, match="users from 0"):
-        user_models.learn([made("pairs")], [data], [Recipe(epochs=1)], [0], CPU)
+        user_models.learn([made("pairs")], [data], [Recipe(epochs=1)], [0], CPU, ["ranking"])
 
 
 @pytest.mark.parametrize("name", MODELS)
