@@ -162,11 +162,11 @@ def test_the_logistic_loss_is_that_of_each_triplet():
     loss = user_models.RankingLoss(data, K, U, CPU, logistic=True)
     with torch.no_grad():
         scores = m(batch)
-    chosen, possible = loss.negatives(scores, batch)
-    total = sum(
-        np.log1p(np.exp(scores[axis % 3, b, chosen[axis, b]])) + np.log1p(np.exp(-scores[0, b, b]))
-        for axis in range(6) for b in range(8) if possible[axis, b]
-    )  # fmt: skip
+    chosen, possible = (part.numpy() for part in loss.negatives(scores, batch))
+    s, total = scores.numpy(), 0.0
+    for axis in range(6):
+        for b in np.flatnonzero(possible[axis]):
+            total += np.log1p(np.exp(s[axis % 3, b, chosen[axis, b]])) + np.log1p(np.exp(-s[0, b, b]))
     assert np.isclose(loss(scores, batch), total / 8, rtol=1e-5)
 
 
