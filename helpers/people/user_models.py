@@ -216,7 +216,7 @@ class UserMLP(TripletModel):
         return self._combined(self.of_image(f) + self.of_tag(h), self.of_user(u))
 
     def _combined(self, pair: Tensor, third: Tensor) -> Tensor:
-        return self.out(torch.relu(pair[:, None] + third[None]))[..., 0]
+        return self.out((pair[:, None] + third[None]).relu_())[..., 0]
 
 
 class UserPairs(TripletModel):
