@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.learn.again import remembered
 
 # channels of GoogLeNet's inception modules: 1 x 1; 3 x 3 reduced, 3 x 3; 5 x 5 reduced, 5 x 5; pooled
 INCEPTIONS = (
@@ -17,6 +18,7 @@ POOLED = (2, 7)  # the modules before which the cells are pooled
 AUXILIARY = (2, 5)  # the modules that an auxiliary classifier reads
 
 
+@remembered
 class AlexNet(nn.Module):
     """Five convolutional and two fully connected layers (Krizhevsky et al. 2012; Fang et al. 2015, 2.2).
 
@@ -59,6 +61,7 @@ class AlexNet(nn.Module):
         return self.head(self.features(images))
 
 
+@remembered
 class GoogLeNet(nn.Module):
     """Nine inception modules, two auxiliary classifiers while training, average pooling, one output layer.
 
@@ -132,6 +135,7 @@ class Inception(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
+@remembered
 class Adapter(nn.Module):
     """A learned layer on frozen, standardised features: what a laptop trains instead of a deep network."""
 
@@ -149,6 +153,7 @@ class Adapter(nn.Module):
         return self.head(self.drop(self.features(x)))
 
 
+@remembered
 class ResNet(nn.Module):
     """torchvision's ResNet-50 without its weights: the image model of Veit et al. 2018, section 4.2.
 

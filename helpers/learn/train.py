@@ -3,7 +3,12 @@
 Joulin et al. 2016, section 4, train on several GPUs by elastic averaging SGD, where the processes' networks
 drift apart and are pulled together. Here they stay one: DistributedDataParallel averages the gradients of
 each step, so many processes compute what one would, up to rounding (and up to crops, flips and dropout, which
-each draws for itself). `helpers.runner.distributed` is the command.
+each draws for itself). `helpers.train` is the command.
+
+A loss that is a mean over examples is that of the whole batch, whatever the number of processes. Where an
+example's loss depends on the others in the batch, these are a process' own share only, so fewer: the classes
+of `losses.in_batch`, the negatives of `user_models.RankingLoss`, the labelled items that `heads.objective`
+divides by, batch normalisation.
 """
 
 import copy
@@ -13,6 +18,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +27,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
-from helpers.files import replacing
+from helpers.files import opened, replacing
+from helpers.learn import again
 from helpers.learn.examples import Pictures, Vectors
 
 
+@again.known
 @dataclass(frozen=True)
 class Recipe:
     """How to train. Every value that a notebook overrides says why.
@@ -68,6 +76,13 @@ def share(batch: np.ndarray, rank: int, size: int) -> tuple[np.ndarray, float]:
     return (mine, len(mine) * size / len(batch)) if len(mine) else (batch[:1], 0.0)
 
 
+def usual_precision(device: torch.device) -> torch.dtype:
+    """float32 on a CPU; on a GPU bfloat16, or float16 where it has no units for that."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
 def fit(
     network: nn.Module,
     examples: Pictures | Vectors,
@@ -80,28 +95,32 @@ def fit(
     after_step: Callable[[], None] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
+    precision: torch.dtype | None = None,
     log: Callable[[str], None] | None = print,
 ) -> list[dict]:
-    """Train in place, `processes` sharing every batch under torchrun; in bf16 where a GPU has units for it.
+    """Train in place, `processes` sharing every batch under torchrun; `usual_precision` says how precisely.
 
     The network ends on `device` with the weights of the epoch that `validate` found best, or of the last.
     `validate` maps it, in evaluation mode, to a validation error, lower is better, and never sees test data;
     `loss` maps outputs and targets to the mean loss of the batch. `after_step` is called after each gradient
     step, for example to put weights back into a norm ball, `log` with one line an epoch. `checkpoint` is
     written after each epoch; `resume` continues from it (BadInput if it is another run's, or not there).
+    `precision` is that of autocast; with float16 gradients are scaled, lest the small ones become 0.
 
     Returns one dict an epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
     BadInput where the loss is no longer finite. Every random number of an epoch follows from (seed, epoch),
     so a run that was stopped and resumed at an epoch's end gives the same weights as one that was not."""
+    again.tell(network, examples, loss, recipe, seed, after_step)
     device = torch.device(device)
+    precision = precision or usual_precision(device)
     network.to(device, memory_format=torch.channels_last)
-    state = _State(network, recipe, seed, len(examples))
+    state = _State(network, recipe, seed, len(examples), device, precision)
     if resume:
         state.read(checkpoint, device)
-    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     rank, size = processes()
     # averages gradients over the processes; all start from the first one's weights
-    step = nn.parallel.DistributedDataParallel(network) if size > 1 else network
+    # (buffers are frozen features, which nobody changes, or statistics, of which the first one's are kept)
+    step = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False) if size > 1 else network
     own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
     while state.epoch < recipe.epochs and not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
@@ -115,11 +134,10 @@ def fit(
             parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / len(parts))
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                     value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
-                value.backward()
-                state.optimiser.step()
+                state.descend(value)
                 if after_step is not None:
                     after_step()
                 total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
@@ -133,7 +151,7 @@ def fit(
         network.eval()
         every = min(recipe.validate_every, recipe.epochs)  # a short training is validated once, at its end
         due = validate is not None and (state.epoch + 1) % every == 0
-        state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
+        state.end_epoch(mean, agreed(validate(network), device) if due else None, seconds, len(examples))
         if checkpoint is not None and rank == 0:
             state.write(checkpoint)
         if log is not None and rank == 0:
@@ -144,17 +162,27 @@ def fit(
     return state.history
 
 
+def agreed(value: float, device: torch.device) -> float:
+    """The first process' value, so that all stop at the same epoch."""
+    if processes()[1] > 1:
+        dist.broadcast(found := torch.tensor(value, dtype=torch.float64, device=device), 0)
+        return found.item()
+    return float(value)
+
+
 class _State:
     """What a run is made of besides the network's code: everything that a checkpoint must hold."""
 
     # what changes from epoch to epoch besides weights and optimiser
     kept = ("epoch", "scale", "since_change", "history", "best", "best_epoch", "best_weights")
 
-    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int):
+    version = 2  # of the checkpoint
+
+    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int, device, precision):
         self.network, self.recipe = network, recipe
         # a digest of what decides the weights, so that a run resumes only its own checkpoint
         shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
-        text = json.dumps([shapes, asdict(recipe), seed, examples])
+        text = json.dumps([shapes, asdict(recipe), seed, examples, str(precision)])
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         self.epoch, self.scale, self.since_change, self.history = 0, 1.0, 0, []
         self.best, self.best_epoch, self.best_weights = math.inf, -1, None
@@ -169,6 +197,7 @@ class _State:
             self.optimiser = torch.optim.SGD(groups, lr, momentum, nesterov=momentum > 0, fused=True)
         else:
             self.optimiser = torch.optim.AdamW(groups, lr, (momentum, 0.999), fused=True)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
 
     @property
     def finished(self) -> bool:
@@ -185,6 +214,12 @@ class _State:
             lr *= (at + 1e-3) / recipe.warmup
         for group in self.optimiser.param_groups:
             group["lr"] = lr
+
+    def descend(self, value: Tensor) -> None:
+        """One gradient step down a loss; left out where float16 gradients overflow."""
+        self.scaler.scale(value).backward()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
 
     def end_epoch(self, loss: float, validation: float | None, seconds: float, examples: int) -> None:
         known = [row["validation"] for row in self.history if row["validation"] is not None]
@@ -209,20 +244,25 @@ class _State:
         return f"{found}  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
 
     def write(self, file: Path) -> None:
-        content = {name: getattr(self, name) for name in ("identity", *self.kept)}
+        content = {name: getattr(self, name) for name in ("version", "identity", *self.kept)}
         content |= {"weights": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        content["scaler"] = self.scaler.state_dict()
         with replacing(file) as new:
             torch.save(content, new)
 
     def read(self, file: Path | None, device: torch.device) -> None:
         if file is None or not Path(file).is_file():
             raise BadInput(f"{file}: there is no checkpoint to resume from; train without resume first")
-        content = torch.load(file, map_location=device, weights_only=True)
+        remedy = "remove it or train without resume"
+        content = opened(file, partial(torch.load, map_location=device, weights_only=True), remedy)
+        if content.get("version") != self.version:
+            raise BadInput(f"{file}: a checkpoint of another version of this project; {remedy}")
         if content["identity"] != self.identity:
-            why = "made by another network, recipe, seed or data; remove it or train without resume"
-            raise BadInput(f"{file}: {why}")
+            why = "made by another network, recipe, seed, precision or data"
+            raise BadInput(f"{file}: {why}; {remedy}")
         self.network.load_state_dict(content["weights"])
         self.optimiser.load_state_dict(content["optimiser"])
+        self.scaler.load_state_dict(content["scaler"])
         for name in self.kept:
             setattr(self, name, content[name])
 

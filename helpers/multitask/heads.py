@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.examples import MEAN, STD, Pictures, Vectors
 from helpers.learn.pretrained import load, resized
 
 
+@remembered
 class TwoHeads(nn.Module):
     """A trainable layer that both tasks share, and a linear head for each.
 
@@ -46,6 +48,7 @@ class TwoHeads(nn.Module):
         return torch.cat([self.to_labels(h), self.to_vector(h)], 1)
 
 
+@remembered
 class Backbone(nn.Module):
     """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
@@ -128,6 +131,7 @@ def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
     return (bounded / bounded.mean()).astype(np.float32)
 
 
+@known
 @dataclass(frozen=True)
 class Targets:
     """What the training items should give, packed so that `train.fit` can deal it out in batches."""
@@ -162,6 +166,7 @@ class Targets:
         return torch.from_numpy(columns.astype(np.float32))
 
 
+@remembered
 def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Tensor, Tensor], Tensor]:
     """Equation 3 as a loss for `train.fit`: ℓ_MAIN + α · min(ω, Ω) · exp(L1 + L2), mean of the batch.
 
@@ -189,6 +194,7 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, tau: float) -> T
     return (_euclidean(anchor, positive) - _euclidean(anchor, negative) + tau).clamp(min=0)
 
 
+@remembered
 def contrastive(targets: Targets, alpha: float, tau: float) -> Callable[[Tensor, Tensor], Tensor]:
     """ℓ_MAIN + α · triplet loss of the guessed vectors, for the batches of `Triplets`."""
     N, main = targets.labels.shape[1], objective(targets, 0.0)
@@ -211,6 +217,7 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
     return found
 
 
+@known
 @dataclass(frozen=True)
 class Triplets:
     """Each item once as an anchor, with the item of the nearest CF vector and a random other one.

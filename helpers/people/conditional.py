@@ -1,11 +1,14 @@
 """User-conditional hashtag prediction (Denton et al. 2015): f(x, u, y) = Φ(x, u) · V_y, with three Φ."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
+from helpers.learn.again import remembered
 from helpers.learn.examples import Vectors
 from helpers.learn.train import Recipe, fit
 from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
@@ -59,6 +62,7 @@ class UserConditional(nn.Module):
         return (self(pairs) @ self.V.T).float().cpu().numpy()
 
 
+@remembered
 class Bilinear(UserConditional):
     """Φ(x, u) = P x: who asks does not matter."""
 
@@ -74,6 +78,7 @@ class Bilinear(UserConditional):
         return x @ self.P.T
 
 
+@remembered
 class UserBiased(Bilinear):
     """Φ(x, u) = P x + Q u: the user moves the image's embedding."""
 
@@ -85,6 +90,7 @@ class UserBiased(Bilinear):
         return super().embed(x, u) + u @ self.Q.T
 
 
+@remembered
 class UserMultiplicative(UserConditional):
     """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
     layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a bias, without
@@ -108,6 +114,18 @@ class UserMultiplicative(UserConditional):
         return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
 
 
+@remembered
+def ranked(model: UserConditional, tags, margin: float, most: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """`warp_loss` of Φ (B, d) and targets int (B, 2), a true tag of V and the row of `tags` with all of them.
+    Draws follow from torch's generator, which `train.fit` seeds in each epoch."""
+
+    def loss(phi: Tensor, target: Tensor) -> Tensor:
+        seed = int(torch.randint(2**62, ()))
+        return warp_loss(phi, model.V, target[:, 0], target[:, 1], tags, seed, margin, most)
+
+    return loss
+
+
 def learn(
     model: UserConditional, image: np.ndarray, user: np.ndarray, tags, recipe: Recipe, seed: int, device,
     margin: float = MARGIN, most: int = MOST_DRAWS,
@@ -120,11 +138,6 @@ def learn(
         raise BadInput("learn: there is no training post with a hashtag")
     pairs = torch.from_numpy(np.stack([image[row], user[row]], 1).astype(np.int64))
     targets = torch.from_numpy(np.stack([tags[1], row], 1).astype(np.int64))
-    steps = iter(np.random.default_rng(seed).integers(2**62, size=2**20).tolist())
-
-    def loss(phi: Tensor, target: Tensor) -> Tensor:
-        return warp_loss(phi, model.V, target[:, 0], target[:, 1], tags, next(steps), margin, most)
-
     model.project()
     how = {"device": device, "seed": seed, "after_step": model.project, "log": None}
-    return fit(model, Vectors(pairs, targets), loss, recipe, **how)
+    return fit(model, Vectors(pairs, targets), ranked(model, tags, margin, most), recipe, **how)

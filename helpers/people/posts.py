@@ -10,12 +10,14 @@ from scipy import sparse
 from torch import Tensor
 
 from helpers.errors import BadInput
+from helpers.learn.again import known
 from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
 
 UNKNOWN = -1  # a user who was not there in training
 
 
+@known
 @dataclass(frozen=True)
 class Posts:
     """Who put which hashtags on which image, one row a post (a pair of image and user)."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.train import Recipe, fit
 from helpers.people.posts import Posts
 from helpers.words.bags import Bags
@@ -118,6 +119,7 @@ def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
     return left, right
 
 
+@remembered
 class UserTensor(TripletModel):
     """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E). With
     `constants` the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
@@ -162,6 +164,7 @@ class UserTensor(TripletModel):
         return (self._ended(h) @ self.W.flatten(1)).view(-1, *self.W.shape[1:])
 
 
+@remembered
 class UserMLP(TripletModel):
     """The comparison of Table 2: a multi-layer perceptron on the three embeddings, side by side, with one
     layer of `hidden` rectified units; the paper does not give its size."""
@@ -187,6 +190,7 @@ class UserMLP(TripletModel):
         return self.out(torch.relu(pair[:, None] + third[None]))[..., 0]
 
 
+@remembered
 class UserPairs(TripletModel):
     """Only two-way terms: s = hᵀ(A f + B u). The user moves the image's embedding and nothing else. It is the
     user-biased model of Denton et al. 2015 with a learnt vector for each user, and what the tensor model must
@@ -212,6 +216,7 @@ class UserPairs(TripletModel):
         return (h * self.A(f)).sum(1)[:, None] + h @ self.B(u).T
 
 
+@remembered
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
 
@@ -248,6 +253,7 @@ class RankingLoss:
         return (violation * possible).sum() / scores.shape[1]
 
 
+@remembered
 class OverAllTags(nn.Module):
     """A triplet model as a softmax classifier: the user is known, the tag is the class (as eq. 1)."""
 
@@ -261,6 +267,12 @@ class OverAllTags(nn.Module):
         return m.with_tags(m.embed_images(image), m.embed_users(user), m.tag)
 
 
+@known
+def of_drawn_tag(scores: Tensor, batch: Tensor) -> Tensor:
+    """Negative log-likelihood of the drawn tag: eq. 1 with the user in the score, as in `OverAllTags`."""
+    return nn.functional.cross_entropy(scores, batch[:, 1])
+
+
 def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking") -> list[dict]:
     """Train a triplet model in place; the history of `helpers.learn.train.fit`. The loss is "ranking" (the
     paper), "random negatives" (without the three hard ones) or "softmax" (over all tags, given image and
@@ -269,8 +281,8 @@ def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "r
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
     if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:
         raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
-    if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
-        network, criterion = OverAllTags(model), lambda s, batch: nn.functional.cross_entropy(s, batch[:, 1])
+    if loss == "softmax":
+        network, criterion = OverAllTags(model), of_drawn_tag
     else:
         network, criterion = model, RankingLoss(posts, model.n_tags, model.n_users, device, loss == "ranking")
     return fit(network, posts, criterion, recipe, device=device, seed=seed, log=None)

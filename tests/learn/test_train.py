@@ -163,7 +163,7 @@ def test_a_foreign_or_missing_checkpoint_is_refused(striped, tmp_path):
     with pytest.raises(BadInput, match="no checkpoint"):
         train(striped, RECIPE, checkpoint=file, resume=True)
     train(striped, Recipe(epochs=1, batch=32), checkpoint=file)
-    with pytest.raises(BadInput, match="another network, recipe, seed or data"):
+    with pytest.raises(BadInput, match="another network, recipe, seed, precision or data"):
         train(striped, Recipe(epochs=2, batch=32), checkpoint=file, resume=True)
 
 
