@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 # what their networks, examples and losses are made of: `helpers.learn.again.KINDS`
+import helpers.learn.losses
 import helpers.learn.networks
 import helpers.multitask.cf2label
 import helpers.multitask.heads

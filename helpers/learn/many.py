@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from helpers.errors import BadInput
+from helpers.learn import again
 from helpers.learn.networks import Dropout, step_key
 from helpers.learn.train import Progress, Recipe, optimiser
 from helpers.randomness import hash_seed
@@ -58,6 +59,8 @@ def fit_many(
     A copy whose loss is no longer finite stops where it is, with the validation error inf if it has none: a
     search must survive a learning rate that is too large. BadInput for lists of different lengths."""
     C, device = len(networks), torch.device(device)
+    for given in zip(networks, examples, [loss] * C, recipes, seeds, strict=False):
+        again.tell(*given, given[0].project if after_step else None)
     if not C == len(examples) == len(recipes) == len(seeds):
         given = f"{C} networks, {len(examples)} examples, {len(recipes)} recipes, {len(seeds)} seeds"
         raise BadInput(f"fit_many: {given}; give one of each a copy")
