@@ -254,8 +254,10 @@ class _State(Progress):
             {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
             {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        self.optimiser = optimiser(groups, recipe)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+        half = precision == torch.float16
+        # where the first step overflows, the fused kernel would go on with a momentum that nobody has set
+        self.optimiser = optimiser(groups, recipe, fused=not half)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half)
 
     def set_lr(self, at: float) -> None:
         for group in self.optimiser.param_groups:
