@@ -125,7 +125,7 @@ def means_over_examples(store, rng):
         torch.manual_seed(0)
         network = TwoHeads(6, 2, 3, 8, dropout=0.0)
         targets = Targets.of(np.eye(2)[rows % 2], x.numpy()[:, :3])
-        fit(network, Vectors(x, targets.packed()), objective(targets, 1.0), recipe, **how)
+        fit(network, Vectors(x, targets.packed()), objective(targets), recipe, **how)
 
     return {f.__name__: f for f in (pictures, words, ranked, users, heads)}
 

@@ -159,7 +159,7 @@ class Dropout(nn.Module):
         z = (z ^ (z >> 16 & 0xFFFF)) * 0x7FEB352D
         z = (z ^ (z >> 15 & 0x1FFFF)) * -2073254261
         z = (z ^ (z >> 16 & 0xFFFF)) & 0x7FFFFFFF
-        return x * (z >= self.p * 2.0**31) / (1 - self.p)
+        return x * ((z >= self.p * 2.0**31).to(x.dtype) / (1 - self.p))
 
 
 def step_key(seed: int, epoch: int, step: int, place: int) -> int:

@@ -2,13 +2,10 @@
 
 Joulin et al. 2016, section 4, train on several GPUs by elastic averaging SGD, where the processes' networks
 drift apart and are pulled together. Here they stay one: DistributedDataParallel averages the gradients of
-each step, so many processes compute what one would, up to rounding (and up to crops, flips and dropout, which
-each draws for itself). `helpers.train` is the command.
-
-A loss that is a mean over examples is that of the whole batch, whatever the number of processes. Where an
-example's loss depends on the others in the batch, these are a process' own share only, so fewer: the classes
-of `losses.in_batch`, the negatives of `user_models.RankingLoss`, the labelled items that `heads.objective`
-divides by, batch normalisation.
+each step, so many processes compute what one would, up to rounding. Two things differ. What is drawn (crops,
+flips, dropout, tags, negatives), each process draws for itself. Where an example's loss depends on the others
+in the batch, these are a process' own share of it, so fewer: the classes of `losses.in_batch`, the hard
+negatives of `user_models.RankingLoss`, batch normalisation. `helpers.train` is the command.
 """
 
 import copy

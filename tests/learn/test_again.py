@@ -14,7 +14,7 @@ from helpers.learn import again, losses
 from helpers.learn.examples import Pictures, Vectors
 from helpers.learn.networks import Adapter, GoogLeNet
 from helpers.learn.train import Recipe, fit
-from helpers.multitask.heads import Targets, Triplets, TwoHeads, contrastive, nearest_other
+from helpers.multitask.heads import Blocks, Targets, TwoHeads, nearest_other, objective
 from helpers.people import conditional, user_models
 from helpers.people.posts import Posts
 from helpers.words.bags import Bags, Drawn
@@ -44,8 +44,9 @@ def drawn(store):
 
 def triples(store):
     targets = Targets.of(np.eye(2)[ROWS % 2], X.numpy()[:, :3], ROWS % 3 > 0)
-    examples = Triplets(Vectors(X, targets.packed()), nearest_other(targets.vectors))
-    return TwoHeads(6, 2, 3, 8), examples, contrastive(targets, 0.5, 1.0)
+    packed, labelled = targets.packed(alpha=0.5, tau=1.0), np.flatnonzero(targets.labelled)
+    examples = Blocks(Vectors(X, packed), labelled, True, nearest_other(targets.vectors))
+    return TwoHeads(6, 2, 3, 8), examples, objective(targets, examples.count, contrastive=True)
 
 
 def hard_negatives(store):
