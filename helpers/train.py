@@ -49,21 +49,23 @@ def read(profile: str, number: str) -> tuple[dict[str, dict], dict[str, np.ndarr
     return about["trainings"], arrays
 
 
-def report(file: Path, source: str, history: list[dict]) -> str:
-    """Add what a training took to a file, by the number of processes, and say it: in examples a second, and
-    against as many processes that train alone. What took another `source` is dropped."""
-    size, threads = processes()[1], torch.get_num_threads()
-    rate = float(np.median([row["per_second"] for row in history]))
+def report(file: Path, about: dict, history: list[dict]) -> str:
+    """Add what a training took to a file, by the number of processes, and say it, with the efficiency:
+    examples a second over those of as many processes that train alone. Trainings of which something else is
+    said in `about` (data, device, threads of a process) are dropped from the file."""
+    size, rate = processes()[1], float(np.median([row["per_second"] for row in history]))
     runs = artefacts.read_json(file) if file.is_file() else {}
-    runs = {number: run for number, run in runs.items() if run["source"] == source}
-    runs[str(size)] = {"source": source, "per_second": rate, "threads": threads, "history": history}
+    runs = {number: run for number, run in runs.items() if run["about"] == about}
+    runs[str(size)] = {"about": about, "per_second": rate, "history": history}
     artefacts.write_json(file, runs)
     artefacts.record(file.parent, file.name)
-    said = f"{file.stem}: {rate:,.0f} examples a second by {size} x {threads} threads"
-    if size == 1 or "1" not in runs:
-        return said + ("" if size == 1 else "; trained alone, too, it tells the efficiency")
+    said = f"{file.stem}: {size} x {about['threads']} threads, {rate:,.0f} examples a second"
+    if size == 1:
+        return said
+    if "1" not in runs:
+        return f"{said}; efficiency unknown: train alone, too, with OMP_NUM_THREADS={about['threads']}"
     alone = runs["1"]["per_second"]
-    return f"{said}, {rate / size / alone:.2f} of {size} times the {alone:,.0f} of one"
+    return f"{said}, efficiency {rate / size / alone:.2f} (alone {alone:,.0f})"
 
 
 def train(profile: str, number: str, name: str | None, device, resume: bool, precision) -> None:
@@ -74,7 +76,8 @@ def train(profile: str, number: str, name: str | None, device, resume: bool, pre
         raise BadInput(f"{name} is no network of notebook {number}; there are {', '.join(trainings)}")
     folder = paths.notebook_outputs(profile, number)
     images = Collection.read(paths.notebook_outputs(profile, "00") / "collection").images
-    source = artefacts.manifest(folder)["training.npz"]["sha256"]
+    source, threads = artefacts.manifest(folder)["training.npz"]["sha256"], torch.get_num_threads()
+    description = {"source": source, "device": device.type, "threads": threads}
     first = processes()[0] == 0
     # what was trained with other data is another checkpoint
     checkpoints = {key: folder / f"{key}_again-{source[:12]}.pt" for key in ([name] if name else trainings)}
@@ -85,7 +88,7 @@ def train(profile: str, number: str, name: str | None, device, resume: bool, pre
         history = fit(*training[:4], device=device, **how)
         if first:
             artefacts.save_weights(folder, f"{key}_again", training.network.state_dict())
-            print(report(folder / f"{key}_again.json", source, history), flush=True)
+            print(report(folder / f"{key}_again.json", description, history), flush=True)
     for file in checkpoints.values() if first else []:
         file.unlink()
 

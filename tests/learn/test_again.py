@@ -89,6 +89,28 @@ def test_what_is_written_trains_the_same_network(parts, store):
     )
 
 
+@pytest.mark.parametrize("parts", [drawn, triples, hard_negatives, gates])
+def test_a_resumed_training_draws_as_one_that_was_not_stopped(parts, store, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(line):
+        raise Stop
+
+    def train(log, **options):
+        torch.manual_seed(4)
+        network, examples, loss = parts(store)
+        options["after_step"] = getattr(network, "project", None)
+        fit(network, examples, loss, RECIPE, device=CPU, seed=7, log=log, **options)
+        return network
+
+    file = tmp_path / "c.pt"
+    with pytest.raises(Stop):
+        train(stop, checkpoint=file)
+    found = train(None, checkpoint=file, resume=True).state_dict(), train(None).state_dict()
+    assert all(torch.equal(found[0][name], weights) for name, weights in found[1].items())
+
+
 def test_arrays_are_stored_once():
     arrays = {}
     for _ in range(2):
