@@ -55,7 +55,7 @@ def report(file: Path, about: dict, history: list[dict]) -> str:
     said in `about` (data, device, threads of a process) are dropped from the file."""
     size, rate = processes()[1], float(np.median([row["per_second"] for row in history]))
     runs = artefacts.read_json(file) if file.is_file() else {}
-    runs = {number: run for number, run in runs.items() if run["about"] == about}
+    runs = {number: run for number, run in runs.items() if run.get("about") == about}
     runs[str(size)] = {"about": about, "per_second": rate, "history": history}
     artefacts.write_json(file, runs)
     artefacts.record(file.parent, file.name)
