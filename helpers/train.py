@@ -93,6 +93,15 @@ def train(profile: str, number: str, name: str | None, device, resume: bool, pre
         file.unlink()
 
 
+def join(backend: str) -> None:
+    """Become one of the processes that torchrun has started."""
+    store, rank, size = next(dist.rendezvous("env://"))
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":
+        # on one machine torchrun starts workers again beside the addresses of the dead, which they would call
+        store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command: 0, or 1 where it was given something wrong."""
     layout = argparse.RawDescriptionHelpFormatter
@@ -113,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
             device = devices.resolve(f"cuda:{os.environ['LOCAL_RANK']}")
             torch.cuda.set_device(device)
         if together:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            join("nccl" if device.type == "cuda" else "gloo")
         precision = PRECISIONS.get(given.precision)
         train(given.profile, given.notebook, given.name, device, given.resume, precision)
     except BadInput as error:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -119,7 +120,11 @@ def fit(
     rank, size = processes()
     # averages gradients over the processes; all start from the first one's weights. Buffers are not sent
     # around: features are alike, keys of dropout each process' own, and of statistics the first one's stay
-    step = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False) if size > 1 else network
+    step = network
+    if size > 1:
+        with warnings.catch_warnings():  # torch is about to give the parameter another name
+            warnings.simplefilter("ignore", FutureWarning)
+            step = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
     own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
     while not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
