@@ -109,13 +109,13 @@ def means_over_examples(store, rng):
         bags = Bags.of(rows, (rows % 12).astype(np.int32), 45)
         learner = Learner(store, x, 8, 0.0, 24, 0.05, 0, CPU)
         book = Dictionary(12, bags, np.arange(12).astype(str), rows, rows[:9], rows)
-        train_words(learner, book, "one-versus-all", recipe)
+        train_words(learner, book, "one-versus-all", [recipe])
 
     def ranked():  # each post lacks one tag of five: the only negative, whatever is drawn
         torch.manual_seed(0)
         model = conditional.UserBiased(x.numpy(), np.eye(4), 5, 3, radius=0.3)
         tags = Bags.of(*np.divmod(np.flatnonzero(np.arange(45 * 5) % 5 != np.repeat(rows % 5, 5)), 5), 45)
-        conditional.learn(model, rows, rows % 4, tags, recipe, 1, CPU, margin=9.0)
+        conditional.learn([model], rows, [rows % 4], tags, [recipe], [1], CPU, margin=9.0)
 
     def users():
         torch.manual_seed(0)

@@ -57,8 +57,8 @@ def hard_negatives(store):
 
 def gates(store):
     model = conditional.UserMultiplicative(X, np.eye(4), 5, 3, K=2)
-    examples = Vectors(torch.from_numpy(np.stack([ROWS, ROWS % 4], 1)), torch.zeros(30, 2, dtype=torch.long))
-    return model, examples, conditional.ranked(model, BAGS, 0.1, 10)
+    examples = conditional.TrueTags(np.stack([ROWS, ROWS % 4, ROWS % 5, ROWS], 1))
+    return model, examples, conditional.ranked(BAGS, 0.1, 10)
 
 
 @pytest.mark.parametrize("parts", [end_to_end, drawn, triples, hard_negatives, gates])
