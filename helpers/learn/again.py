@@ -89,13 +89,13 @@ def written(call: Callable[[], object], arrays: dict[str, np.ndarray]) -> dict:
     network = training.network
     if training.after_step not in (None, getattr(network, "project", None)):
         raise BadInput("after_step of a training that is written must be the network's project")
-    write = functools.partial(_tree, arrays=arrays, network=network)
-    about = {name: write(getattr(training, name)) for name in ("examples", "loss", "recipe", "seed")}
-    about |= {"network": _named(network, write), "drawn": drawn, "project": training.after_step is not None}
+    parts = ("network", "examples", "loss", "recipe", "seed")
+    about = {part: _tree(getattr(training, part), arrays) for part in parts}
+    about |= {"drawn": drawn, "project": training.after_step is not None}
     first = _network(about, arrays).state_dict()
     weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
     if any(not torch.equal(first[name], tensor) for name, tensor in weights.items()):
-        about["weights"] = {name: write(tensor) for name, tensor in weights.items()}
+        about["weights"] = {name: _tree(tensor, arrays) for name, tensor in weights.items()}
     return about
 
 
@@ -104,7 +104,7 @@ def made(about: Mapping, arrays: Mapping[str, np.ndarray], images: ImageStore, d
 
     BadInput: the images are others, or something is not of `KINDS`."""
     network = _network(about, arrays)
-    given = {"network": network, "images": images, "device": device}
+    given = {"images": images, "device": device}
     parts = (_whole(about[name], arrays, given) for name in ("examples", "loss", "recipe", "seed"))
     return Training(network, *parts, network.project if about["project"] else None)
 
@@ -120,9 +120,8 @@ def _network(about: Mapping, arrays: Mapping[str, np.ndarray]) -> nn.Module:
     return network
 
 
-def _tree(value, arrays: dict[str, np.ndarray], network: nn.Module):
-    """A value as JSON."""
-    write = functools.partial(_tree, arrays=arrays, network=network)
+def _tree(value, arrays: dict[str, np.ndarray]):
+    """A value as JSON; its arrays are added to `arrays`."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -133,18 +132,11 @@ def _tree(value, arrays: dict[str, np.ndarray], network: nn.Module):
         arrays[key := digest(plain)] = plain
         return {"tensor" if tensor else "array": key}
     if type(value) in (list, tuple):
-        return [write(part) for part in value]
-    if value is network:
-        return {"given": "network"}
+        return [_tree(part, arrays) for part in value]
     if isinstance(value, torch.device):
         return {"given": "device"}
     if isinstance(value, ImageStore):
         return {"given": "images", "number": len(value), "size": value.size}
-    return _named(value, write)
-
-
-def _named(value, write: Callable) -> dict:
-    """Something of `KINDS` as JSON: its name, and the arguments that make it."""
     if hasattr(value, "made_of"):
         name, arguments = value.made_of
     elif isinstance(value, tuple):
@@ -158,7 +150,7 @@ def _named(value, write: Callable) -> dict:
         raise BadInput(f"{name} is not known to helpers.learn.again, so a training with it cannot be written")
     if arguments is None:
         return {"kind": name}
-    return {"kind": name, "with": {key: write(each) for key, each in arguments.items()}}
+    return {"kind": name, "with": {key: _tree(each, arrays) for key, each in arguments.items()}}
 
 
 def _whole(tree, arrays: Mapping[str, np.ndarray], given: Mapping[str, object]):
