@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.examples import Planned
 from helpers.learn.many import fit_many, looped
 from helpers.learn.train import Recipe
@@ -71,6 +72,7 @@ class UserConditional(nn.Module):
         return (phi @ V.T).float().cpu().numpy()
 
 
+@remembered
 class Bilinear(UserConditional):
     """Φ(x, u) = P x: who asks does not matter."""
 
@@ -83,6 +85,7 @@ class Bilinear(UserConditional):
         return x @ self.P.T
 
 
+@remembered
 class UserBiased(Bilinear):
     """Φ(x, u) = P x + Q u: the user moves the image's embedding."""
 
@@ -94,6 +97,7 @@ class UserBiased(Bilinear):
         return super().embed(x, u) + u @ self.Q.T
 
 
+@remembered
 class UserMultiplicative(UserConditional):
     """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
     layer of 24 rectified linear units over the descriptor, learnt with the rest, or without `layer` the
@@ -118,6 +122,7 @@ class UserMultiplicative(UserConditional):
         return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
 
 
+@known
 @dataclass(frozen=True)
 class TrueTags(Planned):
     """Training examples that are pairs of a post and one of its true tags."""
@@ -137,6 +142,7 @@ class TrueTags(Planned):
         return rows[..., :2], rows[..., 2:]
 
 
+@remembered
 def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
     """`warp_loss` of what a model returns and the targets of `TrueTags`, with the true `tags` of posts."""
 
