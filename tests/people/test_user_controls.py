@@ -113,3 +113,63 @@ def test_without_attributes_a_description_gains_nothing(model, monkeypatch, tmp_
     gain = gain_of_the_description(OFF, model, monkeypatch, tmp_path)
     assert gain.low <= 0
     assert gain.mean < 0.05
+
+
+def lead_of_the_tensor(dialects):
+    """Accuracy@1 of the tensor minus that of two-way terms, in a crowd where each of some dialects calls the
+    eight things by the same eight words, dealt anew, and where everybody has a favourite word."""
+    rng = np.random.default_rng(0)
+    n, contents, people, K = 3000, 8, 60, 16
+    shown, user = rng.integers(0, contents, n), rng.integers(0, people, n)
+    words, favourite = (
+        np.stack([rng.permutation(contents) for _ in range(dialects)]),
+        rng.integers(contents, K, people),
+    )
+    tag = np.where(rng.random(n) < 0.2, favourite[user], words[user % dialects, shown]).astype(np.int32)
+    features = user_models.standard(np.eye(contents)[shown] + 0.2 * rng.normal(size=(n, contents)))
+    posts = crowd.Posts(np.arange(n), user, (np.arange(n + 1), tag))
+    train, test = posts.take(np.arange(2000)), posts.take(np.arange(2000, n))
+    models = []
+    for cls, how in ((UserTensor, {"constants": True}), (user_models.UserPairs, {})):
+        torch.manual_seed(0)
+        models.append(cls(features, K, people, 12, 10, 12, **how))
+        models[-1].begin(train)
+    recipe = Recipe(epochs=8, batch=64, lr=0.02, optimiser="adamw", weight_decay=0.1)
+    user_models.learn(models, [train] * 2, [recipe] * 2, [0] * 2, CPU, ["softmax"] * 2)
+    tensor, pairs = (metrics.at_k(m.tag_scores(test.image, test.user), test.tags, 1) for m in models)
+    difference = tensor["accuracy"].each - pairs["accuracy"].each
+    return crowd.over_users(difference, test.user, np.random.default_rng(1))
+
+
+def test_the_tensor_beats_two_way_terms_only_where_a_word_takes_image_and_user():
+    assert lead_of_the_tensor(dialects=4).low > 0.1
+    assert abs(lead_of_the_tensor(dialects=1).mean) < 0.03
+
+
+def lead_of_the_product(dealt):
+    """Accuracy@1 among strangers of the multiplicative minus the biased model. Old people call a thing by its
+    neighbour's word if the words are dealt, else they have a word of their own that fits any image."""
+    rng = np.random.default_rng(0)
+    n, contents, people, strangers = 4000, 8, 400, 100
+    old = rng.random(people) < 0.5
+    u = np.stack([old, rng.random(people), rng.random(people)], axis=1).astype(np.float32)
+    shown, user = rng.integers(0, contents, n), rng.integers(0, people, n)
+    x = np.eye(contents)[shown] + 0.2 * rng.normal(size=(n, contents))
+    own = np.where(rng.random(n) < 0.4, contents + old[user], shown)
+    tag = ((shown + old[user]) % contents if dealt else own).astype(np.int32)
+    posts = crowd.Posts(np.arange(n), user, (np.arange(n + 1), tag))
+    train, test = (posts.take(np.flatnonzero((user < strangers) == side)) for side in (False, True))
+    hits = []
+    for cls, how in ((user_conditional.UserMultiplicative, {"K": 24}), (user_conditional.UserBiased, {})):
+        torch.manual_seed(0)
+        model = cls(x, u, contents + 2, 16, **how)
+        recipe = Recipe(epochs=12, batch=64, lr=0.02, optimiser="adamw", weight_decay=0.0)
+        user_conditional.learn([model], train.image, [train.user], train.tags, [recipe], [0], CPU)
+        scores = model.scores(test.image, test.user)
+        hits.append(metrics.at_k(scores, test.tags, 1)["accuracy"].each)
+    return crowd.over_users(hits[0] - hits[1], test.user, np.random.default_rng(1))
+
+
+def test_the_product_beats_the_sum_only_where_a_word_takes_image_and_user():
+    assert lead_of_the_product(dealt=True).low > 0.2
+    assert abs(lead_of_the_product(dealt=False).mean) < 0.05
