@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from helpers.errors import BadInput
 from helpers.files import replacing
+from helpers.learn.devices import has_bf16
 from helpers.learn.examples import Pictures, Vectors
 
 
@@ -98,7 +99,7 @@ def fit(
     state = _State(network, recipe, seed, len(examples))
     if resume:
         state.read(checkpoint, device)
-    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    examples, half = examples.to(device), has_bf16(device)
     rank, size = processes()
     # averages gradients over the processes; all start from the first one's weights
     step = nn.parallel.DistributedDataParallel(network) if size > 1 else network

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -168,13 +169,14 @@ def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Te
     The labels' mean is over the batch's labelled items, the vectors' over all of the batch. The second term
     is ℓ_CF_R of section 3.4, with `tame_exp`, and distances in units of `Targets.unit`; α = 0 leaves it out
     (Image-only). Without `main` the labels are left out: the first phase of Sequential."""
-    N, unit, weights = targets.labels.shape[1], targets.unit, targets.weights
+    N, unit = targets.labels.shape[1], targets.unit
+    weights = cache(targets.weights.to)  # on a device: copied once, not in each step
 
     def loss(outputs: Tensor, packed: Tensor) -> Tensor:
         labels, known, omega, vectors = packed.split([N, 1, 1, packed.shape[1] - N - 2], 1)
         total = outputs.new_zeros(())
         if main:
-            each = balanced_bce(outputs[:, :N], labels, weights.to(outputs.device))
+            each = balanced_bce(outputs[:, :N], labels, weights(outputs.device))
             total = (each * known[:, 0]).sum() / known.sum().clamp(min=1)
         if alpha:
             each = tame_exp(distance(outputs[:, N:], vectors) / unit)
@@ -222,6 +224,10 @@ class Triplets:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def to(self, device: torch.device) -> "Triplets":
+        """The same with the examples on a device."""
+        return Triplets(self.examples.to(device), self.nearest)
 
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         triples = []

@@ -38,17 +38,20 @@ class Posts:
         """Some of the posts, in the order of `rows` int (·)."""
         return Posts(self.image[rows], self.user[rows], Bags(*self.tags).rows(rows))
 
+    def to(self, device: torch.device) -> "Posts":
+        """The same: what a pass reads is drawn on the CPU and copied at once."""
+        return self
+
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice, as
         `helpers.learn.train` has inputs and targets: the loss needs to know who is who."""
         arrays = (self.image, self.user, *self.tags)
         image, user, indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in arrays)
-        for rows in order:
-            rows = torch.from_numpy(rows)
-            size = indptr[rows + 1] - indptr[rows]
-            place = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * size).long()
-            tag = indices[indptr[rows] + torch.minimum(place, size - 1)]
-            batch = torch.stack([image[rows], tag, user[rows]], 1).to(device)
+        rows, sizes = torch.from_numpy(np.concatenate(order)), [len(rows) for rows in order]
+        draws = torch.cat([torch.rand(n, generator=generator, dtype=torch.float64) for n in sizes])
+        size = indptr[rows + 1] - indptr[rows]
+        tag = indices[indptr[rows] + torch.minimum((draws * size).long(), size - 1)]
+        for batch in torch.stack([image[rows], tag, user[rows]], 1).to(device).split(sizes):
             yield batch, batch
 
     def keys(self, n_tags: int, n_users: int) -> np.ndarray:

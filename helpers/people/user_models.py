@@ -96,14 +96,14 @@ class TripletModel(nn.Module):
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
         pairs = zip(*(self._rows(x).split(128) for x in (image, user)), strict=True)
         scores = (self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs)
-        return torch.cat([part.float().cpu() for part in scores]).numpy()
+        return torch.cat(list(scores)).float().cpu().numpy()
 
     @torch.inference_mode()
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
         """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
         f, pairs = self.embed_images(self._rows(images)), (self._rows(x).split(64) for x in (tag, user))
         scores = (self.with_images(self.tag[t], self.embed_users(u), f) for t, u in zip(*pairs, strict=True))
-        return torch.cat([part.float().cpu() for part in scores]).numpy()
+        return torch.cat(list(scores)).float().cpu().numpy()
 
     def _rows(self, values) -> Tensor:
         return torch.tensor(np.array(values, np.int64), device=self.tag.device)
@@ -236,7 +236,7 @@ class RankingLoss:
         """Which of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
         allowed = ~self.observed(batch)
         hardest = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
-        draw = torch.rand(allowed.shape).to(scores.device).masked_fill(~allowed, -1).argmax(2)
+        draw = torch.rand(allowed.shape, device=scores.device).masked_fill(~allowed, -1).argmax(2)
         return torch.cat([hardest, draw]), allowed.any(2).repeat(2, 1)
 
     def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Pictures and their bags of tags: what a model of hashtags is trained on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -134,6 +134,10 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def to(self, device: torch.device) -> "Drawn":
+        """The same with the inputs on a device."""
+        return replace(self, inputs=self.inputs.to(device))
+
     def draw(self, order: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(picture, tag) of each step of a pass that would visit the pictures in the given order."""
         if self.sampling == "class-uniform":
@@ -148,5 +152,6 @@ class Drawn:
         picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))
         ends = np.cumsum([len(part) for part in order])[:-1]
         read = self.inputs.batches(np.split(picture, ends), generator, device)
-        for (inputs, _), some in zip(read, np.split(tag, ends), strict=True):
-            yield inputs, torch.from_numpy(some).to(device)
+        tags = torch.from_numpy(tag).to(device).split([len(part) for part in order])
+        for (inputs, _), some in zip(read, tags, strict=True):
+            yield inputs, some
