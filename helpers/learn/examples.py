@@ -167,7 +167,7 @@ class Pictures:
     targets: Tensor  # of length n: classes, vectors, rows of weights
     side: int  # random crops of this size while training
     flips: bool = True  # mirror half of the pictures
-    held: Tensor | None = None  # uint8 (n, size, size, 3), the pictures on a device; `to` fills it
+    held: Tensor | None = None  # uint8 (n, size, size, 3), the pictures on a device; `on` fills it
 
     def __post_init__(self):
         if len(self.rows) != len(self.targets):
@@ -179,7 +179,7 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def to(self, device: torch.device) -> "Pictures":
+    def on(self, device: torch.device) -> "Pictures":
         """The same with targets on a device; on a GPU the pictures too, if half its free memory is enough."""
         there, size = replace(self, targets=self.targets.to(device)), self.store.size
         if device.type != "cuda" or len(self) * size**2 * 3 > free_memory(device) / 2:
@@ -215,17 +215,38 @@ class Vectors:
     """Training examples whose inputs are rows of a tensor, for networks on frozen features."""
 
     inputs: Tensor
-    targets: Tensor
+    targets: Tensor  # one an input; of C copies side by side, (C, n, …)
+    rows: np.ndarray | None = None  # int (m,): the examples, where not all inputs are
 
     def __len__(self) -> int:
-        return len(self.inputs)
-
-    def to(self, device: torch.device) -> "Vectors":
-        """The same on a device."""
-        return Vectors(self.inputs.to(device), self.targets.to(device))
+        return len(self.inputs if self.rows is None else self.rows)
 
     def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets of each batch, on the device."""
-        there = self.to(device)
-        for rows in torch.from_numpy(np.concatenate(order)).to(device).split([len(rows) for rows in order]):
-            yield there.inputs[rows], there.targets[rows]
+        there, rows = self.on(device), self.plan(np.concatenate(order), generator).to(device)
+        for some in rows.split([len(part) for part in order]):
+            yield there.inputs[some], there.targets[some]
+
+    def plan(self, order: np.ndarray, generator) -> Tensor:
+        """The rows that an epoch visits, int64 (n,)."""
+        return torch.from_numpy(order if self.rows is None else self.rows[order])
+
+    def take(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of rows int (C, B) of C copies, int (C,): (C, B, …) each."""
+        copies = copies.view(-1, *[1] * (rows.ndim - 1))
+        return self.inputs[rows], self.targets[copies, rows]
+
+    @classmethod
+    def together(cls, many: Sequence["Vectors"]) -> "Vectors":
+        """The examples of C copies side by side; BadInput where they do not share the tensor of inputs."""
+        if any(one.inputs is not many[0].inputs for one in many):
+            raise BadInput("copies must share the tensor of their inputs; choose examples by `rows`")
+        targets = [one.targets for one in many]
+        same = all(target is targets[0] for target in targets)
+        return cls(
+            many[0].inputs, targets[0].expand(len(many), *targets[0].shape) if same else torch.stack(targets)
+        )
+
+    def on(self, device: torch.device) -> "Vectors":
+        """The same on a device."""
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))

@@ -38,7 +38,7 @@ class Posts:
         """Some of the posts, in the order of `rows` int (·)."""
         return Posts(self.image[rows], self.user[rows], Bags(*self.tags).rows(rows))
 
-    def to(self, device: torch.device) -> "Posts":
+    def on(self, device: torch.device) -> "Posts":
         """The same: what a pass reads is drawn on the CPU and copied at once."""
         return self
 

@@ -134,9 +134,9 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def to(self, device: torch.device) -> "Drawn":
+    def on(self, device: torch.device) -> "Drawn":
         """The same with the inputs on a device."""
-        return replace(self, inputs=self.inputs.to(device))
+        return replace(self, inputs=self.inputs.on(device))
 
     def draw(self, order: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(picture, tag) of each step of a pass that would visit the pictures in the given order."""
