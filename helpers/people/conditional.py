@@ -8,7 +8,8 @@ from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
 from helpers.learn.examples import Vectors
 from helpers.learn.train import Recipe, fit
-from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
+from helpers.people import warp
+from helpers.people.warp import MARGIN, MOST_DRAWS
 from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
@@ -120,10 +121,12 @@ def learn(
         raise BadInput("learn: there is no training post with a hashtag")
     pairs = torch.from_numpy(np.stack([image[row], user[row]], 1).astype(np.int64))
     targets = torch.from_numpy(np.stack([tags[1], row], 1).astype(np.int64))
+    if torch.device(device).type != "cpu":
+        tags = warp.keys(tags, len(model.V)).to(device)
     steps = iter(np.random.default_rng(seed).integers(2**62, size=2**20).tolist())
 
     def loss(phi: Tensor, target: Tensor) -> Tensor:
-        return warp_loss(phi, model.V, target[:, 0], target[:, 1], tags, next(steps), margin, most)
+        return warp.warp_loss(phi, model.V, target[:, 0], target[:, 1], tags, next(steps), margin, most)
 
     model.project()
     how = {"device": device, "seed": seed, "after_step": model.project, "log": None}

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.errors import BadInput
 from helpers.learn.examples import (
     Pictures,
     Vectors,
+    augmented,
     centre_crop,
+    draw_augmentations,
     extract,
     normalise,
-    random_crops,
-    random_flips,
 )
 from helpers.learn.networks import AlexNet, load_weights, parameters
 from helpers.learn.train import Recipe, fit
@@ -242,19 +241,45 @@ def test_reading_ahead_keeps_pictures_and_targets_together():
 
 
 def test_crops_and_flips():
-    images = torch.arange(4 * 3 * 9 * 9, dtype=torch.float32).reshape(4, 3, 9, 9)
-    crops = random_crops(images, 6, torch.Generator().manual_seed(1))
-    for image, crop in zip(images, crops, strict=True):
-        found = [
-            (r, c) for r in range(4) for c in range(4) if torch.equal(image[:, r : r + 6, c : c + 6], crop)
-        ]
-        assert len(found) == 1
-    assert torch.equal(random_crops(images, 9, torch.Generator()), images)
-    assert torch.equal(centre_crop(images, 5), images[..., 2:7, 2:7])
-    flipped = random_flips(images.repeat(50, 1, 1, 1), torch.Generator().manual_seed(0))
-    same = (flipped == images.repeat(50, 1, 1, 1)).all(dim=(1, 2, 3))
-    assert 0.35 < same.float().mean() < 0.65
-    assert torch.equal(flipped[~same].flip(-1), images.repeat(50, 1, 1, 1)[~same])
+    images = torch.arange(4 * 9 * 9 * 3).reshape(4, 9, 9, 3)
+    generator = torch.Generator().manual_seed(1)
+    corners, mirrored = draw_augmentations([250, 150], 3, True, generator)
+    assert 0.35 < mirrored.float().mean() < 0.65
+    assert corners.unique().tolist() == [0, 1, 2, 3]
+    rows = torch.arange(400) % 4
+    for row, (top, left), mirror, cut in zip(
+        rows, corners.T, mirrored, augmented(images, rows, corners, mirrored, 6), strict=True
+    ):
+        square = images[row, top : top + 6, left : left + 6]
+        assert torch.equal(cut, square.flip(1) if mirror else square)
+    assert not any(drawn.any() for drawn in draw_augmentations([3], 0, False, generator))
+    whole = images.permute(0, 3, 1, 2)
+    assert torch.equal(centre_crop(whole, 5), whole[..., 2:7, 2:7])
+
+
+def test_an_epoch_draws_batch_after_batch():
+    whole = draw_augmentations([5, 3], 4, True, torch.Generator().manual_seed(2))
+    generator = torch.Generator().manual_seed(2)
+    parts = [draw_augmentations([n], 4, True, generator) for n in (5, 3)]
+    for all_at_once, one, two in zip(whole, *parts, strict=True):
+        assert torch.equal(all_at_once, torch.cat([one, two], -1))
+
+
+def test_pictures_on_a_device_are_those_of_the_store(striped):
+    store, classes = striped
+    examples = Pictures(store, np.arange(160)[::-1].copy(), classes, side=24)
+    held = dataclasses.replace(examples, held=torch.from_numpy(store.images[::-1].copy()))
+    order = np.array_split(np.random.default_rng(0).permutation(160), 5)
+    pairs = (x.batches(order, torch.Generator().manual_seed(3), CPU) for x in (examples, held))
+    for (a, b), (c, d) in zip(*pairs, strict=True):
+        assert torch.equal(a, c)
+        assert torch.equal(b, d)
+
+
+def test_crops_larger_than_the_pictures_are_refused(striped):
+    store, classes = striped
+    with pytest.raises(BadInput, match="crops of 29 pixels from pictures of 28"):
+        Pictures(store, np.arange(160), classes, side=29)
 
 
 def test_normalised_pictures_are_channels_last():
@@ -314,17 +339,3 @@ def test_weights_of_another_network_are_refused():
         load_weights(network, AlexNet(2, 24, width=0.1).state_dict())
     with pytest.raises(BadInput, match=r'weights: Missing key.*"head\.bias"'):
         load_weights(network, {k: v for k, v in network.state_dict().items() if k != "head.bias"})
-
-
-def test_nothing_mixes_devices():
-    """A forward pass on fake CUDA tensors: an operand left on the CPU raises here too, without a GPU."""
-    with FakeTensorMode():
-        with torch.device("cuda"):
-            network = AlexNet(5, 56, width=0.1)
-        generator = torch.Generator()
-        images = torch.zeros(8, 64, 64, 3, dtype=torch.uint8, device="cuda")
-        images = random_flips(random_crops(normalise(images), 56, generator), generator)
-        loss = nn.functional.cross_entropy(network(images), torch.zeros(8, dtype=torch.long, device="cuda"))
-        assert images.device.type == loss.device.type == "cuda"
-        with pytest.raises(RuntimeError, match="device"):
-            network(images.cpu())
