@@ -74,7 +74,7 @@ def search_at_once(
 
     All tries are made at once, twice `most` of them, so that up to half may be true tags (`true` from `keys`)
     before an example gets fewer draws than there. Scores are rounded differently."""
-    phi, V, device, K = phi.float(), V.float(), phi.device, len(V)
+    phi, V, device, K = phi.double(), V.double(), phi.device, len(V)  # of float, autocast would make bf16
     # `candidate`, on int64, which wraps around as uint64 does but keeps the sign when it is shifted
     example = torch.arange(len(phi), device=device)[:, None]
     z = _mixed(seed + example * (0x9E3779B97F4A7C15 - 2**64))
@@ -83,8 +83,7 @@ def search_at_once(
     key = row[:, None] * K + tries
     free = true[torch.searchsorted(true, key).clamp_max(len(true) - 1)] != key
     draws = free.cumsum(1)
-    with torch.autocast(device.type, enabled=False):
-        scores = phi @ V.T
+    scores = phi @ V.T
     over = scores.gather(1, tries) > scores.gather(1, positive[:, None]) - margin
     hit = free & over & (draws <= most)
     first, found = hit.int().argmax(1, keepdim=True), hit.any(1)
