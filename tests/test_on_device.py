@@ -4,7 +4,6 @@ Without a GPU, tensors are pretended: they have a device and a shape but no numb
 mixes devices raises. With one, `CROWD_TEST_DEVICE=cuda` trains on it, too.
 """
 
-import dataclasses
 from functools import cache, partial
 
 import numpy as np
@@ -16,10 +15,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from helpers.crowd import multvae
 from helpers.learn import examples, losses, networks
 from helpers.learn.examples import Pictures, Vectors
-from helpers.learn.train import Recipe, fit, optimiser
+from helpers.learn.train import Recipe, fit
 from helpers.multitask import heads
 from helpers.people import conditional, user_models, warp
 from helpers.people.posts import Posts
@@ -48,53 +46,62 @@ def pictures(targets=CLASSES):
     return Pictures(Store(), np.arange(N), targets, SIDE)
 
 
-def adapter(outputs=K):
-    return networks.Adapter(6, 8, outputs, 0.0)
+def drawn_pictures():
+    return Drawn(pictures(), BAGS, K)
 
 
-def two_heads(inputs=6, backbone=None):
-    return heads.TwoHeads(inputs, K, 3, 8, 0.0, backbone)
+def alexnet(outputs=K):
+    return networks.AlexNet(outputs, SIDE, 0.1, 0.0)
 
 
-def backbone():
-    return heads.Backbone("efficientnet-lite0", "stage5", 32)
+def adapter():
+    return networks.Adapter(6, 8, K, 0.0)
+
+
+def two_heads():
+    return heads.TwoHeads(6, K, 3, 8, 0.0)
+
+
+def fine_tuned():
+    return heads.TwoHeads(112, K, 3, 8, 0.0, heads.Backbone("efficientnet-lite0", "stage5", 32))
 
 
 def people(model, **how):
     return model(X.numpy(), K, U, 4, 3, 3, **how)
 
 
-def users(model):
-    return model(X.numpy(), np.eye(U), K, 4)
-
-
-def when_called(make):
-    """The loss that `make` makes, on pretended tensors if it is called with such."""
-    made = cache(make)
-    return lambda *given: made()(*given)
-
-
-def ranking(device):
-    return when_called(lambda: user_models.RankingLoss(POSTS, K, U, device))
+def vectors(targets=CLASSES, **rows):
+    return Vectors(X, targets, **rows)
 
 
 def triplets(given):
     return heads.Triplets(given, NEAREST)
 
 
-class Warp(nn.Module):
-    """φ and V of a conditional model: the loss reads both."""
+def made_when_called(make):
+    """A loss that is made on pretended tensors if it is called with such."""
+    made = cache(make)
+    return lambda *given: made()(*given)
+
+
+def ranking(device):
+    return made_when_called(lambda: user_models.RankingLoss(POSTS, K, U, device))
+
+
+class Conditional(nn.Module):
+    """φ and V of a model: the loss reads both."""
 
     def __init__(self, model):
         super().__init__()
-        self.model = users(model)
+        self.model = model(X.numpy(), np.eye(U), K, 4)
 
     def forward(self, pairs):
         return self.model(pairs), self.model.V
 
 
 PAIRS = Vectors(
-    torch.from_numpy(np.stack([POSTS.image, POSTS.user], 1)), torch.stack([CLASSES, torch.arange(N)], 1)
+    torch.from_numpy(np.stack([POSTS.image, POSTS.user], 1)),
+    torch.from_numpy(np.stack([BAGS.indices[::2], np.arange(N)], 1).astype(np.int64)),
 )
 
 
@@ -103,30 +110,43 @@ def warps(device):
     return lambda outputs, target: warp.warp_loss(*outputs, *target.unbind(1), true(), 7)
 
 
-# name -> network, examples, and the loss on a device
+def likelihood(scores, batch):
+    return F.cross_entropy(scores, batch[:, 1])
+
+
+entropy = F.cross_entropy
+both, three = partial(heads.objective, TARGETS, 1.0), partial(heads.contrastive, TARGETS, 1.0, 0.5)
+PACKED = TARGETS.packed()
+# name -> a network, examples and a loss for them on a device; nothing is dropped at random
 CASES = {
-    "AlexNet": (lambda: networks.AlexNet(K, SIDE, 0.1), pictures, lambda d: F.cross_entropy),
-    "GoogLeNet": (lambda: networks.GoogLeNet(K, SIDE, 0.1), pictures, lambda d: losses.with_auxiliary(F.cross_entropy)),
-    "ResNet": (lambda: networks.ResNet(K, SIDE), pictures, lambda d: F.cross_entropy),
-    "regression": (lambda: networks.AlexNet(6, SIDE, 0.1), partial(pictures, X), lambda d: F.mse_loss),
-    "one drawn, pictures": (lambda: networks.AlexNet(K, SIDE, 0.1), lambda: Drawn(pictures(), BAGS, K), lambda d: losses.one_drawn),
-    "one drawn": (adapter, lambda: Drawn(Vectors(X, CLASSES), BAGS, K, "class-uniform"), lambda d: losses.one_drawn),
-    "multi-class": (adapter, lambda: Vectors(X, DENSE), lambda d: losses.multiclass),
-    "one versus all": (adapter, lambda: Vectors(X, DENSE), lambda d: losses.one_versus_all(BAGS.counts(K), N)),
-    "cosine": (adapter, lambda: Vectors(X, DENSE), lambda d: losses.negative_cosine),
-    "some rows": (adapter, lambda: Vectors(X, CLASSES, np.arange(0, N, 2)), lambda d: losses.one_drawn),
-    "two heads": (two_heads, lambda: Vectors(X, TARGETS.packed()), lambda d: heads.objective(TARGETS, 1.0)),
-    "two heads, pictures": (lambda: two_heads(112, backbone()), lambda: pictures(TARGETS.packed()), lambda d: heads.objective(TARGETS, 1.0)),
-    "triplets": (two_heads, lambda: triplets(Vectors(X, TARGETS.packed())), lambda d: heads.contrastive(TARGETS, 1.0, 0.5)),
-    "triplets, pictures": (lambda: two_heads(112, backbone()), lambda: triplets(pictures(TARGETS.packed())), lambda d: heads.contrastive(TARGETS, 1.0, 0.5)),
-    "tensor": (lambda: people(user_models.UserTensor, constants=True), lambda: POSTS, ranking),
-    "perceptron": (lambda: people(user_models.UserMLP), lambda: POSTS, ranking),
-    "pairs": (lambda: people(user_models.UserPairs), lambda: POSTS, ranking),
-    "over all tags": (lambda: user_models.OverAllTags(people(user_models.UserTensor)), lambda: POSTS, lambda d: lambda s, batch: F.cross_entropy(s, batch[:, 1])),
-    "bilinear": (lambda: Warp(conditional.Bilinear), lambda: PAIRS, warps),
-    "biased": (lambda: Warp(conditional.UserBiased), lambda: PAIRS, warps),
-    "multiplicative": (lambda: Warp(conditional.UserMultiplicative), lambda: PAIRS, warps),
-}  # fmt: skip
+    "AlexNet": lambda d: (alexnet(), pictures(), entropy),
+    "GoogLeNet": lambda d: (
+        networks.GoogLeNet(K, SIDE, 0.1, 0.0),
+        pictures(),
+        losses.with_auxiliary(entropy),
+    ),
+    "ResNet": lambda d: (networks.ResNet(K, SIDE), pictures(), entropy),
+    "regression": lambda d: (alexnet(6), pictures(X), F.mse_loss),
+    "one drawn, pictures": lambda d: (alexnet(), drawn_pictures(), losses.one_drawn),
+    "one drawn": lambda d: (adapter(), Drawn(vectors(), BAGS, K, "class-uniform"), losses.one_drawn),
+    "multi-class": lambda d: (adapter(), vectors(DENSE), losses.multiclass),
+    "one versus all": lambda d: (adapter(), vectors(DENSE), losses.one_versus_all(BAGS.counts(K), N)),
+    "cosine": lambda d: (adapter(), vectors(DENSE), losses.negative_cosine),
+    "some rows": lambda d: (adapter(), vectors(rows=np.arange(0, N, 2)), losses.one_drawn),
+    "two heads": lambda d: (two_heads(), vectors(PACKED), both()),
+    "two heads, pictures": lambda d: (fine_tuned(), pictures(PACKED), both()),
+    "triplets": lambda d: (two_heads(), triplets(vectors(PACKED)), three()),
+    "triplets, pictures": lambda d: (fine_tuned(), triplets(pictures(PACKED)), three()),
+    "tensor": lambda d: (people(user_models.UserTensor, constants=True), POSTS, ranking(d)),
+    "perceptron": lambda d: (people(user_models.UserMLP), POSTS, ranking(d)),
+    "pairs": lambda d: (people(user_models.UserPairs), POSTS, ranking(d)),
+    "over all tags": lambda d: (user_models.OverAllTags(people(user_models.UserTensor)), POSTS, likelihood),
+    "bilinear": lambda d: (Conditional(conditional.Bilinear), PAIRS, warps(d)),
+    "biased": lambda d: (Conditional(conditional.UserBiased), PAIRS, warps(d)),
+    "multiplicative": lambda d: (Conditional(conditional.UserMultiplicative), PAIRS, warps(d)),
+}
+# the sizes of their tensors depend on numbers, for which Python waits in each step
+WAITING = {"in batch": lambda d: (adapter(), vectors(), losses.in_batch)}
 
 
 class Watch(TorchDispatchMode):
@@ -171,9 +191,9 @@ def first(given):
 
 @pytest.mark.parametrize("name", CASES)
 def test_forward_and_loss_on_a_gpu_copy_nothing_and_wait_for_nothing(name):
-    make, given, loss = CASES[name]
     cuda = torch.device("cuda", 0)
-    network, batch, loss = make(), first(given()), loss(cuda)
+    network, given, loss = CASES[name](cuda)
+    batch = first(given)
     with FakeTensorMode(allow_non_fake_inputs=True):
         network, (inputs, targets) = moved(network, cuda), (pretended(x, cuda) for x in batch)
         loss(network(inputs), targets)  # the first step copies what the others find there
@@ -191,22 +211,24 @@ def test_forward_and_loss_on_a_gpu_copy_nothing_and_wait_for_nothing(name):
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_lie_where_the_weights_are(name):
     """Autograd runs on pretended CUDA tensors only where there is a GPU, but on pretended "meta" ones."""
-    make, given, loss = CASES[name]
     meta = torch.device("meta")
-    network, batch, loss = make(), first(given()), loss(meta)
+    network, given, loss = CASES[name](meta)
+    batch = first(given)
     with FakeTensorMode(allow_non_fake_inputs=True):
         network, (inputs, targets) = moved(network, meta), (pretended(x, meta) for x in batch)
         loss(network(inputs), targets).backward()
     assert all(p.grad.device == meta for p in network.parameters() if p.requires_grad)
 
 
+def at_once(read, parts, device):
+    """`read_ahead` without threads and streams, which cannot be pretended."""
+    return (torch.from_numpy(read(part)).to(device) for part in parts)
+
+
 @pytest.mark.parametrize(
     "given", [pictures(), Vectors(X, CLASSES), POSTS], ids=["pictures", "vectors", "posts"]
 )
 def test_batches_on_a_gpu_copy_nothing_after_the_first(given, monkeypatch):
-    def at_once(read, parts, device):  # neither threads nor streams can be pretended
-        return (torch.from_numpy(read(part)).to(device) for part in parts)
-
     monkeypatch.setattr(examples, "read_ahead", at_once)
     monkeypatch.setattr(examples, "free_memory", lambda device: 2**30)
     cuda = torch.device("cuda", 0)
@@ -228,3 +250,18 @@ def test_pictures_that_fill_more_than_half_of_the_memory_are_copied_batch_by_bat
         )
         with FakeTensorMode(allow_non_fake_inputs=True):
             assert (pictures().on(cuda).held is not None) == held
+
+
+@pytest.mark.parametrize("name", CASES | WAITING)
+def test_a_device_trains_the_network_of_the_cpu(name, device, near):
+    if device.type == "cpu":
+        pytest.skip("no CUDA device: where there is one, set CROWD_TEST_DEVICE=cuda")
+    found = []
+    for where in (torch.device("cpu"), device):
+        torch.manual_seed(0)
+        network, given, loss = (CASES | WAITING)[name](where)
+        recipe = Recipe(epochs=3, batch=8, lr=1e-3, optimiser="adamw", warmup=0)
+        history = fit(network, given, loss, recipe, device=where, seed=1, log=None)
+        assert all(p.device.type == where.type for p in network.parameters())
+        found.append([row["loss"] for row in history])
+    assert found[1] == near(found[0])
