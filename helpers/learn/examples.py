@@ -231,10 +231,13 @@ class Vectors:
         """The rows that an epoch visits, int64 (n,)."""
         return torch.from_numpy(order if self.rows is None else self.rows[order])
 
-    def take(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of rows int (C, B) of C copies, int (C,): (C, B, …) each."""
-        copies = copies.view(-1, *[1] * (rows.ndim - 1))
-        return self.inputs[rows], self.targets[copies, rows]
+        if rows.stride(0) == 0:  # all copies visit the same: read once
+            inputs = self.inputs[rows[0]].expand(len(rows), *[-1] * (rows.ndim - 2 + self.inputs.ndim))
+        else:
+            inputs = self.inputs[rows]
+        return inputs, self.targets[copies.view(-1, *[1] * (rows.ndim - 1)), rows]
 
     @classmethod
     def together(cls, many: Sequence["Vectors"]) -> "Vectors":

@@ -38,21 +38,35 @@ class Posts:
         """Some of the posts, in the order of `rows` int (·)."""
         return Posts(self.image[rows], self.user[rows], Bags(*self.tags).rows(rows))
 
-    def on(self, device: torch.device) -> "Posts":
-        """The same: what a pass reads is drawn on the CPU and copied at once."""
-        return self
+    def plan(self, order: np.ndarray, generator: torch.Generator) -> Tensor:
+        """An epoch's triplets int64 (n, 4), image, tag, user, with one hashtag of each post drawn uniformly,
+        and a number of 31 bits that decides the random negatives of each."""
+        indptr, indices = self.tags
+        size = np.diff(indptr)[order]
+        draw = torch.rand(len(order), generator=generator, dtype=torch.float64).numpy()
+        tag = indices[indptr[order] + np.minimum((draw * size).astype(np.int64), size - 1)]
+        noise = torch.randint(2**31, (len(order),), generator=generator).numpy()
+        return torch.from_numpy(
+            np.stack([self.image[order], tag, self.user[order], noise], 1).astype(np.int64)
+        )
+
+    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of `plan` twice, as training has inputs and targets: the loss needs to know who is who."""
+        return rows, rows
 
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice, as
-        `helpers.learn.train` has inputs and targets: the loss needs to know who is who."""
-        arrays = (self.image, self.user, *self.tags)
-        image, user, indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in arrays)
-        rows, sizes = torch.from_numpy(np.concatenate(order)), [len(rows) for rows in order]
-        draws = torch.cat([torch.rand(n, generator=generator, dtype=torch.float64) for n in sizes])
-        size = indptr[rows + 1] - indptr[rows]
-        tag = indices[indptr[rows] + torch.minimum((draws * size).long(), size - 1)]
-        for batch in torch.stack([image[rows], tag, user[rows]], 1).to(device).split(sizes):
-            yield batch, batch
+        """The same for one network, on the device."""
+        plan = self.plan(np.concatenate(order), generator).to(device)
+        return ((rows, rows) for rows in plan.split([len(rows) for rows in order]))
+
+    @classmethod
+    def together(cls, many: list["Posts"]) -> "Posts":
+        """The examples of many copies: a plan holds all that is needed."""
+        return many[0]
+
+    def on(self, device: torch.device) -> "Posts":
+        """The same on a device."""
+        return self
 
     def keys(self, n_tags: int, n_users: int) -> np.ndarray:
         """The observed triplets T as sorted int64 numbers, (image · U + user) · K + tag."""
