@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
-from helpers.learn.devices import free_memory, has_bf16
+from helpers.learn.devices import free_memory, has_fp16
 
 # mean and standard deviation of ImageNet's pixels per channel, the customary units for any picture
 MEAN = (0.485, 0.456, 0.406)
@@ -115,27 +115,34 @@ def each_batch(
 
     On a CPU each core has a batch of its own. Threads that share a batch wait for each other at every layer,
     up to ten times as long when another program is busy; and the result would depend on their number. On a
-    GPU batches are larger, what was computed stays there to the end, and bf16 is used where it has units
-    for it: features are then within 2 % of their float32 values (as vectors, by length of the difference)."""
+    GPU batches are larger and what was computed stays there to the end. Where it has units for float16 these
+    are used, which changes a vector of features by 2 % of its length at most (bf16 would by 8 %), unless a
+    number is too large for them."""
     device = torch.device(device)
     batch = batch if device.type == "cpu" else max(batch, ON_GPU)
-    parts, half = [rows[k : k + batch] for k in range(0, len(rows), batch)], has_bf16(device)
+    parts = [rows[k : k + batch] for k in range(0, len(rows), batch)]
 
     @torch.inference_mode()
-    def computed(images: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+    def one(images: Tensor, half: bool) -> Tensor:
+        with torch.autocast(device.type, torch.float16, enabled=half):
             return compute(images)
 
-    if device.type != "cpu":
-        found = [computed(images) for images in read_ahead(store.__getitem__, parts, device)]
-        return [values.float().cpu().numpy() for values in found]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            return list(pool.map(lambda part: computed(torch.from_numpy(store[part])).float().numpy(), parts))
-    finally:
-        torch.set_num_threads(threads)
+    def all_in(half: bool) -> list[Tensor]:
+        if device.type != "cpu":
+            return [one(images, half) for images in read_ahead(store.__getitem__, parts, device)]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                return list(pool.map(lambda part: one(torch.from_numpy(store[part]), half), parts))
+        finally:
+            torch.set_num_threads(threads)
+
+    half = has_fp16(device)
+    found = all_in(half)
+    if half and not all(torch.isfinite(values).all() for values in found):
+        found = all_in(False)
+    return [values.float().cpu().numpy() for values in found]
 
 
 def extract(
@@ -144,8 +151,8 @@ def extract(
     """Features of pictures, cropped to a square in the middle: float32 (len(rows), n) on the CPU.
 
     A function such as `network.features` turns float images (B, 3, side, side) into (B, n); `store[rows]` is
-    uint8 (B, H, H, 3); for bf16 see `each_batch`. BadInput if the network is in training mode: it would drop
-    units at random."""
+    uint8 (B, H, H, 3). On a GPU in float16, see `each_batch`. BadInput if the network is in training mode: it
+    would drop units at random."""
     network = getattr(features, "__self__", features)
     if isinstance(network, nn.Module) and network.training:
         raise BadInput(f"{type(network).__name__} is in training mode; call its eval() before features")
