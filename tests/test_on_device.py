@@ -19,7 +19,7 @@ from helpers.learn import examples, losses, networks
 from helpers.learn.examples import Pictures, Vectors
 from helpers.learn.train import Recipe, fit
 from helpers.multitask import heads
-from helpers.people import conditional, user_models, warp
+from helpers.people import conditional, user_models
 from helpers.people.posts import Posts
 from helpers.words.bags import Bags, Drawn
 
@@ -88,26 +88,11 @@ def ranking(device):
     return made_when_called(lambda: user_models.RankingLoss(POSTS, K, U, device))
 
 
-class Conditional(nn.Module):
-    """φ and V of a model: the loss reads both."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model(X.numpy(), np.eye(U), K, 4)
-
-    def forward(self, pairs):
-        return self.model(pairs), self.model.V
+def asked(model):
+    return model(X.numpy(), np.eye(U), K, 4)
 
 
-PAIRS = Vectors(
-    torch.from_numpy(np.stack([POSTS.image, POSTS.user], 1)),
-    torch.from_numpy(np.stack([BAGS.indices[::2], np.arange(N)], 1).astype(np.int64)),
-)
-
-
-def warps(device):
-    true = cache(lambda: warp.keys(BAGS, K).to(device))
-    return lambda outputs, target: warp.warp_loss(*outputs, *target.unbind(1), true(), 7)
+PAIRS = conditional.TrueTags(np.stack([POSTS.image, POSTS.user, BAGS.indices[::2], np.arange(N)], 1))
 
 
 def likelihood(scores, batch):
@@ -141,9 +126,9 @@ CASES = {
     "perceptron": lambda d: (people(user_models.UserMLP), POSTS, ranking(d)),
     "pairs": lambda d: (people(user_models.UserPairs), POSTS, ranking(d)),
     "over all tags": lambda d: (user_models.OverAllTags(people(user_models.UserTensor)), POSTS, likelihood),
-    "bilinear": lambda d: (Conditional(conditional.Bilinear), PAIRS, warps(d)),
-    "biased": lambda d: (Conditional(conditional.UserBiased), PAIRS, warps(d)),
-    "multiplicative": lambda d: (Conditional(conditional.UserMultiplicative), PAIRS, warps(d)),
+    "bilinear": lambda d: (asked(conditional.Bilinear), PAIRS, conditional.ranked(BAGS)),
+    "biased": lambda d: (asked(conditional.UserBiased), PAIRS, conditional.ranked(BAGS)),
+    "multiplicative": lambda d: (asked(conditional.UserMultiplicative), PAIRS, conditional.ranked(BAGS)),
 }
 # the sizes of their tensors depend on numbers, for which Python waits in each step
 WAITING = {"in batch": lambda d: (adapter(), vectors(), losses.in_batch)}

@@ -260,3 +260,22 @@ class Vectors:
     def on(self, device: torch.device) -> "Vectors":
         """The same on a device."""
         return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+
+class Planned:
+    """Examples of which the plan of an epoch, `plan(order, generator)` int64 (n, …), holds all that a step
+    needs; `look_up(rows)` makes inputs and targets of its rows."""
+
+    def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets of each batch, on the device."""
+        plan = self.plan(np.concatenate(order), generator).to(device)
+        return (self.look_up(rows) for rows in plan.split([len(rows) for rows in order]))
+
+    @classmethod
+    def together(cls, many: Sequence["Planned"]) -> "Planned":
+        """The examples of C copies side by side: their plans say it all."""
+        return many[0]
+
+    def on(self, device: torch.device) -> "Planned":
+        """The same on a device."""
+        return self

@@ -51,8 +51,8 @@ def fit_many(
     operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
 
     Examples are `Vectors`, or others with their `together`, `plan` and `look_up`. `loss` maps the outputs and
-    targets of *one* copy to its mean loss, by operations that `vmap` knows; or, if it has an attribute `many`
-    that is true, those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
+    targets of *one* copy to its mean loss, by operations that `vmap` knows; or it has an attribute
+    `many`, which maps those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
     their validation errors. `after_step` gets the stacked weights by name.
 
     A copy whose loss is no longer finite stops where it is, with the validation error inf if it has none: a
@@ -102,7 +102,7 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
     stack.tie()
     step, n, batch = _Steps(stack, recipes), len(examples[0]), recipes[0].batch
     given, starts = type(examples[0]).together(examples).on(device), range(0, len(examples[0]), batch)
-    mean_losses = loss if getattr(loss, "many", False) else each(loss)
+    mean_losses = getattr(loss, "many", None) or each(loss)
     alive = list(range(len(networks)))  # the copies that are still in the stack
     while alive:
         before, epoch, copies = (
@@ -182,6 +182,18 @@ def each(loss: Loss) -> Loss:
         return vmap(loss, in_dims=(0, axis))(outputs, targets)
 
     return losses
+
+
+def looped(loss: Loss) -> Loss:
+    """A loss with operations that `vmap` does not know, of one copy after the other."""
+
+    def losses(outputs, targets: Tensor) -> Tensor:
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        ones = zip(*outputs, targets, strict=True)
+        return torch.stack([loss(one if len(one) > 1 else one[0], target) for *one, target in ones])
+
+    loss.many = losses
+    return loss
 
 
 class Stack:

@@ -1,6 +1,5 @@
 """Posts: who put which hashtags on which image; baselines that know no image; intervals over users."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy import sparse
 from torch import Tensor
 
 from helpers.errors import BadInput
+from helpers.learn.examples import Planned
 from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
 
@@ -17,7 +17,7 @@ UNKNOWN = -1  # a user who was not there in training
 
 
 @dataclass(frozen=True)
-class Posts:
+class Posts(Planned):
     """Who put which hashtags on which image, one row a post (a pair of image and user)."""
 
     image: np.ndarray  # int64 (n,), rows of the features
@@ -50,23 +50,9 @@ class Posts:
             np.stack([self.image[order], tag, self.user[order], noise], 1).astype(np.int64)
         )
 
-    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    def look_up(self, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Rows of `plan` twice, as training has inputs and targets: the loss needs to know who is who."""
         return rows, rows
-
-    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same for one network, on the device."""
-        plan = self.plan(np.concatenate(order), generator).to(device)
-        return ((rows, rows) for rows in plan.split([len(rows) for rows in order]))
-
-    @classmethod
-    def together(cls, many: list["Posts"]) -> "Posts":
-        """The examples of many copies: a plan holds all that is needed."""
-        return many[0]
-
-    def on(self, device: torch.device) -> "Posts":
-        """The same on a device."""
-        return self
 
     def keys(self, n_tags: int, n_users: int) -> np.ndarray:
         """The observed triplets T as sorted int64 numbers, (image · U + user) · K + tag."""

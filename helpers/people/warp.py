@@ -109,7 +109,7 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed:
         weight = (torch.digamma(rank + 1.0) + np.euler_gamma) * (rank > 0)  # L(rank)
     else:
         embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
-        found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, seed, margin, most)
+        found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, int(seed), margin, most)
         negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
     apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
     return (weight * (margin + apart)).mean()
