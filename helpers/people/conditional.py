@@ -137,7 +137,8 @@ class TrueTags(Planned):
 
 def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
     """`warp_loss` of what a model returns and the targets of `TrueTags`, with the true `tags` of posts."""
-    on = cache(lambda device, Y: tags if device.type == "cpu" else keys(tags, Y).to(device))  # copied once
+    compiled = ("cpu", "mps")  # the search at once needs float64, which mps lacks
+    on = cache(lambda device, Y: tags if device.type in compiled else keys(tags, Y).to(device))  # copied once
 
     def loss(outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
         (phi, V), (tag, post, noise) = outputs, target.unbind(1)
