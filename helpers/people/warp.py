@@ -60,14 +60,57 @@ def violators(
     return Violators(negative, draws, rank, rank_weights(len(V))[rank])
 
 
+def keys(true, n_tags: int) -> Tensor:
+    """True tags (indptr, indices) as sorted numbers row · K + tag, int64: what a search on a GPU looks up."""
+    owner = np.repeat(np.arange(len(true[0]) - 1), np.diff(true[0]))
+    return torch.from_numpy(np.unique(owner * n_tags + true[1]))
+
+
+@torch.no_grad()
+def search_at_once(
+    phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true: Tensor, seed: int, margin: float, most: int
+) -> tuple[Tensor, Tensor]:
+    """Negatives and ranks of `violators`, int64 (B,) each, by torch: nothing leaves the device.
+
+    All tries are made at once, twice `most` of them, so that up to half may be true tags (`true` from `keys`)
+    before an example gets fewer draws than there. Scores are rounded differently."""
+    phi, V, device, K = phi.double(), V.double(), phi.device, len(V)  # of float, autocast would make bf16
+    # `candidate`, on int64, which wraps around as uint64 does but keeps the sign when it is shifted
+    example = torch.arange(len(phi), device=device)[:, None]
+    z = _mixed(seed + example * (0x9E3779B97F4A7C15 - 2**64))
+    z = _mixed(z + torch.arange(2 * most, device=device) * (0xD1B54A32D192ED03 - 2**64))
+    tries = (z >> 32 & 0xFFFFFFFF) * K >> 32
+    key = row[:, None] * K + tries
+    free = true[torch.searchsorted(true, key).clamp_max(len(true) - 1)] != key
+    draws = free.cumsum(1)
+    scores = phi @ V.T
+    over = scores.gather(1, tries) > scores.gather(1, positive[:, None]) - margin
+    hit = free & over & (draws <= most)
+    first, found = hit.int().argmax(1, keepdim=True), hit.any(1)
+    low, high = torch.searchsorted(true, torch.stack([row, row + 1]) * K)
+    rank = (K - (high - low)) // draws.gather(1, first)[:, 0].clamp_min(1)
+    return torch.where(found, tries.gather(1, first)[:, 0], -1), torch.where(found, rank, 0)
+
+
+def _mixed(z: Tensor) -> Tensor:
+    """`randomness.mix` of int64."""
+    z = (z ^ (z >> 30 & 2**34 - 1)) * (0xBF58476D1CE4E5B9 - 2**64)
+    z = (z ^ (z >> 27 & 2**37 - 1)) * (0x94D049BB133111EB - 2**64)
+    return z ^ (z >> 31 & 2**33 - 1)
+
+
 def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed: int,
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
-    Arguments as for `violators`. The search is compiled and runs on the CPU; gradients flow through the two
-    scores only, as in the paper."""
-    embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
-    found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, int(seed), margin, most)
-    negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
+    Arguments as for `violators`, whose compiled search runs on the CPU; with true tags from `keys`, on the
+    device of φ, `search_at_once` runs there. Gradients flow through the two scores only, as in the paper."""
+    if isinstance(true, Tensor):
+        negative, rank = search_at_once(phi, V, positive, row, true, seed, margin, most)
+        weight = (torch.digamma(rank + 1.0) + np.euler_gamma) * (rank > 0)  # L(rank)
+    else:
+        embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
+        found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, int(seed), margin, most)
+        negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
     apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
     return (weight * (margin + apart)).mean()
 
