@@ -112,41 +112,46 @@ def kernels(width: int):
     pass of AdaGrad over examples (row of X, positive row of V), as `fit_tables` describes."""
 
     @numba.njit(nogil=True, fastmath=FAST, inline="always")
-    def find(x, V, threshold, true, most, seed, example):
-        """The first negative of an example that scores above the threshold (−1: none), and the tries."""
-        count, attempt = 0, 0
-        while count < most and len(true) < len(V):
+    def find(x, V, threshold, true, mine, most, seed, example):
+        """The first negative of an example that scores above the threshold (−1: none), and the tries. `mine`
+        is bool (K,), all False, and is left so: asking it is faster than looking through many true tags."""
+        for y in true:
+            mine[y] = True
+        count, attempt, found = 0, 0, -1
+        while found < 0 and count < most and len(true) < len(V):
             y = candidate(seed, example, attempt, len(V))
             attempt += 1
-            if y in true:
-                continue
-            count += 1
-            v, score = V[y], np.float32(0)
-            for k in range(width):
-                score += x[k] * v[k]
-            if score > threshold:
-                return y, count
-        return -1, count
+            if not mine[y]:
+                count += 1
+                v, score = V[y], np.float32(0)
+                for k in range(width):
+                    score += x[k] * v[k]
+                if score > threshold:
+                    found = y
+        for y in true:
+            mine[y] = False
+        return found, count
 
     @numba.njit(nogil=True, fastmath=FAST, cache=True)
     def search(phi, V, positive, row, indptr, indices, margin, most, seed, negative, draws):
+        mine = np.zeros(len(V), np.bool_)
         for b in range(len(positive)):
             x, v, score = phi[b], V[positive[b]], np.float32(0)
             for k in range(width):
                 score += x[k] * v[k]
             true = indices[indptr[row[b]] : indptr[row[b] + 1]]
-            negative[b], draws[b] = find(x, V, score - margin, true, most, seed, b)
+            negative[b], draws[b] = find(x, V, score - margin, true, mine, most, seed, b)
 
     @numba.njit(nogil=True, fastmath=FAST, cache=True)
     def learn(X, V, G, H, row, positive, indptr, indices, weight, margin, most, step, seed):
-        x = np.empty(width, np.float32)
+        x, mine = np.empty(width, np.float32), np.zeros(len(V), np.bool_)
         for b in range(len(row)):
-            mine, up, score = X[row[b]], V[positive[b]], np.float32(0)
+            own, up, score = X[row[b]], V[positive[b]], np.float32(0)
             for k in range(width):
-                x[k] = mine[k]
+                x[k] = own[k]
                 score += x[k] * up[k]
             true = indices[indptr[row[b]] : indptr[row[b] + 1]]
-            found, count = find(x, V, score - margin, true, most, seed, b)
+            found, count = find(x, V, score - margin, true, mine, most, seed, b)
             if found < 0:
                 continue
             c, down = weight[(len(V) - len(true)) // count], V[found]
@@ -156,7 +161,7 @@ def kernels(width: int):
                 gx[k] += dx * dx
                 gu[k] += dv * dv
                 gd[k] += dv * dv
-                mine[k] = x[k] - step * dx / np.sqrt(gx[k])
+                own[k] = x[k] - step * dx / np.sqrt(gx[k])
                 up[k] += step * dv / np.sqrt(gu[k])
                 down[k] -= step * dv / np.sqrt(gd[k])
 
