@@ -137,12 +137,38 @@ class Vectors:
     """Training examples whose inputs are rows of a tensor, for networks on frozen features."""
 
     inputs: Tensor
-    targets: Tensor
+    targets: Tensor  # one an input; of C copies side by side, (C, n, …)
+    rows: np.ndarray | None = None  # int (m,): the examples, where not all inputs are
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.inputs if self.rows is None else self.rows)
 
     def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets of each batch, on the device."""
         for rows in order:
+            rows = rows if self.rows is None else self.rows[rows]
             yield self.inputs[rows].to(device), self.targets[rows].to(device)
+
+    def plan(self, order: np.ndarray, generator) -> Tensor:
+        """The rows that an epoch visits, int64 (n,)."""
+        return torch.from_numpy(order if self.rows is None else self.rows[order])
+
+    def take(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of rows int (C, B) of C copies, int (C,): (C, B, …) each."""
+        copies = copies.view(-1, *[1] * (rows.ndim - 1))
+        return self.inputs[rows], self.targets[copies, rows]
+
+    @classmethod
+    def together(cls, many: Sequence["Vectors"]) -> "Vectors":
+        """The examples of C copies side by side; BadInput where they do not share the tensor of inputs."""
+        if any(one.inputs is not many[0].inputs for one in many):
+            raise BadInput("copies must share the tensor of their inputs; choose examples by `rows`")
+        targets = [one.targets for one in many]
+        same = all(target is targets[0] for target in targets)
+        return cls(
+            many[0].inputs, targets[0].expand(len(many), *targets[0].shape) if same else torch.stack(targets)
+        )
+
+    def on(self, device: torch.device) -> "Vectors":
+        """The same on a device."""
+        return Vectors(self.inputs.to(device), self.targets.to(device))

@@ -11,7 +11,8 @@ from helpers.errors import BadInput
 from helpers.learn.examples import Pictures, Vectors, extract
 from helpers.learn.losses import Loss, with_auxiliary
 from helpers.learn.networks import Adapter, AlexNet, GoogLeNet, ResNet
-from helpers.learn.train import Recipe, fit, hash_seed
+from helpers.learn.train import Recipe, fit
+from helpers.randomness import hash_seed
 
 FROZEN = "frozen"
 FROM_SCRATCH = {"alexnet": AlexNet, "googlenet": GoogLeNet, "resnet": ResNet}

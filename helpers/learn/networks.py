@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.randomness import hash_seed
 
 # channels of GoogLeNet's inception modules: 1 x 1; 3 x 3 reduced, 3 x 3; 5 x 5 reduced, 5 x 5; pooled
 INCEPTIONS = (
@@ -132,13 +133,50 @@ class Inception(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
+class Dropout(nn.Module):
+    """Dropout whose mask is a hash of `key` and of the place in the batch, and of nothing else.
+
+    So a network drops the same units alone and among many (`helpers.learn.many`), on a CPU and on a GPU, on
+    any number of threads. While training, `rekey` sets a new key before each step. The hash is lowbias32
+    (C. Wellons, "Prospecting for hash functions", 2018), on int32 that wraps around."""
+
+    def __init__(self, p: float = 0.5):
+        super().__init__()
+        if not 0 <= p < 1:
+            raise BadInput(f"dropout is {p:g}, expected 0 or more and less than 1")
+        # tensors, because each of many networks has its own
+        self.register_buffer("p", torch.tensor(float(p)), persistent=False)
+        self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        z = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
+        z = z * -1640531527 + (self.key + 668265263 * x.shape[-1])  # two layers of a network differ
+        z = (z ^ (z >> 16 & 0xFFFF)) * 0x7FEB352D
+        z = (z ^ (z >> 15 & 0x1FFFF)) * -2073254261
+        z = (z ^ (z >> 16 & 0xFFFF)) & 0x7FFFFFFF
+        return x * (z >= self.p * 2.0**31) / (1 - self.p)
+
+
+def step_key(seed: int, epoch: int, step: int, place: int) -> int:
+    """The key, 31 bits, of the `Dropout` that is the place-th of its network."""
+    return hash_seed(seed, epoch, "dropout", step, place) & 0x7FFFFFFF
+
+
+def rekey(network: nn.Module, seed: int, epoch: int, step: int) -> None:
+    """Give each `Dropout` of a network its key of a step."""
+    for place, part in enumerate(m for m in network.modules() if isinstance(m, Dropout)):
+        part.key.fill_(step_key(seed, epoch, step, place))
+
+
 class Adapter(nn.Module):
     """A learned layer on frozen, standardised features: what a laptop trains instead of a deep network."""
 
     def __init__(self, inputs: int, units: int, outputs: int, dropout: float = 0.5):
         super().__init__()
         self.learned = nn.Linear(inputs, units)
-        self.drop, self.head = nn.Dropout(dropout), nn.Linear(units, outputs)
+        self.drop, self.head = Dropout(dropout), nn.Linear(units, outputs)
         _initialise(self, nn.Linear)
 
     def features(self, x: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from helpers.errors import BadInput
 from helpers.files import replacing
 from helpers.learn.examples import Pictures, Vectors
+from helpers.learn.networks import rekey
+from helpers.randomness import hash_seed
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def fit(
     # averages gradients over the processes; all start from the first one's weights
     step = nn.parallel.DistributedDataParallel(network) if size > 1 else network
     own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
-    while state.epoch < recipe.epochs and not state.finished:
+    while not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
         order = np.random.default_rng([seed, state.epoch]).permutation(len(examples))
         generator = torch.Generator().manual_seed(hash_seed(seed, state.epoch, *own))
@@ -115,6 +117,7 @@ def fit(
             parts, weights = zip(*shares, strict=True)
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / len(parts))
+                rekey(network, hash_seed(seed, *own) if own else seed, state.epoch, position)
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
                     value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
@@ -131,9 +134,9 @@ def fit(
             raise BadInput(f"the loss is {mean} {when}; try a smaller lr than {recipe.lr:g}")
         seconds = time.perf_counter() - before
         network.eval()
-        every = min(recipe.validate_every, recipe.epochs)  # a short training is validated once, at its end
-        due = validate is not None and (state.epoch + 1) % every == 0
-        state.end_epoch(mean, float(validate(network)) if due else None, seconds, len(examples))
+        error = float(validate(network)) if validate is not None and state.due else None
+        lr = state.optimiser.param_groups[0]["lr"]
+        state.end_epoch(lr, mean, error, lambda: copy.deepcopy(network.state_dict()), seconds, len(examples))
         if checkpoint is not None and rank == 0:
             state.write(checkpoint)
         if log is not None and rank == 0:
@@ -144,58 +147,56 @@ def fit(
     return state.history
 
 
-class _State:
-    """What a run is made of besides the network's code: everything that a checkpoint must hold."""
+def optimiser(params: list, recipe: Recipe, **other) -> torch.optim.Optimizer:
+    """The optimiser of a recipe, by its fused kernel."""
+    how = {"lr": recipe.lr, "fused": True} | other
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(params, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **how)
+    return torch.optim.AdamW(params, betas=(recipe.momentum, 0.999), **how)
 
-    # what changes from epoch to epoch besides weights and optimiser
+
+class Progress:
+    """How far one training has come, and its best epoch: what decides learning rate, end and result."""
+
+    # what changes from epoch to epoch besides weights and optimiser, and belongs into a checkpoint
     kept = ("epoch", "scale", "since_change", "history", "best", "best_epoch", "best_weights")
 
-    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int):
-        self.network, self.recipe = network, recipe
-        # a digest of what decides the weights, so that a run resumes only its own checkpoint
-        shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
-        text = json.dumps([shapes, asdict(recipe), seed, examples])
-        self.identity = hashlib.sha256(text.encode()).hexdigest()
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
         self.epoch, self.scale, self.since_change, self.history = 0, 1.0, 0, []
         self.best, self.best_epoch, self.best_weights = math.inf, -1, None
-        # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
-        weights = [p for p in network.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        lr, momentum = recipe.lr, recipe.momentum
-        if recipe.optimiser == "sgd":
-            self.optimiser = torch.optim.SGD(groups, lr, momentum, nesterov=momentum > 0, fused=True)
-        else:
-            self.optimiser = torch.optim.AdamW(groups, lr, (momentum, 0.999), fused=True)
 
     @property
     def finished(self) -> bool:
-        """Whether early stopping has ended the run."""
-        patience = self.recipe.patience
-        return patience is not None and self.best_epoch >= 0 and self.epoch - 1 - self.best_epoch >= patience
+        """Whether all epochs are over, or early stopping has ended the training."""
+        patience, stale = self.recipe.patience, self.epoch - 1 - self.best_epoch
+        stopped = patience is not None and self.best_epoch >= 0 and stale >= patience
+        return stopped or self.epoch >= self.recipe.epochs
 
-    def set_lr(self, at: float) -> None:
+    @property
+    def due(self) -> bool:
+        """Whether the epoch that is being trained is validated; a short training is, once, at its end."""
+        return (self.epoch + 1) % min(self.recipe.validate_every, self.recipe.epochs) == 0
+
+    def lr(self, at: float) -> float:
         """The learning rate at a point of training, in epochs."""
         recipe, lr = self.recipe, self.recipe.lr * self.scale
         if recipe.schedule == "cosine":
             lr *= 0.5 * (1 + math.cos(math.pi * at / recipe.epochs))
-        if at < recipe.warmup:
-            lr *= (at + 1e-3) / recipe.warmup
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        return lr * (at + 1e-3) / recipe.warmup if at < recipe.warmup else lr
 
-    def end_epoch(self, loss: float, validation: float | None, seconds: float, examples: int) -> None:
+    def end_epoch(
+        self, lr: float, loss: float, validation: float | None, weights: Callable[[], dict],
+        seconds: float, examples: int,
+    ) -> None:  # fmt: skip
+        """Record an epoch of so many examples; `weights` copies the network's, where they are the best."""
         known = [row["validation"] for row in self.history if row["validation"] is not None]
-        lr = self.optimiser.param_groups[0]["lr"]
         row = {"epoch": self.epoch + 1, "lr": lr, "loss": loss, "validation": validation}
         self.history.append(row | {"seconds": seconds, "per_second": examples / seconds})
         self.since_change += 1
         if validation is not None:
             if validation < self.best:
-                self.best, self.best_epoch = validation, self.epoch
-                self.best_weights = copy.deepcopy(self.network.state_dict())
+                self.best, self.best_epoch, self.best_weights = validation, self.epoch, weights()
             rose = known and validation > known[-1]
             if self.recipe.schedule == "plateau" and rose and self.since_change >= self.recipe.least_epochs:
                 self.scale, self.since_change = self.scale / 2, 0
@@ -207,6 +208,29 @@ class _State:
         found = f"epoch {row['epoch']:3d}/{self.recipe.epochs}  lr {row['lr']:.4f}  loss {row['loss']:.4f}"
         found += "" if row["validation"] is None else f"  validation {row['validation']:.4f}"
         return f"{found}  {row['seconds']:.1f} s  {row['per_second']:.0f}/s"
+
+
+class _State(Progress):
+    """What a run is made of besides the network's code: everything that a checkpoint must hold."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int):
+        super().__init__(recipe)
+        self.network = network
+        # a digest of what decides the weights, so that a run resumes only its own checkpoint
+        shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
+        text = json.dumps([shapes, asdict(recipe), seed, examples])
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+        # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
+        weights = [p for p in network.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = optimiser(groups, recipe)
+
+    def set_lr(self, at: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr(at)
 
     def write(self, file: Path) -> None:
         content = {name: getattr(self, name) for name in ("identity", *self.kept)}
@@ -225,8 +249,3 @@ class _State:
         self.optimiser.load_state_dict(content["optimiser"])
         for name in self.kept:
             setattr(self, name, content[name])
-
-
-def hash_seed(*key) -> int:
-    """A 63-bit seed from any numbers and texts."""
-    return int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "little") >> 1

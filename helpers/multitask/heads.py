@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from helpers.errors import BadInput
 from helpers.learn.examples import MEAN, STD, Pictures, Vectors
+from helpers.learn.networks import Dropout
 from helpers.learn.pretrained import load, resized
 
 
@@ -30,7 +31,7 @@ class TwoHeads(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.backbone = nn.Identity() if backbone is None else backbone
-        self.layer, self.drop = nn.Linear(inputs, hidden), nn.Dropout(dropout)
+        self.layer, self.drop = nn.Linear(inputs, hidden), Dropout(dropout)
         self.to_labels, self.to_vector = nn.Linear(hidden, labels), nn.Linear(hidden, factors)
         # not exactly zero: there the distances of a triplet have no gradient
         nn.init.normal_(self.to_vector.weight, std=0.01)
@@ -78,7 +79,7 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.nd
         found = f"mean and scale have {len(mean)} and {len(scale)}"
         raise BadInput(f"thawed: the network reads {inputs} features, {found}")
     outputs = network.to_labels.out_features, network.to_vector.out_features
-    made = TwoHeads(inputs, *outputs, hidden, network.drop.p, backbone)
+    made = TwoHeads(inputs, *outputs, hidden, float(network.drop.p), backbone)
     made.load_state_dict(network.state_dict(), strict=False)  # the backbone is not in it
     with torch.no_grad():
         made.layer.weight /= made.layer.weight.new_tensor(scale)
