@@ -9,7 +9,7 @@ scaled by the share of users; its row says so.
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import compare, parser, show
+from benchmarks.common import compare, parser, report
 from helpers.crowd import filtering, negatives
 
 
@@ -62,11 +62,9 @@ def with_choice(indptr, indices, w, ratio, users, rng):
     return parts
 
 
-def main() -> None:
-    made = parser(
-        __doc__.splitlines()[0], positives=9_200_000, users=170_000, items=10_000, ratio=2, sample=500
-    )
-    options = made.parse_args()
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, positives=9_200_000, users=170_000, items=10_000, ratio=2, sample=500)
+    options = made.parse_args(arguments)
     indptr, indices, w = world(options.positives, options.users, options.items)
     n = options.ratio * np.diff(indptr)
     rng = np.random.default_rng(0)
@@ -74,18 +72,16 @@ def main() -> None:
     _, items = negatives.sample_negatives(indptr, indices, w, n, 0)
     assert len(with_numpy(indptr, indices, w, options.ratio, rng)) == len(items)
     print(f"{len(indices):,} positives -> {len(items):,} negatives, {len(n):,} users x {len(w):,} items")
-    table = compare(
-        {
-            "ours": lambda: negatives.sample_negatives(indptr, indices, w, n, 0),
-            "numpy": lambda: with_numpy(indptr, indices, w, options.ratio, rng),
-            "choice": lambda: with_choice(indptr, indices, w, options.ratio, users, rng),
-        },
-        options.repeats,
-        warm=False,  # the first two ran above, the third has nothing to warm
-    )
-    table.loc["choice"] *= n.sum() / n[users].sum()
-    table = table.rename(index={"choice": f"choice per user (scaled from {len(users)} users)"})
-    show("negative sampling", table, target=50)
+    runs = {
+        "ours": lambda: negatives.sample_negatives(indptr, indices, w, n, 0),
+        "numpy": lambda: with_numpy(indptr, indices, w, options.ratio, rng),
+        "choice": lambda: with_choice(indptr, indices, w, options.ratio, users, rng),
+    }
+    # the first two ran above, the third has nothing to warm
+    times = compare(runs, options.repeats, warm=False)
+    times.loc["choice"] *= n.sum() / n[users].sum()
+    times = times.rename(index={"choice": f"choice per user (scaled from {len(users)} users)"})
+    report("negative sampling", times, options, 50, negatives=len(items))
 
 
 if __name__ == "__main__":

@@ -73,8 +73,9 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed:
 
 
 def fit_tables(
-    train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+    train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0, scale: float = 0.1,
+    margin: float = MARGIN, most: int = MOST_DRAWS,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
@@ -87,14 +88,14 @@ def fit_tables(
     rng = np.random.default_rng(seed)
     N, width = len(indptr) - 1, math.ceil(d / 8) * 8  # whole vector registers; the rest stays 0
     X, V = np.zeros((N, width), np.float32), np.zeros((n_tags, width), np.float32)
-    X[:, :d], V[:, :d] = rng.normal(0, 0.1, (N, d)), rng.normal(0, 0.1, (n_tags, d))
+    X[:, :d], V[:, :d] = rng.normal(0, scale, (N, d)), rng.normal(0, scale, (n_tags, d))
     G, H = np.full_like(X, 0.01), np.full_like(V, 0.01)
     rows = np.repeat(np.arange(N), np.diff(indptr))
     (_, learn), weight = kernels(width), rank_weights(n_tags)
     for _ in range(epochs):
         order, draws = rng.permutation(len(rows)), int(rng.integers(2**62))
         pairs = (rows[order], indices[order], indptr, indices)
-        learn(X, V, G, H, *pairs, weight, np.float32(MARGIN), MOST_DRAWS, np.float32(step), draws)
+        learn(X, V, G, H, *pairs, weight, np.float32(margin), most, np.float32(step), draws)
     return np.ascontiguousarray(X[:, :d]), np.ascontiguousarray(V[:, :d])
 
 
