@@ -49,8 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     runs = {"ours": with_ours, "implicit": with_implicit, "cornac": with_cornac}
     print(f"{(~held).sum():,} positives, {threads} threads")
     found = curves(runs, auc, dict.fromkeys(runs, (5, 10, 15, 20, 25, 30, 40)))
-    mark, needed, times = to_mark(found, runs, "AUC", "cornac", 5e-4, options.repeats)
-    more = {"mark": mark, "epochs": needed, "curves": found.round(5).to_dict("records")}
+    times, more = to_mark(found, runs, "AUC", "cornac", 5e-4, options.repeats)
     report("BPR, time to equal AUC", times, options, 5, **more)
 
 

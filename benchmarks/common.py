@@ -80,13 +80,15 @@ def curves(
 
 
 def to_mark(found: Table, runs: dict[str, Callable], measure: str, by: str, slack: float, repeats: int):
-    """Time to the best that the method `by` reaches, minus `slack`: the mark, epochs that each method needs
-    (those that never reach it are left out), and the table of `compare`."""
+    """Time to the best that the method `by` reaches, minus `slack`: the table of `compare`, without those who
+    never reach it, and what there is to record besides: measure, mark, epochs needed, and the curves."""
     mark = float(found.loc[found.method == by, measure].max()) - slack
     needed = found[found[measure] >= mark].groupby("method", sort=False)["epochs"].min().to_dict()
     needed = {name: int(needed[name]) for name in runs if name in needed}
     print(f"to {measure} {mark:.4f}: epochs {needed}", flush=True)
-    return mark, needed, compare({n: lambda n=n: runs[n](needed[n]) for n in needed}, repeats, warm=False)
+    times = compare({n: lambda n=n: runs[n](needed[n]) for n in needed}, repeats, warm=False)
+    rows = found.round(5).to_dict("records")
+    return times, {"measure": measure, "mark": round(mark, 5), "epochs": needed, "curves": rows}
 
 
 def report(name: str, times: Table, options, target: float | None = None, met: bool = True, **more) -> None:

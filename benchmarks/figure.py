@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import NullFormatter
 
 
 def draw(file: Path) -> Path:
@@ -13,8 +14,8 @@ def draw(file: Path) -> Path:
     SVG beside the file of results."""
     content = json.loads(file.read_text(encoding="utf-8"))
     results = {name: found for name, found in content["results"].items() if "ratio" in found}
-    learnt = {name: found["curves"] for name, found in results.items() if "curves" in found}
-    height = 1.2 + 0.3 * len(results)
+    learnt = {name: found for name, found in results.items() if "curves" in found}
+    height = 1.2 + 0.4 * len(results)
     figure, axes = plt.subplots(
         1 + len(learnt), figsize=(7, height + 3 * len(learnt)), layout="constrained",
         height_ratios=[height] + [3] * len(learnt), squeeze=False,
@@ -30,22 +31,25 @@ def draw(file: Path) -> Path:
             bars.plot([found["target"]] * 2, [row - 0.45, row + 0.45], "k", lw=2)
     bars.set(xscale="log", xlabel="time of the best peer / our time; black: target; red: missed")
     bars.set_xlim(min([0.5, *ratios]), max([2.0, *ratios]) * 1.6)
+    bars.invert_yaxis()
     bars.axvline(1, color="grey", lw=0.8)
     bars.set_title(", ".join(str(v) for v in (content["machine"]["processor"],
                              f"{content['machine']['cores']} cores", content["machine"]["device"].get("name"))
                              if v), fontsize=9)  # fmt: skip
-    for ax, (name, rows) in zip(others, learnt.items(), strict=True):
-        measure = list(rows[0])[3]
-        for method, curve in pd.DataFrame(rows).groupby("method", sort=False):
+    for ax, (name, found) in zip(others, learnt.items(), strict=True):
+        measure = found["measure"]
+        for method, curve in pd.DataFrame(found["curves"]).groupby("method", sort=False):
             ax.plot(curve["seconds"], curve[measure], "o-", ms=3, label=method)
         ax.set(xscale="log", xlabel="seconds of training", ylabel=f"held-out {measure}")
         ax.set_title(name, fontsize=9)
         ax.legend(fontsize=8)
     for ax in axes[:, 0]:
         ax.tick_params(labelsize=8)
-        ax.invert_yaxis() if ax is bars else None
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     made = file.with_suffix(".svg")
-    figure.savefig(made, metadata={"Date": None})
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "0"}):  # equal results, equal files
+        figure.savefig(made, metadata={"Date": None})
     plt.close(figure)
     return made
 

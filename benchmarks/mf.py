@@ -93,8 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
         print(f"{cut:,} entries, {threads} threads")
         found = curves(runs, minus_rmse, tries)
-        mark, needed, times = to_mark(found, runs, "−RMSE", strong, 5e-5, options.repeats)
-    more = {"mark": mark, "epochs": needed, "curves": found.round(5).to_dict("records")}
+        times, more = to_mark(found, runs, "−RMSE", strong, 5e-5, options.repeats)
     report("MF, time to equal RMSE", times, options, 1.5, **more)
 
 

@@ -73,15 +73,17 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed:
 
 
 def fit_tables(
-    train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0, scale: float = 0.1,
-    margin: float = MARGIN, most: int = MOST_DRAWS,
+    train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0,
+    scale: float = 0.1, start: float = 0.01, margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
-    too large for a frequent tag or too small for a rare one. `train` has the true tags of each row: (indptr
-    int64 (N + 1,), indices int32); none at all, or one outside 0..K−1, raises BadInput. Returns X float32 (N,
-    d) and V float32 (K, d); scores are X Vᵀ."""
+    too large for a frequent tag or too small for a rare one. The sums begin with `start`, the vectors with a
+    standard deviation of `scale`: of large first vectors much stays as noise where rows have few tags.
+
+    `train` has the true tags of each row: (indptr int64 (N + 1,), indices int32); none at all, or one outside
+    0..K−1, raises BadInput. Returns X float32 (N, d) and V float32 (K, d); scores are X Vᵀ."""
     indptr, indices = train
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= n_tags:
         raise BadInput(f"fit_tables: needs true tags, all from 0 to {n_tags - 1}")
@@ -89,7 +91,7 @@ def fit_tables(
     N, width = len(indptr) - 1, math.ceil(d / 8) * 8  # whole vector registers; the rest stays 0
     X, V = np.zeros((N, width), np.float32), np.zeros((n_tags, width), np.float32)
     X[:, :d], V[:, :d] = rng.normal(0, scale, (N, d)), rng.normal(0, scale, (n_tags, d))
-    G, H = np.full_like(X, 0.01), np.full_like(V, 0.01)
+    G, H = np.full_like(X, start), np.full_like(V, start)
     rows = np.repeat(np.arange(N), np.diff(indptr))
     (_, learn), weight = kernels(width), rank_weights(n_tags)
     for _ in range(epochs):
