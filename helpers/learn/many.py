@@ -46,13 +46,13 @@ def fit_many(
     """Train C copies of one network in place, each with its own examples, recipe and seed: C histories.
 
     Each ends as `train.fit` with the same seed would leave it, up to rounding (relative 1e-3 on weights after
-    some epochs in float32), whichever copies are beside it. Copies may differ in everything but the network's
-    shapes. Those whose recipes differ in `lr` and `weight_decay` alone, and which have as many examples,
-    share operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
+    some epochs in float32), whichever copies are beside it. Copies of
+    one shape, whose recipes differ in `lr` and `weight_decay` alone, and which have as many examples, share
+    operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
 
-    Examples are `Vectors`, or others with their `together`, `plan` and `take`. `loss` maps the outputs and
-    targets of *one* copy to its mean loss, by operations that `vmap` knows; or, if it has an attribute `many`
-    that is true, those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
+    Examples are `Vectors`, or others with their `together`, `plan` and `look_up`. `loss` maps the outputs and
+    targets of *one* copy to its mean loss, by operations that `vmap` knows; or it has an attribute
+    `many`, which maps those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
     their validation errors. `after_step` gets the stacked weights by name.
 
     A copy whose loss is no longer finite stops where it is, with the validation error inf if it has none: a
@@ -63,7 +63,8 @@ def fit_many(
         raise BadInput(f"fit_many: {given}; give one of each a copy")
 
     def alike(c: int) -> str:
-        return repr((len(examples[c]), replace(recipes[c], lr=1.0, weight_decay=0.0)))
+        shapes = [(name, *p.shape) for name, p in networks[c].named_parameters()]
+        return repr((len(examples[c]), replace(recipes[c], lr=1.0, weight_decay=0.0), shapes))
 
     parts, size = [], together or (TOGETHER if device.type == "cpu" else C)
     for _, group in groupby(sorted(range(C), key=alike), alike):
@@ -98,9 +99,10 @@ def fit_many(
 def _train(networks, examples, recipes, seeds, loss, device, validate, after_step) -> list[list[dict]]:
     """`fit_many` for copies that share all operations."""
     stack, states = Stack(networks, device), [Progress(recipe) for recipe in recipes]
+    stack.tie()
     step, n, batch = _Steps(stack, recipes), len(examples[0]), recipes[0].batch
     given, starts = type(examples[0]).together(examples).on(device), range(0, len(examples[0]), batch)
-    mean_losses = loss if getattr(loss, "many", False) else vmap(loss)
+    mean_losses = getattr(loss, "many", None) or each(loss)
     alive = list(range(len(networks)))  # the copies that are still in the stack
     while alive:
         before, epoch, copies = (
@@ -116,7 +118,7 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
         [network.train() for network in networks]
         for position, start in enumerate(starts):
             stack.set_keys([of[position] for of in keys])
-            inputs, targets = given.take(rows[:, start : start + batch], copies)
+            inputs, targets = given.look_up(rows[:, start : start + batch], copies)
             value = mean_losses(stack(inputs), targets)
             step(torch.autograd.grad(value.sum(), list(stack.weights.values())), rates[position])
             if after_step is not None:
@@ -157,22 +159,51 @@ def _plans(examples, copies: list[tuple[int, int]], epoch: int) -> Tensor:
     for c, seed in copies:
         order = np.random.default_rng([seed, epoch]).permutation(len(examples[c]))
         plans.append(examples[c].plan(order, torch.Generator().manual_seed(hash_seed(seed, epoch))))
-    return torch.stack(plans)
+    same = all(torch.equal(plan, plans[0]) for plan in plans)
+    return plans[0].expand(len(plans), *plans[0].shape) if same else torch.stack(plans)
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """One more axis. A matrix lies transposed in memory, as its gradient will: the sum of outer products of
+    inputs and outputs."""
+    return torch.stack([t.mT for t in tensors]).mT if tensors[0].ndim == 2 else torch.stack(list(tensors))
+
+
+def once(x: Tensor) -> tuple[Tensor, int | None]:
+    """A tensor of C copies and its axis for `vmap`; what is the same for all, by `expand`, has none."""
+    return (x[0], None) if x.stride(0) == 0 else (x, 0)
+
+
+def each(loss: Loss) -> Loss:
+    """The losses (C,) of C copies, from the mean loss of one."""
+
+    def losses(outputs, targets: Tensor) -> Tensor:
+        targets, axis = once(targets)
+        return vmap(loss, in_dims=(0, axis))(outputs, targets)
+
+    return losses
+
+
+def looped(loss: Loss) -> Loss:
+    """A loss with operations that `vmap` does not know, of one copy after the other."""
+
+    def losses(outputs, targets: Tensor) -> Tensor:
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        ones = zip(*outputs, targets, strict=True)
+        return torch.stack([loss(one if len(one) > 1 else one[0], target) for *one, target in ones])
+
+    loss.many = losses
+    return loss
 
 
 class Stack:
     """Copies of one network as one function: `stack(inputs)` maps (C, B, …) to outputs (C, B, …). `weights`
-    are tensors with an axis of C more; the networks' own parameters are views of them from then on. Buffers
-    that all copies share stay one."""
+    are copies of the networks' with an axis of C more. Buffers that all copies share stay one."""
 
     def __init__(self, networks: Sequence[nn.Module], device: torch.device):
         self.networks = [network.to(device) for network in networks]
         named = [dict(network.named_parameters()) for network in networks]
-        if any(
-            {k: v.shape for k, v in one.items()} != {k: v.shape for k, v in named[0].items()} for one in named
-        ):
-            raise BadInput("many networks at once must have the same shapes")
-        self.weights = {k: torch.stack([one[k].detach() for one in named]) for k in named[0]}
+        self.weights = {k: _stacked([one[k].detach() for one in named]) for k in named[0]}
         [weight.requires_grad_() for weight in self.weights.values()]
         buffers = [dict(network.named_buffers()) for network in networks]
         shared = {
@@ -182,9 +213,9 @@ class Stack:
         self.own = {k: torch.stack([one[k] for one in buffers]) for k in buffers[0].keys() - shared}
         parts = self.networks[0].named_modules()
         self.dropouts = [f"{name}.key" for name, part in parts if isinstance(part, Dropout)]
-        self._view()
 
-    def _view(self) -> None:
+    def tie(self) -> None:
+        """Make the networks' own parameters views of the weights, so that they are trained."""
         for c, network in enumerate(self.networks):
             for name, parameter in network.named_parameters():
                 parameter.data = self.weights[name].data[c]
@@ -193,7 +224,8 @@ class Stack:
         def one(weights, own, x):
             return functional_call(self.networks[0], (weights, own, self.shared), (x,))
 
-        return vmap(one)(self.weights, self.own, inputs)
+        inputs, axis = once(inputs)
+        return vmap(one, in_dims=(0, 0, axis))(self.weights, self.own, inputs)
 
     def step_keys(self, seeds: Sequence[int], epoch: int, steps: int) -> list[Tensor]:
         """The keys of each `Dropout` for each step of an epoch, int32 (steps, C); (steps,) for one seed."""
@@ -217,7 +249,7 @@ class Stack:
         self.weights = {name: w.detach()[some].requires_grad_() for name, w in self.weights.items()}
         self.own = {name: tensor[some] for name, tensor in self.own.items()}
         self.networks = [self.networks[c] for c in some]
-        self._view()
+        self.tie()
 
 
 class _Steps:
@@ -233,13 +265,16 @@ class _Steps:
     @torch.no_grad()
     def __call__(self, gradients: Sequence[Tensor], rates: Tensor) -> None:
         for w, way, gradient in zip(self.stack.weights.values(), self.ways, gradients, strict=True):
-            way.zero_().grad = gradient = gradient.contiguous()  # the fused kernels read in order of memory
-            if w.ndim > 2:  # as in `train.fit`, biases are not decayed
-                decay = self.decay.view(-1, *[1] * (w.ndim - 1))
-                if self.adam:
-                    w.mul_(1 - rates.view(decay.shape) * decay)
-                else:
+            if gradient.stride() != way.stride():  # the fused kernels read in order of memory
+                gradient = torch.empty_like(way).copy_(gradient)
+            decay = self.decay.view(-1, *[1] * (w.ndim - 1)) if w.ndim > 2 else None  # biases have none
+            if self.adam and decay is not None:
+                torch.mul(w, -decay, out=way)  # decoupled: part of the way, not of the gradient
+            else:
+                way.zero_()
+                if decay is not None:
                     gradient.addcmul_(w, decay)
+            way.grad = gradient
         self.optimiser.step()
         for w, way in zip(self.stack.weights.values(), self.ways, strict=True):
             w.addcmul_(way, rates.view(-1, *[1] * (w.ndim - 1)))

@@ -1,6 +1,6 @@
 """The methods of Bibas et al. 2022, trained and chosen with the same budget and the same steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,11 +9,18 @@ from torch import Tensor, nn
 
 from helpers.errors import BadInput
 from helpers.learn.examples import Pictures, Vectors
+from helpers.learn.many import fit_many
 from helpers.learn.train import Recipe, fit
 from helpers.measures.metrics import mean_average_precision
-from helpers.multitask.heads import Targets, Triplets, TwoHeads, capped, contrastive, nearest_other, objective
+from helpers.measures.search import Found, Space, search
+from helpers.multitask.heads import Blocks, Targets, TwoHeads, capped, nearest_other, objective
 
 METHODS = ("image-only", "sequential", "contrastive", "uniform", "interaction", "loss")
+OWN = {"alpha": METHODS[2:], "quantile": METHODS[4:], "tau": METHODS[2:3]}  # who reads which parameter
+LIMITS = {
+    "lr": (1e-6, 1.0), "dropout": (0.0, 0.9), "hidden": (8, 4096), "decay": (0.0, 10.0),
+    "alpha": (0.0, 1e4), "quantile": (0.05, 1.0), "tau": (0.0, 100.0),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,24 +29,20 @@ class Setting:
 
     lr: float
     dropout: float  # of the shared layer
-    alpha: float  # weight of the second task
-    quantile: float  # Ω is this quantile of the confidence ω
-    tau: float  # margin of the triplet loss
+    alpha: float = 1.0  # weight of the second task
+    quantile: float = 1.0  # Ω is this quantile of the confidence ω
+    tau: float = 1.0  # margin of the triplet loss
+    hidden: int = 128  # units of the shared layer
+    decay: float = 0.01  # weight decay
 
 
-def draw_settings(trials: int, rng: np.random.Generator, grids: Mapping[str, list[float]]) -> list[Setting]:
-    """Settings from grids: each value is tried as often as the others of its grid, or nearly.
+@dataclass(frozen=True)
+class Job:
+    """One training: a method of `METHODS` with a setting, from a seed."""
 
-    Every method tries the same list and reads from it what concerns it. Learning rate and dropout concern
-    all, so their pairs repeat only when all have been tried: Image-only wastes no try."""
-
-    def rounds(grid: np.ndarray) -> np.ndarray:
-        return np.concatenate([rng.permutation(grid) for _ in range(-(-trials // len(grid)))])[:trials]
-
-    lr, dropout = rounds(np.array([(a, b) for a in grids["lr"] for b in grids["dropout"]])).T
-    columns = {"lr": lr, "dropout": dropout}
-    columns |= {name: rounds(np.array(grids[name])) for name in sorted(grids.keys() - columns.keys())}
-    return [Setting(**{name: float(column[t]) for name, column in columns.items()}) for t in range(trials)]
+    method: str
+    setting: Setting
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -49,54 +52,111 @@ class Study:
     examples: Callable[[Tensor], Pictures | Vectors]  # of the training items, from `Targets.packed`
     targets: Targets  # of the training items
     omega: Mapping[str, np.ndarray]  # name -> confidence of each training item's CF vector, float (n,)
-    network: Callable[[float], TwoHeads]  # dropout -> a new one, drawn from torch's global generator
-    held: Callable[[nn.Module], np.ndarray]  # in evaluation mode -> logits float32 (m, N), validation items
+    network: Callable[[Setting], TwoHeads]  # a new one, drawn from torch's global generator
+    held: Callable[[list[nn.Module]], np.ndarray]  # C networks -> logits float32 (C, m, N), validation items
     truth: np.ndarray  # bool (m, N), their labels
-    recipe: Recipe  # how to train; `lr` is replaced by a setting's
+    recipe: Recipe  # how to train; `lr` and `weight_decay` are replaced by a setting's
     device: torch.device
 
-    def validate(self, network: nn.Module) -> float:
-        """1 − mAP on validation, what is minimised."""
-        return 1 - mean_average_precision(self.truth, self.held(network)).mean
+    def validate(self, networks: list[nn.Module]) -> list[float]:
+        """1 − mAP on validation of each network, what is minimised; inf where a logit is not finite."""
+        logits = self.held(networks)
+        usable = np.isfinite(logits).all(axis=(1, 2))
+        errors = np.full(len(networks), np.inf)
+        if usable.any():  # the classes of all networks side by side
+            columns = np.concatenate(list(logits[usable]), axis=1)
+            each = mean_average_precision(np.tile(self.truth, (1, usable.sum())), columns).each
+            errors[usable] = 1 - each.reshape(usable.sum(), -1).mean(axis=1)
+        return errors.tolist()
 
-    def learn(self, method: str, setting: Setting, seed: int) -> tuple[TwoHeads, float]:
-        """Train a method (BadInput if unknown): the network of its best epoch on validation, and that mAP."""
-        if method not in METHODS:
-            raise BadInput(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
-        torch.manual_seed(seed)
-        network = self.network(setting.dropout)
-        recipe = replace(self.recipe, lr=setting.lr)
-        omega = capped(self.omega[method], setting.quantile) if method in self.omega else None
-        examples = self.examples(self.targets.packed(omega))
-        alpha = 0.0 if method in ("image-only", "sequential") else setting.alpha
-        loss = objective(self.targets, alpha)
-        if method == "contrastive":
-            loss = contrastive(self.targets, alpha, setting.tau)
-            examples = Triplets(examples, nearest_other(self.targets.vectors))
-        if method == "sequential":
-            first = objective(self.targets, 1.0, main=False)
-            fit(network, examples, first, recipe, device=self.device, seed=seed, log=None)
-        if method in ("image-only", "sequential") and not self.targets.labelled.all():
-            examples, recipe = self._labelled(examples, recipe)
-        how = {"device": self.device, "seed": seed + 1, "validate": self.validate, "log": None}
-        history = fit(network, examples, loss, recipe, **how)
-        return network, 1 - min(row["validation"] for row in history if row["validation"] is not None)
+    def learn(self, jobs: Sequence[Job]) -> list[tuple[TwoHeads, float]]:
+        """Train at once: of each job the network of its best epoch on validation, and that mAP (−inf if the
+        training failed). BadInput for a method that is unknown."""
+        networks, last = [], [None] * len(jobs)
+        for job in jobs:
+            if job.method not in METHODS:
+                raise BadInput(f"method {job.method!r} is unknown; choose one of {', '.join(METHODS)}")
+            torch.manual_seed(job.seed)
+            networks.append(self.network(job.setting))
+        first = [k for k, job in enumerate(jobs) if job.method == "sequential"]
+        plain = replace(self, targets=replace(self.targets, labelled=np.ones(len(self.targets.labels), bool)))
+        plain._fit([networks[k] for k in first], [jobs[k] for k in first], alone=True)
+        for contrastive in (False, True):
+            some = [k for k, job in enumerate(jobs) if (job.method == "contrastive") == contrastive]
+            for k, history in zip(
+                some, self._fit([networks[k] for k in some], [jobs[k] for k in some]), strict=True
+            ):
+                last[k] = history
+        known = [[row["validation"] for row in history if row["validation"] is not None] for history in last]
+        return [(network, 1 - min(errors)) for network, errors in zip(networks, known, strict=True)]
 
-    def _labelled(self, examples, recipe):
-        """The labelled examples only, with about as many gradient steps as all of them would have brought."""
-        rows = np.flatnonzero(self.targets.labelled)
-        inputs = "rows" if isinstance(examples, Pictures) else "inputs"
-        fewer = replace(examples, **{name: getattr(examples, name)[rows] for name in (inputs, "targets")})
-        # validated as often too: the more looks, the better the best of them
-        every = -(-len(examples) // recipe.batch) // -(-len(fewer) // recipe.batch) * recipe.validate_every
+    def _fit(self, networks: list[TwoHeads], jobs: list[Job], alone: bool = False) -> list[list[dict]]:
+        """One phase of jobs that share a loss; `alone`: the second task without labels, not validated."""
+        if not jobs:
+            return []
+        labelled = np.flatnonzero(self.targets.labelled)
+        contrastive, made = jobs[0].method == "contrastive", []
+        nearest = nearest_other(self.targets.vectors) if contrastive else None
+        for job in jobs:
+            two_tasks = alone or job.method in OWN["alpha"]
+            omega = self.omega.get(job.method)
+            omega = None if omega is None else capped(omega, job.setting.quantile)
+            alpha = 1.0 if alone else job.setting.alpha if two_tasks else 0.0
+            packed = self.targets.packed(omega, alpha, job.setting.tau, main=not alone)
+            companions = two_tasks and len(labelled) < len(packed)
+            made.append(Blocks(self.examples(packed), labelled, companions, nearest))
+        budget = self._budget(len(labelled))
+        recipes = [replace(budget, lr=job.setting.lr, weight_decay=job.setting.decay) for job in jobs]
+        seeds = [job.seed + (not alone) for job in jobs]
+        how = {"device": self.device, "validate": None if alone else self.validate}
+        done = [None] * len(jobs)
+        for count in {blocks.count for blocks in made}:
+            some = [k for k in range(len(jobs)) if made[k].count == count]
+            one = ([x[k] for k in some] for x in (networks, made))
+            loss = objective(self.targets, count, contrastive)
+            histories = self._run(*one, loss, [recipes[k] for k in some], [seeds[k] for k in some], how)
+            for k, history in zip(some, histories, strict=True):
+                done[k] = history
+        return done
+
+    def _run(self, networks, examples, loss, recipes, seeds, how) -> list[list[dict]]:
+        if isinstance(examples[0].examples, Vectors):
+            return fit_many(networks, examples, loss, recipes, seeds, **how)
+        check = how["validate"]
+        how = how | {"validate": None if check is None else lambda network: check([network])[0], "log": None}
+        jobs = zip(networks, examples, recipes, seeds, strict=True)
+        return [fit(net, given, loss, recipe, seed=seed, **how) for net, given, recipe, seed in jobs]
+
+    def _budget(self, labelled: int) -> Recipe:
+        """As many gradient steps, or nearly, and as many looks at validation as if all items had labels: the
+        more looks, the better the best of them. The same for all methods, which pass over the labelled items
+        equally often."""
+        recipe, n = self.recipe, len(self.targets.labels)
+        every = -(-n // recipe.batch) // -(-labelled // recipe.batch) * recipe.validate_every
         looks = max(1, recipe.epochs // recipe.validate_every)
-        return fewer, replace(recipe, epochs=looks * every, validate_every=every)
+        return replace(recipe, epochs=looks * every, validate_every=every)
 
     def with_labels(self, labelled: np.ndarray) -> "Study":
         """The same study with fewer labels known: bool (n,)."""
         return replace(self, targets=replace(self.targets, labelled=labelled))
 
-    def choose(self, method: str, settings: list[Setting], seed: int) -> tuple[Setting, list[float]]:
-        """The setting with the best mAP on validation, and the mAP of all."""
-        found = [self.learn(method, setting, seed)[1] for setting in settings]
-        return settings[int(np.argmax(found))], found
+    def choose(
+        self,
+        methods: Sequence[str],
+        grids: Mapping[str, list],
+        tries: int,
+        rng: np.random.Generator,
+        seed: int,
+    ) -> dict[str, Found]:
+        """Search the fields of `Setting` for each method, by mAP on validation, all with equally many tries.
+        A method searches what it reads: the parameters of `OWN` are those of two tasks."""
+        spaces = {}
+        for method in methods:
+            own = {name: grid for name, grid in grids.items() if method in OWN.get(name, METHODS)}
+            spaces[method] = Space(own, {name: LIMITS[name] for name in own})
+
+        def evaluate(tries: list) -> list[float]:
+            jobs = [Job(method, Setting(**setting), seed) for method, setting in tries]
+            return [value for _, value in self.learn(jobs)]
+
+        return search(evaluate, spaces, tries, rng)

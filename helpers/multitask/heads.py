@@ -1,7 +1,7 @@
 """A classifier of images whose second task is to guess the crowd's item vectors (Bibas et al. 2022)."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -156,31 +156,43 @@ class Targets:
     def weights(self) -> Tensor:
         return torch.from_numpy(class_weights(self.labels[self.labelled]))
 
-    def packed(self, omega: np.ndarray | None = None) -> Tensor:
-        """float32 (n, N + 2 + f): labels, whether they are known, min(ω, Ω), CF vector."""
-        omega = np.ones(len(self.labels)) if omega is None else omega
-        columns = np.column_stack([self.labels, self.labelled, omega, self.vectors])
+    def packed(
+        self, omega: np.ndarray | None = None, alpha: float = 1.0, tau: float = 0.0, main: bool = True
+    ) -> Tensor:
+        """float32 (n, N + 3 + f): w_n where label n is true, whether the labels are known, α · min(ω, Ω), τ,
+        the CF vector. All that differs between trainings stands here, so that many can share one loss.
+        Without `main` no label is known: the first phase of Sequential; α = 0 is Image-only."""
+        n = len(self.labels)
+        known = self.labelled if main else np.zeros(n)
+        weight = alpha * (np.ones(n) if omega is None else omega)
+        labels = self.labels * self.weights.numpy()
+        columns = np.column_stack([labels, known, weight, np.full(n, tau), self.vectors])
         return torch.from_numpy(columns.astype(np.float32))
 
 
-def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Tensor, Tensor], Tensor]:
+def objective(
+    targets: Targets, blocks: int = 1, contrastive: bool = False
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Equation 3 as a loss for `train.fit`: ℓ_MAIN + α · min(ω, Ω) · exp(L1 + L2), mean of the batch.
 
-    The labels' mean is over the batch's labelled items, the vectors' over all of the batch. The second term
-    is ℓ_CF_R of section 3.4, with `tame_exp`, and distances in units of `Targets.unit`; α = 0 leaves it out
-    (Image-only). Without `main` the labels are left out: the first phase of Sequential."""
-    N, unit, weights = targets.labels.shape[1], targets.unit, targets.weights
+    A batch is that of `Blocks`: ℓ_MAIN is the mean over the labelled items of its first block, ℓ_CF_R
+    (section 3.4, with `tame_exp`, and distances in units of `Targets.unit`) the mean over its last. With
+    `contrastive` the last three are anchors, positives and negatives, and the second term is `triplet`."""
+    N, unit = targets.labels.shape[1], targets.unit
 
     def loss(outputs: Tensor, packed: Tensor) -> Tensor:
-        labels, known, omega, vectors = packed.split([N, 1, 1, packed.shape[1] - N - 2], 1)
-        total = outputs.new_zeros(())
-        if main:
-            each = balanced_bce(outputs[:, :N], labels, weights.to(outputs.device))
-            total = (each * known[:, 0]).sum() / known.sum().clamp(min=1)
-        if alpha:
-            each = tame_exp(distance(outputs[:, N:], vectors) / unit)
-            total = total + alpha * (omega[:, 0] * each).mean()
-        return total
+        said, asked = outputs.chunk(blocks), packed.chunk(blocks)
+        each = balanced_bce(said[0][:, :N], (asked[0][:, :N] > 0).float(), asked[0][:, :N])
+        known = asked[0][:, N]
+        main = (each * known).sum() / known.sum().clamp(min=1)
+        _, _, weight, tau, vectors = asked[-3 if contrastive else -1].split(
+            [N, 1, 1, 1, targets.vectors.shape[1]], 1
+        )
+        if contrastive:
+            each = triplet(*(part[:, N:] for part in said[-3:]), tau[:, 0])
+        else:
+            each = tame_exp(distance(said[-1][:, N:], vectors) / unit)
+        return main + (weight[:, 0] * each).mean()
 
     return loss
 
@@ -188,18 +200,6 @@ def objective(targets: Targets, alpha: float, main: bool = True) -> Callable[[Te
 def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, tau: float) -> Tensor:
     """max{L2(a, p) − L2(a, n) + τ, 0} of each row: float (B,). Source: section 4.3.1."""
     return (_euclidean(anchor, positive) - _euclidean(anchor, negative) + tau).clamp(min=0)
-
-
-def contrastive(targets: Targets, alpha: float, tau: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """ℓ_MAIN + α · triplet loss of the guessed vectors, for the batches of `Triplets`."""
-    N, main = targets.labels.shape[1], objective(targets, 0.0)
-
-    def loss(outputs: Tensor, packed: Tensor) -> Tensor:
-        anchor, positive, negative = outputs.split(len(packed))
-        far = triplet(anchor[:, N:], positive[:, N:], negative[:, N:], tau)
-        return main(anchor, packed) + alpha * far.mean()
-
-    return loss
 
 
 def nearest_other(vectors: np.ndarray) -> np.ndarray:
@@ -213,24 +213,55 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Triplets:
-    """Each item once as an anchor, with the item of the nearest CF vector and a random other one.
+class Blocks:
+    """What a step of training sees, block after block of B items each: labelled items, all of which an epoch
+    visits once; with `companions`, which share no item with them by intention, items drawn from all; with
+    `nearest`, the positives and random negatives of the block before, its anchors."""
 
-    A batch of B anchors has 3 B inputs, of anchors, positives and negatives, and the anchors' B targets."""
-
-    examples: Pictures | Vectors
-    nearest: np.ndarray  # int64 (n,), from `nearest_other`
+    examples: Pictures | Vectors  # all n training items
+    labelled: np.ndarray  # int (m,), rows of `examples`
+    companions: bool = False  # where few items are labelled: the second task learns from all
+    nearest: np.ndarray | None = None  # int64 (n,), from `nearest_other`
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.labelled)
 
-    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
-        triples = []
-        for rows in order:
-            draw = torch.randint(0, len(self) - 2, (len(rows),), generator=generator).numpy()
-            low, high = np.sort([rows, self.nearest[rows]], axis=0)
+    @property
+    def count(self) -> int:
+        """The number of blocks."""
+        return 1 + self.companions + 2 * (self.nearest is not None)
+
+    def plan(self, order: np.ndarray, generator: torch.Generator) -> Tensor:
+        """The rows of an epoch, int64 (m, blocks)."""
+        n, columns = len(self.examples), [self.labelled[order]]
+        if self.companions:
+            columns.append(torch.randperm(n, generator=generator).numpy()[: len(order)])
+        if self.nearest is not None:
+            anchor, near = columns[-1], self.nearest[columns[-1]]
+            draw = torch.randint(0, n - 2, (len(order),), generator=generator).numpy()
+            low, high = np.sort([anchor, near], axis=0)
             draw += draw >= low  # never the anchor, nor its positive
             draw += draw >= high
-            triples.append(np.concatenate([rows, self.nearest[rows], draw]))
-        for inputs, targets in self.examples.batches(triples, generator, device):
-            yield inputs, targets[: len(targets) // 3]
+            columns += [near, draw]
+        return torch.from_numpy(np.stack(columns, 1))
+
+    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of rows int (C, B, blocks) of C copies: (C, blocks · B, …) each."""
+        if rows.stride(0) == 0:  # the same for all copies, and to stay one
+            return self.examples.look_up(rows[0].T.flatten().expand(len(rows), -1), copies)
+        return self.examples.look_up(rows.transpose(1, 2).flatten(1), copies)
+
+    def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same for one network, on the device."""
+        plan = self.plan(np.concatenate(order), generator)
+        parts = plan.split([len(rows) for rows in order])
+        return self.examples.batches([part.T.flatten().numpy() for part in parts], generator, device)
+
+    @classmethod
+    def together(cls, many: Sequence["Blocks"]) -> "Blocks":
+        """The examples of C copies side by side, as `Vectors.together`."""
+        return replace(many[0], examples=Vectors.together([one.examples for one in many]))
+
+    def on(self, device: torch.device) -> "Blocks":
+        """The same on a device."""
+        return replace(self, examples=self.examples.on(device))

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from helpers.errors import BadInput
 from helpers.learn.examples import Pictures, Vectors
 from helpers.multitask import heads as multitask
-from helpers.multitask.heads import Targets, Triplets, TwoHeads
+from helpers.multitask.heads import Blocks, Targets, TwoHeads
 
 CPU = torch.device("cpu")
 
@@ -45,7 +45,7 @@ def test_losses_equal_plain_loops():
         difference = out[i, 4:] - q[i]
         size = (np.abs(difference).sum() + np.sqrt((difference**2).sum())) / targets.unit
         expected += 1.3 * omega[i] * (np.exp(size) if size < 5 else np.exp(5) * (size - 4))
-    found = multitask.objective(targets, 1.3)(torch.from_numpy(out), targets.packed(omega))
+    found = multitask.objective(targets)(torch.from_numpy(out), targets.packed(omega, 1.3))
     assert found.item() == pytest.approx(expected / 12, rel=1e-5)
 
 
@@ -91,13 +91,12 @@ def test_unlabelled_items_teach_vectors_only():
     changed[5:] = ~changed[5:]
     others = Targets.of(changed, Q, known)
     out = torch.from_numpy(rng.normal(size=(12, 10)).astype(np.float32))
-    loss = multitask.objective(targets, 0.0)
-    assert loss(out, targets.packed()) == loss(out, others.packed())
+    loss = multitask.objective(targets)
+    assert loss(out, targets.packed(alpha=0.0)) == loss(out, others.packed(alpha=0.0))
     assert np.array_equal(multitask.class_weights(labels[known]), targets.weights.numpy())
-    aux = multitask.objective(targets, 1.0, main=False)
     far = multitask.distance(out[:, 4:], torch.from_numpy(targets.vectors)) / targets.unit
     alone = multitask.tame_exp(far).mean()
-    assert aux(out, targets.packed()).item() == pytest.approx(alone.item(), rel=1e-6)
+    assert loss(out, targets.packed(main=False)).item() == pytest.approx(alone.item(), rel=1e-6)
 
 
 def test_the_second_task_reaches_the_first_through_the_shared_layer():
@@ -110,7 +109,7 @@ def test_the_second_task_reaches_the_first_through_the_shared_layer():
     gradients = []
     for alpha in (0.0, 1.0):
         network.zero_grad()
-        multitask.objective(targets, alpha)(network(x), targets.packed()).backward()
+        multitask.objective(targets)(network(x), targets.packed(alpha=alpha)).backward()
         gradients.append([p.grad.clone() for p in (network.layer.weight, network.to_labels.weight)])
     assert not torch.allclose(gradients[0][0], gradients[1][0])
     assert torch.allclose(gradients[0][1], gradients[1][1]), "the head of the labels is not touched"
@@ -136,13 +135,15 @@ def test_triplets_deal_each_anchor_once_and_no_negative_twice():
     n = 9
     vectors = np.arange(n, dtype=np.float32)[:, None] ** 1.1
     nearest = multitask.nearest_other(vectors)
-    examples = Triplets(Vectors(torch.from_numpy(vectors), torch.arange(n)), nearest)
+    given = Vectors(torch.from_numpy(vectors), torch.arange(n))
+    examples = Blocks(given, np.arange(n), nearest=nearest)
     seen, negatives = [], set()
     for epoch in range(60):
         generator = torch.Generator().manual_seed(epoch)
         order = [np.array([3, 1, 8, 0]), np.array([2, 7, 4, 5, 6])]
         for inputs, targets in examples.batches(order, generator, CPU):
-            anchor, positive, negative = inputs.split(len(targets))
+            anchor, positive, negative = inputs.chunk(3)
+            targets = targets.chunk(3)[0]
             rows = [
                 np.searchsorted(vectors[:, 0], part[:, 0].numpy()) for part in (anchor, positive, negative)
             ]
@@ -164,13 +165,28 @@ def test_triplets_of_pictures_keep_inputs_and_targets_together():
                 np.asarray(rows, np.uint8)[:, None, None, None], (len(rows), 8, 8, 3)
             ).copy()
 
-    examples = Triplets(Pictures(Store(), np.arange(6), torch.arange(6), 8), np.array([1, 0, 3, 2, 5, 4]))
+    examples = Blocks(
+        Pictures(Store(), np.arange(6), torch.arange(6), 8),
+        np.arange(6),
+        nearest=np.array([1, 0, 3, 2, 5, 4]),
+    )
     from helpers.learn.examples import normalise
 
     for inputs, targets in examples.batches([np.array([4, 0])], torch.Generator(), CPU):
         expected = normalise(torch.from_numpy(Store()[np.array([4, 0, 5, 1])]))
-        assert targets.tolist() == [4, 0]
+        assert targets[:4].tolist() == [4, 0, 5, 1]
         assert torch.allclose(inputs[:4], expected)
+
+
+def test_few_labels_are_all_visited_and_companions_come_from_everywhere():
+    labelled, n = np.array([2, 5, 7]), 30
+    examples, seen = Blocks(Vectors(torch.arange(n), torch.arange(n)), labelled, companions=True), set()
+    for epoch in range(60):
+        plan = examples.plan(np.array([1, 2, 0]), torch.Generator().manual_seed(epoch))
+        assert plan[:, 0].tolist() == [5, 7, 2]
+        assert len(set(plan[:, 1].tolist())) == 3
+        seen |= set(plan[:, 1].tolist())
+    assert seen == set(range(n))
 
 
 def test_triplet_by_hand():
@@ -190,11 +206,11 @@ def test_bad_vectors_are_refused():
 def test_nothing_mixes_devices():
     labels, Q, _ = some()
     targets = Targets.of(labels, Q)
-    loss, packed = multitask.contrastive(targets, 1.0, 0.5), targets.packed()
+    loss, packed = multitask.objective(targets, 3, contrastive=True), targets.packed(tau=0.5)
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("cuda"):
             network = TwoHeads(5, 4, 6, hidden=8)
         out = network(torch.zeros(36, 5, device="cuda"))
-        assert loss(out, torch.zeros(packed.shape, device="cuda")).device.type == "cuda"
+        assert loss(out, torch.zeros(36, packed.shape[1], device="cuda")).device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
             network(torch.zeros(2, 5))

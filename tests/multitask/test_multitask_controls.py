@@ -13,7 +13,7 @@ from helpers.learn.train import Recipe
 from helpers.measures import stats
 from helpers.measures.metrics import mean_average_precision, resampled_map
 from helpers.multitask import cf2label
-from helpers.multitask.carryover import Setting, Study
+from helpers.multitask.carryover import Job, Setting, Study
 from helpers.multitask.heads import Targets, TwoHeads
 
 CPU = torch.device("cpu")
@@ -54,16 +54,16 @@ def crowd(tastes):
 def carried_over(X, labels, Q, train, held, test):
     """mAP of MTL uniform minus that of Image-only on new items, one label in ten: an interval over items."""
     labelled = np.random.default_rng(3).permutation(len(train)) < len(train) // 10
-    targets = Targets.of(labels[train], Q, labelled)
+    targets, inputs = Targets.of(labels[train], Q, labelled), X[train]
 
     @torch.inference_mode()
     def logits(network, items):
         return network(X[items])[:, : labels.shape[1]].numpy()
 
     study = Study(
-        lambda packed: Vectors(X[train], packed), targets, {},
-        lambda dropout: TwoHeads(X.shape[1], labels.shape[1], Q.shape[1], 128, dropout),
-        lambda network: logits(network, held), labels[held],
+        lambda packed: Vectors(inputs, packed), targets, {},
+        lambda s: TwoHeads(X.shape[1], labels.shape[1], Q.shape[1], s.hidden, s.dropout),
+        lambda networks: np.stack([logits(network, held) for network in networks]), labels[held],
         Recipe(epochs=16, batch=64, optimiser="adamw", weight_decay=0.01, validate_every=2), CPU,
     )  # fmt: skip
     setting, counts = (
@@ -72,7 +72,8 @@ def carried_over(X, labels, Q, train, held, test):
     )
     drawn, value = {}, {}
     for method in ("image-only", "uniform"):
-        scores = [logits(study.learn(method, setting, seed)[0], test) for seed in range(3)]
+        made = study.learn([Job(method, setting, seed) for seed in range(3)])
+        scores = [logits(network, test) for network, _ in made]
         drawn[method] = np.mean([resampled_map(labels[test], s, counts) for s in scores], axis=0)
         value[method] = np.mean([mean_average_precision(labels[test], s).mean for s in scores])
     return stats.interval(value["uniform"] - value["image-only"], drawn["uniform"] - drawn["image-only"])

@@ -1,0 +1,150 @@
+"""One way to choose settings, the same for every method of a comparison.
+
+Each method gets the same number of tries. The first are spread over its whole grid, in which everything is
+crossed with everything (Bergstra and Bengio 2012: at random, since rarely all parameters matter); the others
+look around the best so far, and beyond the grid where the best lies at its edge. Who chooses from few values
+of one parameter at one value of another finds out about the grid and not about the methods.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import BadInput
+
+Setting = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found for one method."""
+
+    best: Setting
+    value: float  # of `best` on validation
+    table: pd.DataFrame  # a row a try: the setting, "round" (0 is the spread one) and "value"
+    edges: tuple[str, ...]  # parameters whose best value is the lowest or the highest that was tried
+
+
+class Space:
+    """A grid for each parameter. One with `limits` (lowest, highest) has numbers in ascending order and may
+    be continued on both sides up to there: by the ratio of its last two values, or, if not all are above 0,
+    by their difference. Raises BadInput for an empty grid, or numbers that are not in order."""
+
+    def __init__(self, grids: Mapping[str, Sequence], limits: Mapping[str, tuple[float, float]] = {}):
+        self.grids, self.limits = {name: list(grid) for name, grid in grids.items()}, limits
+        for name, grid in self.grids.items():
+            if not grid or (name in limits and any(a >= b for a, b in pairwise(grid))):
+                raise BadInput(f"search: the grid of {name} is {grid}, expected values in ascending order")
+
+    def spread(self, tries: int, rng: np.random.Generator) -> list[Setting]:
+        """Settings in which each value of each parameter stands as often as the others, or nearly."""
+        columns = {}
+        for name, grid in self.grids.items():
+            rounds = [rng.permutation(len(grid)) for _ in range(-(-tries // len(grid)))]
+            columns[name] = [grid[k] for k in np.concatenate(rounds)[:tries]]
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def _beyond(self, name: str, edge: int) -> float | None:
+        """The value that continues a grid at its start (edge 0) or end (−1); None where that is too far."""
+        grid, (low, high) = self.grids[name], self.limits.get(name, (0, 0))
+        if name not in self.limits or len(grid) < 2:
+            return None
+        inner, last = grid[1 if edge == 0 else -2], grid[edge]
+        value = last * last / inner if grid[0] > 0 else 2 * last - inner
+        value = min(max(value, low), high)
+        value = round(value) if isinstance(last, int) else float(f"{value:.3g}")
+        return None if value == last else value
+
+    def widen(self, best: Setting) -> list[Setting]:
+        """Continue each grid at whose edge the best value lies: the best moved there, one a parameter."""
+        moved = []
+        for name, grid in self.grids.items():
+            for edge, place in ((0, 0), (-1, len(grid))):
+                value = self._beyond(name, edge)
+                if best[name] == grid[edge] and value is not None:
+                    grid.insert(place, value)
+                    moved.append(best | {name: value})
+        return moved
+
+    def open(self, found: "Found") -> bool:
+        """Whether the best lies at an edge beyond which something could be tried."""
+        grids = {name: self.grids[name] for name in found.edges}
+        return any(
+            self._beyond(name, edge) is not None
+            for name, grid in grids.items()
+            for edge in (0, -1)
+            if found.best[name] == grid[edge]
+        )
+
+    def around(self, best: Setting, rng: np.random.Generator) -> Setting:
+        """The best with a third of its parameters, or so, moved to a neighbouring value."""
+        setting = dict(best)
+        for name, grid in self.grids.items():
+            step = int(rng.choice([-1, 0, 0, 0, 0, 1])) if len(grid) > 1 else 0
+            setting[name] = grid[min(max(grid.index(best[name]) + step, 0), len(grid) - 1)]
+        return setting
+
+
+def search(
+    evaluate: Callable[[list[tuple[str, Setting]]], Sequence[float]],
+    spaces: Mapping[str, Space],
+    tries: int,
+    rng: np.random.Generator,
+    rounds: int = 4,
+    extra: int = 2,
+) -> dict[str, Found]:
+    """Choose a setting for each method by its value on validation, higher is better, in the same number of
+    tries: method -> `Found`. `evaluate` gets tries of all methods at once, so that they can be trained
+    together; NaN is a try that failed. One round's tries are spread over the grid, those of each further
+    round look around the best. While a method's best lies at an edge that can be widened, all methods get up
+    to `extra` more rounds. No setting is tried twice; a method whose whole grid is smaller than the tries,
+    and cannot be widened, gets fewer. The spaces are widened in place. Raises BadInput where all tries of a
+    method failed."""
+    tried = {method: [] for method in spaces}  # (setting, round, value)
+    for number in range(rounds + extra):
+        if number >= rounds and not any(
+            spaces[m].open(_found(m, spaces[m], rows)) for m, rows in tried.items()
+        ):
+            break
+        asked = []
+        for method, space in spaces.items():
+            known = [setting for setting, _, _ in tried[method]]
+            asked += [
+                (method, setting)
+                for setting in _new(space, known, _best(tried[method]), tries * (number + 1) // rounds, rng)
+            ]
+        for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
+            tried[method].append((setting, number, float(value)))
+    return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
+
+
+def _best(rows: list) -> Setting | None:
+    known = [row for row in rows if np.isfinite(row[2])]
+    return max(known, key=lambda row: row[2])[0] if known else None
+
+
+def _new(space: Space, known: list, best: Setting | None, upto: int, rng) -> list[Setting]:
+    """Settings that were not tried yet, until `upto` are known."""
+    new = [] if best is None else [s for s in space.widen(best) if s not in known][: upto - len(known)]
+    for attempt in range(100):  # a small grid may hold no other
+        missing = upto - len(known) - len(new)
+        if missing <= 0:
+            break
+        local = best is not None and attempt < 50  # then anywhere, where all around is known
+        for setting in [space.around(best, rng)] if local else space.spread(missing, rng):
+            if setting not in known and setting not in new:
+                new.append(setting)
+    return new
+
+
+def _found(method: str, space: Space, rows: list) -> Found:
+    best = _best(rows)
+    if best is None:
+        raise BadInput(f"search: every try of {method} failed; give it other grids")
+    table = pd.DataFrame([setting | {"round": number, "value": value} for setting, number, value in rows])
+    ends = {name: table[name].agg(["min", "max"]).tolist() for name in space.limits}
+    edges = tuple(name for name, two in ends.items() if two[0] < two[1] and best[name] in two)
+    return Found(best, float(table["value"].max()), table, edges)

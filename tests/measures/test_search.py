@@ -1,0 +1,80 @@
+"""The one search: equal tries, crossed grids, edges that are widened or told."""
+
+import numpy as np
+import pytest
+
+from helpers.errors import BadInput
+from helpers.measures.search import Space, search
+
+
+def space(**more):
+    grids = {"lr": [0.001, 0.01], "dropout": [0.0, 0.3, 0.6], "alpha": [0.1, 0.3, 1.0], "kind": ["a", "b"]}
+    return Space(grids | more, {"lr": (1e-5, 1.0), "dropout": (0.0, 0.9), "alpha": (0.0, 100.0)})
+
+
+def bowl(tries):
+    """Best at lr 0.1, dropout 0.3, α 10, kind b: two of them outside the grid."""
+    return [
+        -((np.log10(s["lr"]) + 1) ** 2) - (s["dropout"] - 0.3) ** 2 - (np.log10(s["alpha"]) - 1) ** 2
+        + 0.1 * (s["kind"] == "b")
+        for _, s in tries
+    ]  # fmt: skip
+
+
+def test_an_optimum_outside_the_grid_is_found_and_all_get_the_same_tries():
+    found = search(bowl, {"x": space(), "y": space(dropout=[0.2, 0.3, 0.4])}, 40, np.random.default_rng(0))
+    assert len(found["x"].table) == len(found["y"].table) >= 40
+    for one in found.values():
+        assert one.best["kind"] == "b"
+        assert one.best["lr"] == pytest.approx(0.1)
+        assert 5 < one.best["alpha"] < 20
+        assert "lr" not in one.edges
+        assert one.value == one.table["value"].max()
+        assert not one.table.drop(columns=["round", "value"]).duplicated().any()
+
+
+def test_everything_is_crossed():
+    found = search(bowl, {"x": space()}, 24, np.random.default_rng(1), rounds=1, extra=0)["x"].table
+    assert np.ptp(found["alpha"].value_counts()) <= 2
+    assert all(found.groupby("lr")["alpha"].nunique() > 1), "no rate meets one α only"
+    assert all(found.groupby("dropout")["alpha"].nunique() > 1)
+
+
+def test_an_edge_that_cannot_be_widened_is_told():
+    rising = lambda tries: [s["dropout"] for _, s in tries]  # noqa: E731
+    one = search(rising, {"x": space()}, 30, np.random.default_rng(0))["x"]
+    assert one.best["dropout"] == pytest.approx(0.9)
+    assert "dropout" in one.edges
+
+
+def test_whole_numbers_stay_whole():
+    wide = lambda tries: [s["units"] for _, s in tries]  # noqa: E731
+    one = search(wide, {"x": Space({"units": [32, 64]}, {"units": (8, 300)})}, 4, np.random.default_rng(0))[
+        "x"
+    ]
+    assert one.best["units"] == 300
+    assert isinstance(one.best["units"], int)
+    assert one.edges == ("units",)
+
+
+def test_failed_tries_are_never_chosen():
+    some = lambda tries: [np.nan if s["lr"] > 0.001 else 1.0 for _, s in tries]  # noqa: E731
+    assert search(some, {"x": space()}, 8, np.random.default_rng(0))["x"].best["lr"] <= 0.001
+    with pytest.raises(BadInput, match="every try of x failed"):
+        search(lambda tries: [np.nan] * len(tries), {"x": space()}, 8, np.random.default_rng(0))
+
+
+def test_a_small_grid_gets_fewer_tries_and_a_wrong_one_is_refused():
+    few = search(
+        lambda tries: [0.0] * len(tries), {"x": Space({"kind": ["a", "b"]})}, 8, np.random.default_rng(0)
+    )
+    assert len(few["x"].table) == 2
+    with pytest.raises(BadInput, match="ascending"):
+        Space({"lr": [0.1, 0.01]}, {"lr": (0, 1)})
+    with pytest.raises(BadInput, match="grid of kind"):
+        Space({"kind": []})
+
+
+def test_it_repeats():
+    first, second = (search(bowl, {"x": space()}, 12, np.random.default_rng(3))["x"] for _ in range(2))
+    assert first.table.equals(second.table)
