@@ -36,7 +36,7 @@ def with_numpy(indptr, indices, w, ratio, rng):
     cumulated = np.cumsum(w) / w.sum()
     taken = np.zeros(n_users * n_items, bool)
     taken[np.repeat(np.arange(n_users), n) * n_items + indices] = True
-    missing = np.minimum(ratio * n, n_items - n)
+    missing = np.minimum(ratio * n, np.count_nonzero(w) - n)
     parts = []
     while missing.sum():
         owner = np.repeat(np.arange(n_users), missing)
@@ -57,7 +57,7 @@ def with_choice(indptr, indices, w, ratio, users, rng):
         seen = indices[indptr[u] : indptr[u + 1]]
         p = w.copy()
         p[seen] = 0
-        k = min(ratio * len(seen), len(w) - len(seen))
+        k = min(ratio * len(seen), np.count_nonzero(p))
         parts.append(rng.choice(len(w), k, replace=False, p=p / p.sum()))
     return parts
 
