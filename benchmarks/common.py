@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 
 from helpers.files import replacing
 from helpers.learn import devices
@@ -112,15 +111,12 @@ def record(name: str, options, **found) -> None:
     found |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": provenance.commit()}
     found |= {"load": [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None}
     file = options.results / f"{machine()}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
-        old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"results": {}}
-        results = old["results"] | {name: found | {"sizes": sizes}}
-        about = {"processor": provenance.processor(), "cores": os.cpu_count(), "device": _device()}
-        content = {"machine": about, "versions": _versions(), "results": dict(sorted(results.items()))}
-        with replacing(file) as new:
-            new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    file.with_suffix(".lock").unlink(missing_ok=True)
+    old = json.loads(file.read_text(encoding="utf-8"))["results"] if file.is_file() else {}
+    about = {"processor": provenance.processor(), "cores": os.cpu_count(), "device": _device()}
+    content = {"machine": about, "versions": _versions()}
+    content["results"] = dict(sorted((old | {name: found | {"sizes": sizes}}).items()))
+    with replacing(file) as new:
+        new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _device() -> dict:

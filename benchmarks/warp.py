@@ -132,11 +132,7 @@ def training(options) -> None:
 
     runs = {"ours": with_ours, "lightfm-next": with_lightfm}
     runs["all scores at once"] = lambda epochs: ranking.dot_scorer(*with_torch(train, n_items, epochs))
-    tries = {
-        "ours": (1, 2, 4, 6, 8, 10, 12),
-        "lightfm-next": (1, 2, 4, 6, 8),
-        "all scores at once": (1, 2),
-    }
+    tries = {"ours": (1, 2, 4, 6, 8, 10, 12), "lightfm-next": (1, 2, 4, 6, 8), "all scores at once": (1, 2)}
     torch.set_num_threads(1)
     found = curves(runs, measures, tries)
     for measure, slack in (("AUC", 5e-4), ("P@10", 1e-3)):
