@@ -93,13 +93,14 @@ def to_mark(found: Table, runs: dict[str, Callable], measure: str, by: str, slac
 def report(name: str, times: Table, options, target: float | None = None, met: bool = True, **more) -> None:
     """Print and record the table of `compare`, the ratio to the best peer, and whether it meets the target
     (and the result whatever else it must, `met`). `more` goes into the file as it is."""
-    best, ratio = times["ratio"].iloc[1:].idxmin(), float(times["ratio"].iloc[1:].min())
-    found = {"best_peer": best, "ratio": round(ratio, 3)}
+    print(times.round(4).to_string())
+    found, peers = {"seconds": times.round(6).drop(columns="ratio").to_dict("index")}, times["ratio"].iloc[1:]
+    if len(peers):  # else no other gets there
+        found |= {"best_peer": peers.idxmin(), "ratio": round(float(peers.min()), 3)}
+        print(f"best peer: {found['best_peer']}, {found['ratio']:.2f} x our time")
     if target is not None:
-        found |= {"target": target, "met": bool(ratio >= target and met)}
-    seconds = times.round(6).drop(columns="ratio").to_dict("index")
-    print(f"{times.round(4).to_string()}\nbest peer: {best}, {ratio:.2f} x our time")
-    record(name, options, **found, seconds=seconds, **more)
+        found |= {"target": target, "met": bool(found.get("ratio", target) >= target and met)}
+    record(name, options, **found, **more)
 
 
 def record(name: str, options, **found) -> None:
@@ -113,8 +114,8 @@ def record(name: str, options, **found) -> None:
     file = options.results / f"{machine()}.json"
     old = json.loads(file.read_text(encoding="utf-8"))["results"] if file.is_file() else {}
     about = {"processor": provenance.processor(), "cores": os.cpu_count(), "device": _device()}
-    content = {"machine": about, "versions": _versions()}
-    content["results"] = dict(sorted((old | {name: found | {"sizes": sizes}}).items()))
+    results = old | {name: found | {"sizes": sizes, "versions": _versions()}}
+    content = {"machine": about, "results": dict(sorted(results.items()))}
     with replacing(file) as new:
         new.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -55,7 +55,9 @@ def test_a_report_says_who_won_and_what_it_was_measured_on(tmp_path):
     common.report("one", times, given)  # another time: the last one stays, and the others
     assert "target" not in content(tmp_path)["results"]["one"]
     assert content(tmp_path)["results"]["two"] == results["two"]
-    assert {"python", "numpy", "torch"} <= content(tmp_path)["versions"].keys()
+    assert {"python", "numpy", "torch"} <= one["versions"].keys()
+    common.report("alone", times[:1], given, target=3)  # no peer gets to the mark
+    assert content(tmp_path)["results"]["alone"]["met"]
     assert [file.suffix for file in tmp_path.iterdir()] == [".json"]
 
 
