@@ -110,7 +110,7 @@ def search(options, device: torch.device) -> None:
         torch.manual_seed(0)
         return [TwoHeads(FEATURES, 20, 64, 128, dropout=(0.2, 0.5)[c // 2 % 2]) for c in range(C)]
 
-    loss, how = objective(targets, 1.0), {"device": device}
+    loss, how = objective(targets), {"device": device}
     runs = {
         "ours": lambda: fit_many(networks(), [examples] * C, loss, recipes, range(C), **how),
         "one after the other": lambda: [
