@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.learn.again import known
 
 # mean and standard deviation of ImageNet's pixels per channel, the customary units for any picture
 MEAN = (0.485, 0.456, 0.406)
@@ -94,6 +95,7 @@ def extract(
     return np.concatenate(each_batch(compute, store, rows, device, batch))
 
 
+@known
 @dataclass(frozen=True)
 class Pictures:
     """Training examples that are pictures of a store; the next batch is read while one is computed."""
@@ -132,6 +134,7 @@ class Pictures:
         return torch.from_numpy(self.store[self.rows[chosen][order]][np.argsort(order)])
 
 
+@known
 @dataclass(frozen=True)
 class Vectors:
     """Training examples whose inputs are rows of a tensor, for networks on frozen features."""

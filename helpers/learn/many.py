@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from helpers.errors import BadInput
+from helpers.learn import again
 from helpers.learn.networks import Dropout, step_key
 from helpers.learn.train import Progress, Recipe, optimiser
 from helpers.randomness import hash_seed
@@ -61,6 +62,9 @@ def fit_many(
     if not C == len(examples) == len(recipes) == len(seeds):
         given = f"{C} networks, {len(examples)} examples, {len(recipes)} recipes, {len(seeds)} seeds"
         raise BadInput(f"fit_many: {given}; give one of each a copy")
+    if C:
+        project = None if after_step is None else networks[0].project
+        again.tell(networks[0], examples[0], loss, recipes[0], seeds[0], project)
 
     def alike(c: int) -> str:
         shapes = [(name, *p.shape) for name, p in networks[c].named_parameters()]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.examples import Planned
 from helpers.learn.many import fit_many, looped
 from helpers.learn.train import Recipe
@@ -67,6 +68,7 @@ class UserConditional(nn.Module):
         return (phi @ V.T).float().cpu().numpy()
 
 
+@remembered
 class Bilinear(UserConditional):
     """Φ(x, u) = P x: who asks does not matter."""
 
@@ -81,6 +83,7 @@ class Bilinear(UserConditional):
         return x @ self.P.T
 
 
+@remembered
 class UserBiased(Bilinear):
     """Φ(x, u) = P x + Q u: the user moves the image's embedding."""
 
@@ -92,6 +95,7 @@ class UserBiased(Bilinear):
         return super().embed(x, u) + u @ self.Q.T
 
 
+@remembered
 class UserMultiplicative(UserConditional):
     """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
     layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a bias, without
@@ -115,6 +119,7 @@ class UserMultiplicative(UserConditional):
         return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
 
 
+@known
 @dataclass(frozen=True)
 class TrueTags(Planned):
     """Training examples that are pairs of a post and one of its true tags."""
@@ -134,6 +139,7 @@ class TrueTags(Planned):
         return rows[..., :2], rows[..., 2:]
 
 
+@remembered
 def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
     """`warp_loss` of what a model returns and the targets of `TrueTags`, with the true `tags` of posts."""
 

@@ -13,12 +13,14 @@ from torch import Tensor
 from helpers.crowd.filtering import to_csr
 from helpers.crowd.negatives import sample_rows
 from helpers.errors import BadInput
+from helpers.learn.again import known
 from helpers.learn.examples import Pictures, Vectors
 from helpers.words.hashtags import by_frequency
 
 SAMPLING = ("natural", "class-uniform")
 
 
+@known
 class Bags(NamedTuple):
     """The tags of n pictures, as a sparse matrix has them; also the `truth` of `helpers.measures.metrics`."""
 
@@ -110,6 +112,7 @@ def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return items, total * (len(items) / len(item) if len(item) else 1)
 
 
+@known
 @dataclass(frozen=True)
 class Drawn:
     """Training examples whose one target is drawn anew in each pass.

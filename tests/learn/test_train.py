@@ -1,5 +1,6 @@
 """The training loop: it learns, repeats, resumes, stops, and refuses what cannot work."""
 
+import contextlib
 import copy
 import dataclasses
 
@@ -121,15 +122,20 @@ def test_validation_every_second_epoch_keeps_the_best_of_those(striped):
         assert torch.equal(weights, asked[1][name])
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_a_resumed_run_equals_an_uninterrupted_one(striped, tmp_path, optimiser):
-    class Stop(Exception):
-        pass
+class Stop(Exception):
+    """Ends a training from its log."""
 
-    def stop_after_two(line):
-        if line.startswith("epoch   2"):
+
+def stop_after(epochs):
+    def log(line):
+        if line.startswith(f"epoch {epochs:3d}"):
             raise Stop
 
+    return log
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_resumed_run_equals_an_uninterrupted_one(striped, tmp_path, optimiser):
     recipe = Recipe(
         epochs=5, batch=32, lr=1e-3, optimiser=optimiser, schedule="plateau", least_epochs=1, patience=4
     )
@@ -139,7 +145,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(striped, tmp_path, optimiser)
     arguments = (nn.functional.cross_entropy, recipe)
     options = {"device": CPU, "seed": 5, "validate": error(striped), "checkpoint": tmp_path / "c.pt"}
     with pytest.raises(Stop):
-        fit(small_network(), examples, *arguments, **options, log=stop_after_two)
+        fit(small_network(), examples, *arguments, **options, log=stop_after(2))
     # the weights that the resumed run starts from do not matter: they come from the checkpoint
     resumed = small_network(seed=99)
     again = fit(resumed, examples, *arguments, **options, log=lambda _: None, resume=True)
@@ -148,6 +154,44 @@ def test_a_resumed_run_equals_an_uninterrupted_one(striped, tmp_path, optimiser)
     assert [(r["lr"], r["loss"], r["validation"]) for r in again] == [
         (r["lr"], r["loss"], r["validation"]) for r in history
     ]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_float16_gradients_are_scaled_and_the_scale_is_resumed(tmp_path, optimiser):
+    file, x = tmp_path / "c.pt", torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(epochs=4, batch=10, lr=1e-5, optimiser=optimiser, warmup=0.0)
+
+    def steep(outputs, targets):  # times the first scale, 65536, its gradients are infinite in float16
+        return 1e3 * nn.functional.mse_loss(outputs, targets)
+
+    def train_steep(epochs=4, **options):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+        how = {"device": CPU, "seed": 5, "precision": torch.float16} | options
+        with contextlib.suppress(Stop):
+            fit(network, Vectors(x, x), steep, recipe, checkpoint=file, log=stop_after(epochs), **how)
+        return network
+
+    whole = train_steep()
+    train_steep(epochs=2)
+    scale = torch.load(file, weights_only=True)["scaler"]["scale"]
+    assert 0 < scale < 65536, "steps that overflowed were left out, and made it smaller"
+    with pytest.raises(BadInput, match="precision"):
+        train_steep(resume=True, precision=torch.float32)
+    resumed = train_steep(resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_old_and_damaged_checkpoints_are_refused(striped, tmp_path):
+    file = tmp_path / "c.pt"
+    train(striped, RECIPE, checkpoint=file)
+    content = torch.load(file, weights_only=True)
+    torch.save({key: value for key, value in content.items() if key not in ("version", "scaler")}, file)
+    with pytest.raises(BadInput, match="another version of this project; remove it or train without resume"):
+        train(striped, RECIPE, checkpoint=file, resume=True)
+    file.write_bytes(file.read_bytes()[:999])
+    with pytest.raises(BadInput, match=r"not a readable pt file .*; remove it or train without resume"):
+        train(striped, RECIPE, checkpoint=file, resume=True)
 
 
 def test_a_checkpoint_is_never_loaded_unasked(striped, tmp_path):
@@ -163,7 +207,7 @@ def test_a_foreign_or_missing_checkpoint_is_refused(striped, tmp_path):
     with pytest.raises(BadInput, match="no checkpoint"):
         train(striped, RECIPE, checkpoint=file, resume=True)
     train(striped, Recipe(epochs=1, batch=32), checkpoint=file)
-    with pytest.raises(BadInput, match="another network, recipe, seed or data"):
+    with pytest.raises(BadInput, match="another network, recipe, seed, precision or data"):
         train(striped, Recipe(epochs=2, batch=32), checkpoint=file, resume=True)
 
 
