@@ -152,6 +152,8 @@ def test_bad_input_is_refused():
     phi, V, positive, row, true = problem()
     with pytest.raises(BadInput, match="positives"):
         warp.violators(phi[:3], V, positive, row, true, seed=0)
+    with pytest.raises(BadInput, match="of 3 in V"):
+        warp.violators(phi, V[:3], positive, row, true, seed=0)
     with pytest.raises(BadInput, match="not finite"):
         warp.violators(phi * np.nan, V, positive, row, true, seed=0)
     with pytest.raises(BadInput, match="from 0 to 2"):
