@@ -122,7 +122,7 @@ def means_over_examples(store, rng):
         model = user_models.UserTensor(x.numpy(), 5, 4, 3, 3, 3, constants=True)
         posts = Posts(rows, rows % 4, Bags.of(rows, (rows % 5).astype(np.int32), 45))
         model.begin(posts)
-        user_models.learn([model], [posts], [recipe], [2], CPU, "softmax")
+        user_models.learn([model], [posts], [recipe], [2], CPU, ["softmax"])
 
     def heads():
         torch.manual_seed(0)

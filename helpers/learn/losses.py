@@ -4,7 +4,7 @@ Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss is
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from timeit import repeat
 
 import numpy as np
@@ -48,10 +48,11 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
         raise BadInput(f"one_versus_all: counts must lie between 0 and N = {n}, one for each class")
     # a class without positives (or without negatives) has nothing to weigh there: any finite number will do
-    positive, negative = n / counts.clamp(min=1), n / (n - counts).clamp(min=1)
+    weights = torch.stack([n / counts.clamp(min=1), n / (n - counts).clamp(min=1)])
+    on = cache(weights.to)  # a device: copied once, not in each step
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        up, down = positive.to(outputs.device), negative.to(outputs.device)
+        up, down = on(outputs.device)
         each = targets * up * F.logsigmoid(outputs) + (1 - targets) * down * F.logsigmoid(-outputs)
         return -each.mean()
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from helpers.errors import BadInput
 from helpers.files import opened, replacing
 from helpers.learn import again
+from helpers.learn.devices import has_bf16, has_fp16
 from helpers.learn.examples import Pictures, Vectors
 from helpers.learn.networks import rekey
 from helpers.randomness import hash_seed
@@ -77,10 +78,8 @@ def share(batch: np.ndarray, rank: int, size: int) -> tuple[np.ndarray, float]:
 
 
 def usual_precision(device: torch.device) -> torch.dtype:
-    """float32 on a CPU; on a GPU bfloat16, or float16 where it has no units for that."""
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    """float32 on a CPU; on a GPU what it has units for: bfloat16, else float16, else float32."""
+    return torch.bfloat16 if has_bf16(device) else torch.float16 if has_fp16(device) else torch.float32
 
 
 def fit(
@@ -117,6 +116,7 @@ def fit(
     state = _State(network, recipe, seed, len(examples), device, precision)
     if resume:
         state.read(checkpoint, device)
+    examples = examples.on(device)
     rank, size = processes()
     # averages gradients over the processes; all start from the first one's weights. Buffers are not sent
     # around: features are alike, keys of dropout each process' own, and of statistics the first one's stay

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from helpers.learn.again import known, remembered
 from helpers.learn.examples import Planned
 from helpers.learn.many import fit_many, looped
 from helpers.learn.train import Recipe
-from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
+from helpers.people.warp import MARGIN, MOST_DRAWS, keys, warp_loss
 from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
@@ -145,12 +145,14 @@ class TrueTags(Planned):
 @remembered
 def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
     """`warp_loss` of what a model returns and the targets of `TrueTags`, with the true `tags` of posts."""
+    compiled = ("cpu", "mps")  # the search at once needs float64, which mps lacks
+    on = cache(lambda device, Y: tags if device.type in compiled else keys(tags, Y).to(device))  # copied once
 
     def loss(outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        tag, post, noise = target.unbind(1)
-        return warp_loss(*outputs, tag, post, tags, noise[0], margin, most)
+        (phi, V), (tag, post, noise) = outputs, target.unbind(1)
+        return warp_loss(phi, V, tag, post, on(phi.device, len(V)), noise[0], margin, most)
 
-    return looped(loss)  # the search is not torch's
+    return looped(loss)  # the search of the CPU is not torch's
 
 
 def learn(

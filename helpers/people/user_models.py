@@ -109,14 +109,14 @@ class TripletModel(nn.Module):
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
         pairs = zip(*(self._rows(x).split(128) for x in (image, user)), strict=True)
         scores = (self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs)
-        return torch.cat([part.float().cpu() for part in scores]).numpy()
+        return torch.cat(list(scores)).float().cpu().numpy()
 
     @torch.inference_mode()
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
         """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
         f, pairs = self.embed_images(self._rows(images)), (self._rows(x).split(64) for x in (tag, user))
         scores = (self.with_images(self.tag[t], self.embed_users(u), f) for t, u in zip(*pairs, strict=True))
-        return torch.cat([part.float().cpu() for part in scores]).numpy()
+        return torch.cat(list(scores)).float().cpu().numpy()
 
     def _rows(self, values) -> Tensor:
         return torch.tensor(np.array(values, np.int64), device=self.tag.device)

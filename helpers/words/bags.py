@@ -170,5 +170,6 @@ class Drawn:
         picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))
         ends = np.cumsum([len(part) for part in order])[:-1]
         read = self.inputs.batches(np.split(picture, ends), generator, device)
-        for (inputs, _), some in zip(read, np.split(tag, ends), strict=True):
-            yield inputs, torch.from_numpy(some).to(device)
+        tags = torch.from_numpy(tag).to(device).split([len(part) for part in order])
+        for (inputs, _), some in zip(read, tags, strict=True):
+            yield inputs, some
