@@ -40,7 +40,7 @@ def test_it_begins_with_the_frozen_features_and_learns():
     labels, Q = CLASS[:, None] == np.arange(3), np.random.default_rng(1).normal(size=(3, 4))[CLASS]
     targets = Targets.of(labels, Q)
     torch.manual_seed(0)
-    network = TwoHeads(320, 3, 4, 64, 0.0, backbone)
+    network = TwoHeads(320, 3, 4, 64, 0.0, backbone=backbone)
     examples = Pictures(store, np.arange(12), targets.packed(alpha=0.5), 32, flips=False)
     recipe = Recipe(epochs=8, batch=6, lr=5e-4, warmup=2, optimiser="adamw")
     history = fit(network, examples, objective(targets), recipe, device=CPU, seed=0, log=lambda _: None)
