@@ -38,6 +38,7 @@ class Setting:
     decay: float = 0.01  # weight decay
     form: str = "exp"  # of the second task's loss, see `heads.reconstruction`
     head: int = 0  # units of a layer in the head of the vectors; 0: it is linear
+    omega: str = ""  # which confidence of `Study.omega`; empty: that with the method's name, if there is one
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Job:
     method: str
     setting: Setting
     seed: int
+    labelled: np.ndarray | None = None  # bool (n,), whose labels may be used; None: those of the study
 
 
 @dataclass(frozen=True)
@@ -98,19 +100,20 @@ class Study:
         """One phase of jobs that share a loss; `alone`: the second task without labels, not validated."""
         if not jobs:
             return []
-        labelled = np.flatnonzero(self.targets.labelled)
-        contrastive, made = jobs[0].method == "contrastive", []
+        contrastive, made, recipes = jobs[0].method == "contrastive", [], []
         nearest = nearest_other(self.targets.vectors) if contrastive else None
         for job in jobs:
-            two_tasks = alone or job.method in OWN["alpha"]
-            omega = self.omega.get(job.method)
+            known = self.targets.labelled if alone or job.labelled is None else job.labelled
+            labelled, two_tasks = np.flatnonzero(known), alone or job.method in OWN["alpha"]
+            omega = self.omega.get(job.setting.omega or job.method)
             omega = None if omega is None else capped(omega, job.setting.quantile)
             alpha = 1.0 if alone else job.setting.alpha if two_tasks else 0.0
-            packed = self.targets.packed(omega, alpha, job.setting.tau, main=not alone)
+            targets = replace(self.targets, labelled=known)
+            packed = targets.packed(omega, alpha, job.setting.tau, main=not alone)
             companions = two_tasks and len(labelled) < len(packed)
             made.append(Blocks(self.examples(packed), labelled, companions, nearest))
-        budget = self._budget(len(labelled))
-        recipes = [replace(budget, lr=job.setting.lr, weight_decay=job.setting.decay) for job in jobs]
+            budget = self._budget(len(labelled))
+            recipes.append(replace(budget, lr=job.setting.lr, weight_decay=job.setting.decay))
         seeds = [job.seed + (not alone) for job in jobs]
         how = {"device": self.device, "validate": None if alone else self.validate}
         done = [None] * len(jobs)

@@ -53,8 +53,8 @@ class TwoHeads(nn.Module):
 class Backbone(nn.Module):
     """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
-    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`. With `random` the
-    weights are drawn anew from torch's global generator: a start without pretraining."""
+    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`. With `random`
+    the weights are drawn anew from torch's global generator: a start without pretraining."""
 
     def __init__(self, name: str, layer: str, resolution: int, random: bool = False):
         super().__init__()
@@ -211,8 +211,8 @@ def objective(
     """Equation 3 as a loss for `train.fit`: ℓ_MAIN + α · min(ω, Ω) · exp(L1 + L2), mean of the batch.
 
     A batch is that of `Blocks`: ℓ_MAIN is the mean over the labelled items of its first block, ℓ_CF_R
-    (`reconstruction` in the given form) the mean over its last. With `contrastive` the last three are anchors,
-    positives and negatives, and the second term is `triplet`."""
+    (`reconstruction` in the given form) the mean over its last. With `contrastive` the last three are
+    anchors, positives and negatives, and the second term is `triplet`."""
     N, apart = targets.labels.shape[1], reconstruction(form, targets.vectors)
 
     def loss(outputs: Tensor, packed: Tensor) -> Tensor:

@@ -107,6 +107,17 @@ def test_unlabelled_items_are_used_by_the_second_task_only():
     )
 
 
+def test_a_job_may_bring_labels_and_a_confidence_of_its_own():
+    some, made = np.arange(120) % 4 == 0, study()
+    given = replace(made, omega=made.omega | {"mine": np.linspace(1, 9, 120)})
+    jobs = [Job("uniform", replace(SETTING, omega="mine"), 1, some), Job("image-only", SETTING, 1, ~some)]
+    first, second = given.learn(jobs)
+    mine = replace(made.with_labels(some), omega={"uniform": np.linspace(1, 9, 120)})
+    assert torch.allclose(weights(first), weights(learn(mine, "uniform", SETTING, 1)), atol=1e-5)
+    plain = learn(made.with_labels(~some), "image-only", SETTING, 1)
+    assert torch.allclose(weights(second), weights(plain), atol=1e-5)
+
+
 def test_fewer_labels_make_as_many_steps_and_looks():
     made = study().with_labels(np.arange(120) < 20)
     recipe = made._budget(20)
