@@ -53,11 +53,13 @@ class TwoHeads(nn.Module):
 class Backbone(nn.Module):
     """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
-    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`. With `random`
-    the weights are drawn anew from torch's global generator: a start without pretraining."""
+    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`. With `augment`
+    each is changed at random in training as in the program of Bibas et al.: a part of it, mirrored, in other
+    colours, or grey. With `random` the weights are drawn anew: a start without pretraining."""
 
-    def __init__(self, name: str, layer: str, resolution: int, random: bool = False):
+    def __init__(self, name: str, layer: str, resolution: int, augment: bool = False, random: bool = False):
         super().__init__()
+        self.augment = _augmentation(resolution) if augment else None
         made = load(name)
         self.columns, self.resolution = made.columns(layer), resolution
         self.network = made.network.requires_grad_(True)
@@ -70,8 +72,18 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of a layer: float images (B, 3, H, H) to float (B, width of the layer)."""
-        images = resized(images * self.usual_std + self.usual_mean, self.resolution)  # pixels of 0..255
-        return self.network((images - self.mean) / self.std)[:, self.columns]
+        images = images * self.usual_std + self.usual_mean  # pixels of 0..255
+        if self.augment is not None and self.training:
+            images = torch.stack([self.augment(image) for image in images / 255]) * 255
+        return self.network((resized(images, self.resolution) - self.mean) / self.std)[:, self.columns]
+
+
+def _augmentation(side: int) -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2  # here, because its import takes a second
+
+    colours = v2.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1)
+    parts = v2.RandomResizedCrop(side), v2.RandomHorizontalFlip(), colours, v2.RandomGrayscale()
+    return v2.Compose(parts)
 
 
 def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.ndarray) -> TwoHeads:

@@ -68,3 +68,29 @@ def test_a_thawed_network_begins_as_its_frozen_twin():
     assert twin.drop.p == 0.5
     with pytest.raises(BadInput, match="reads 320 features, mean and scale have 320 and 3"):
         thawed(network, None, mean, scale[:3])
+
+
+def test_augmentation_changes_pictures_in_training_only_and_repeats():
+    backbone = Backbone("efficientnet-lite0", "blocks", 64, augment=True)
+    images = normalise(torch.from_numpy(Store().images))
+
+    def seen(seed):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            return backbone(images)
+
+    backbone.train()
+    first = seen(0)
+    assert torch.equal(first, seen(0))
+    assert not torch.allclose(first, seen(1))
+    plain = Backbone("efficientnet-lite0", "blocks", 64).eval()
+    backbone.eval()
+    assert torch.equal(seen(0), plain(images))
+
+
+def test_a_random_start_forgets_the_pretraining():
+    first, second = (Backbone("efficientnet-lite0", "blocks", 64, random=True) for _ in range(2))
+    known = Backbone("efficientnet-lite0", "blocks", 64)
+    for a, b, c in zip(first.parameters(), second.parameters(), known.parameters(), strict=True):
+        assert not torch.equal(a, c)
+        assert a.ndim == 1 or not torch.equal(a, b)
