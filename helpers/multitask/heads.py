@@ -86,21 +86,22 @@ def _augmentation(side: int) -> Callable[[Tensor], Tensor]:
     return v2.Compose(parts)
 
 
-def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.ndarray) -> TwoHeads:
+def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, matrix: np.ndarray) -> TwoHeads:
     """A network that was trained on frozen features, on top of a trainable backbone; both give the same.
 
     A head that knows nothing yet would shake the pretrained weights in its first steps. The inputs of the
-    network, which is left as it is, were (features of the backbone − mean) / scale; mean and scale, float
-    (width,), go into the weights of the first layer. BadInput for other widths."""
-    inputs = network.layer.in_features
-    if not len(mean) == len(scale) == inputs:
-        found = f"mean and scale have {len(mean)} and {len(scale)}"
-        raise BadInput(f"thawed: the network reads {inputs} features, {found}")
+    network, which is left as it is, were (features of the backbone − mean) @ matrix; mean, float (width,),
+    and matrix, float (width, inputs), go into the weights of the first layer. BadInput for other shapes."""
+    inputs, hidden = network.layer.in_features, network.layer.out_features
+    if matrix.shape != (len(mean), inputs):
+        found = f"mean has {len(mean)} numbers, matrix is {matrix.shape}"
+        raise BadInput(f"thawed: the network reads {inputs} inputs, {found}")
     made = copy.deepcopy(network)
-    made.backbone = backbone
+    made.backbone, made.layer = backbone, nn.Linear(len(mean), hidden)
     with torch.no_grad():
-        made.layer.weight /= made.layer.weight.new_tensor(scale)
-        made.layer.bias -= made.layer.weight @ made.layer.weight.new_tensor(mean)
+        weight = network.layer.weight.cpu() @ torch.from_numpy(matrix.T).float()
+        made.layer.weight.copy_(weight)
+        made.layer.bias.copy_(network.layer.bias.cpu() - weight @ torch.from_numpy(mean).float())
     return made.eval()
 
 

@@ -55,19 +55,20 @@ def test_a_thawed_network_begins_as_its_frozen_twin():
     store, lite = Store(), pretrained.load("efficientnet-lite0")
     frozen = lite.layer(pretrained.features(lite, store, np.arange(12), 64, CPU), "blocks")
     mean, scale = frozen.mean(axis=0), frozen.std(axis=0) + 1e-3
+    matrix = np.random.default_rng(1).normal(size=(320, 30)) / scale[:, None]
     torch.manual_seed(0)
-    network = TwoHeads(320, 3, 4, 64, 0.5).eval()
+    network = TwoHeads(30, 3, 4, 64, 0.5).eval()
     before = network.layer.weight.detach().clone()
     with torch.no_grad():
-        expected = network(torch.from_numpy((frozen - mean) / scale)).numpy()
-    twin = thawed(network, Backbone("efficientnet-lite0", "blocks", 64), mean, scale)
+        expected = network(torch.from_numpy((frozen - mean) @ matrix).float()).numpy()
+    twin = thawed(network, Backbone("efficientnet-lite0", "blocks", 64), mean, matrix)
     found = extract(twin, store, np.arange(12), store.size, CPU, batch=5)
     assert np.ptp(expected, axis=0).min() > 0.005, "what is compared differs from picture to picture"
     assert np.abs(found - expected).max() < 0.02 * np.ptp(expected)
     assert torch.equal(network.layer.weight, before)
     assert twin.drop.p == 0.5
-    with pytest.raises(BadInput, match="reads 320 features, mean and scale have 320 and 3"):
-        thawed(network, None, mean, scale[:3])
+    with pytest.raises(BadInput, match=r"reads 30 inputs, mean has 320 numbers, matrix is \(3, 30\)"):
+        thawed(network, None, mean, matrix[:3])
 
 
 def test_augmentation_changes_pictures_in_training_only_and_repeats():
