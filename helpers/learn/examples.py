@@ -153,7 +153,7 @@ class Vectors:
         """The rows that an epoch visits, int64 (n,)."""
         return torch.from_numpy(order if self.rows is None else self.rows[order])
 
-    def take(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of rows int (C, B) of C copies, int (C,): (C, B, …) each."""
         if rows.stride(0) == 0:  # all copies visit the same: read once
             inputs = self.inputs[rows[0]].expand(len(rows), *[-1] * (rows.ndim - 2 + self.inputs.ndim))
@@ -175,3 +175,22 @@ class Vectors:
     def on(self, device: torch.device) -> "Vectors":
         """The same on a device."""
         return Vectors(self.inputs.to(device), self.targets.to(device))
+
+
+class Planned:
+    """Examples of which the plan of an epoch, `plan(order, generator)` int64 (n, …), holds all that a step
+    needs; `look_up(rows)` makes inputs and targets of its rows."""
+
+    def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets of each batch, on the device."""
+        plan = self.plan(np.concatenate(order), generator).to(device)
+        return (self.look_up(rows) for rows in plan.split([len(rows) for rows in order]))
+
+    @classmethod
+    def together(cls, many: Sequence["Planned"]) -> "Planned":
+        """The examples of C copies side by side: their plans say it all."""
+        return many[0]
+
+    def on(self, device: torch.device) -> "Planned":
+        """The same on a device."""
+        return self

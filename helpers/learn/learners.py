@@ -1,6 +1,6 @@
 """Networks on frozen features or on pictures: made, fed and trained in one way, to be compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from helpers.errors import BadInput
 from helpers.learn.examples import Pictures, Vectors, extract
 from helpers.learn.losses import Loss, with_auxiliary
+from helpers.learn.many import fit_many
 from helpers.learn.networks import Adapter, AlexNet, GoogLeNet, ResNet
 from helpers.learn.train import Recipe, fit
 from helpers.randomness import hash_seed
@@ -56,8 +57,16 @@ class Learner:
             return function(self.frozen[items].to(self.device)).float().cpu().numpy()
 
     def fit(
-        self, net: nn.Module, given, loss: Loss, recipe: Recipe, error: Callable[[], float], s: int = 0
-    ) -> list[dict]:
-        """Train in place; the pass with the lowest `error` on validation items is kept. See `train.fit`."""
-        how = {"device": self.device, "seed": self.seed + s, "validate": lambda _: error(), "log": None}
-        return fit(net, given, with_auxiliary(loss), recipe, **how)
+        self, kind: str, nets: list[nn.Module], given, loss: Loss, recipes: Sequence[Recipe],
+        errors: Callable[[list[nn.Module]], Sequence[float]], repetitions: Sequence[int],
+    ) -> list[list[dict]]:  # fmt: skip
+        """Train networks of a kind in place, on the same examples, each with its recipe and repetition s: the
+        histories. The pass with the lowest of `errors` on validation items is kept. Those on frozen features
+        are trained side by side (`many.fit_many`), those on pictures one after the other."""
+        seeds = [self.seed + s for s in repetitions]
+        if kind == FROZEN:
+            how = {"device": self.device, "validate": errors}
+            return fit_many(nets, [given] * len(nets), loss, recipes, seeds, **how)
+        how = {"device": self.device, "validate": lambda net: errors([net])[0], "log": None}
+        each = zip(nets, recipes, seeds, strict=True)
+        return [fit(net, given, with_auxiliary(loss), recipe, seed=seed, **how) for net, recipe, seed in each]

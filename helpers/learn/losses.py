@@ -74,8 +74,8 @@ def with_auxiliary(loss: Loss) -> Loss:
 def in_batch(scores: Tensor, targets: Tensor) -> Tensor:
     """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K: to compare with
     `SampledOutput`, which never computes the scores that are dropped here. Source: as there."""
-    classes, place = torch.unique(targets, return_inverse=True)
-    return F.cross_entropy(scores[:, classes], place)
+    present = torch.zeros_like(scores[0]).scatter(0, targets, 1.0) > 0
+    return F.cross_entropy(scores.masked_fill(~present, -torch.inf), targets)
 
 
 class SampledOutput:

@@ -50,9 +50,9 @@ def fit_many(
     one shape, whose recipes differ in `lr` and `weight_decay` alone, and which have as many examples, share
     operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
 
-    Examples are `Vectors`, or others with their `together`, `plan` and `take`. `loss` maps the outputs and
-    targets of *one* copy to its mean loss, by operations that `vmap` knows; or, if it has an attribute `many`
-    that is true, those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
+    Examples are `Vectors`, or others with their `together`, `plan` and `look_up`. `loss` maps the outputs and
+    targets of *one* copy to its mean loss, by operations that `vmap` knows; or it has an attribute
+    `many`, which maps those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
     their validation errors. `after_step` gets the stacked weights by name.
 
     A copy whose loss is no longer finite stops where it is, with the validation error inf if it has none: a
@@ -102,7 +102,7 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
     stack.tie()
     step, n, batch = _Steps(stack, recipes), len(examples[0]), recipes[0].batch
     given, starts = type(examples[0]).together(examples).on(device), range(0, len(examples[0]), batch)
-    mean_losses = loss if getattr(loss, "many", False) else vmap(loss)
+    mean_losses = getattr(loss, "many", None) or each(loss)
     alive = list(range(len(networks)))  # the copies that are still in the stack
     while alive:
         before, epoch, copies = (
@@ -118,7 +118,7 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
         [network.train() for network in networks]
         for position, start in enumerate(starts):
             stack.set_keys([of[position] for of in keys])
-            inputs, targets = given.take(rows[:, start : start + batch], copies)
+            inputs, targets = given.look_up(rows[:, start : start + batch], copies)
             value = mean_losses(stack(inputs), targets)
             step(torch.autograd.grad(value.sum(), list(stack.weights.values())), rates[position])
             if after_step is not None:
@@ -169,6 +169,33 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([t.mT for t in tensors]).mT if tensors[0].ndim == 2 else torch.stack(list(tensors))
 
 
+def once(x: Tensor) -> tuple[Tensor, int | None]:
+    """A tensor of C copies and its axis for `vmap`; what is the same for all, by `expand`, has none."""
+    return (x[0], None) if x.stride(0) == 0 else (x, 0)
+
+
+def each(loss: Loss) -> Loss:
+    """The losses (C,) of C copies, from the mean loss of one."""
+
+    def losses(outputs, targets: Tensor) -> Tensor:
+        targets, axis = once(targets)
+        return vmap(loss, in_dims=(0, axis))(outputs, targets)
+
+    return losses
+
+
+def looped(loss: Loss) -> Loss:
+    """A loss with operations that `vmap` does not know, of one copy after the other."""
+
+    def losses(outputs, targets: Tensor) -> Tensor:
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        ones = zip(*outputs, targets, strict=True)
+        return torch.stack([loss(one if len(one) > 1 else one[0], target) for *one, target in ones])
+
+    loss.many = losses
+    return loss
+
+
 class Stack:
     """Copies of one network as one function: `stack(inputs)` maps (C, B, …) to outputs (C, B, …). `weights`
     are copies of the networks' with an axis of C more. Buffers that all copies share stay one."""
@@ -197,7 +224,8 @@ class Stack:
         def one(weights, own, x):
             return functional_call(self.networks[0], (weights, own, self.shared), (x,))
 
-        return vmap(one)(self.weights, self.own, inputs)
+        inputs, axis = once(inputs)
+        return vmap(one, in_dims=(0, 0, axis))(self.weights, self.own, inputs)
 
     def step_keys(self, seeds: Sequence[int], epoch: int, steps: int) -> list[Tensor]:
         """The keys of each `Dropout` for each step of an epoch, int32 (steps, C); (steps,) for one seed."""

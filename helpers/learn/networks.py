@@ -133,12 +133,20 @@ class Inception(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
+def hashed(place: Tensor, key: Tensor) -> Tensor:
+    """Random numbers int32 from 0 to 2³¹ − 1 that follow from int32 tensors, place and key, on any device.
+    Source: lowbias32 (C. Wellons, "Prospecting for hash functions", 2018), on int32 that wraps around."""
+    z = place * -1640531527 + key
+    z = (z ^ (z >> 16 & 0xFFFF)) * 0x7FEB352D
+    z = (z ^ (z >> 15 & 0x1FFFF)) * -2073254261
+    return (z ^ (z >> 16 & 0xFFFF)) & 0x7FFFFFFF
+
+
 class Dropout(nn.Module):
     """Dropout whose mask is a hash of `key` and of the place in the batch, and of nothing else.
 
     So a network drops the same units alone and among many (`helpers.learn.many`), on a CPU and on a GPU, on
-    any number of threads. While training, `rekey` sets a new key before each step. The hash is lowbias32
-    (C. Wellons, "Prospecting for hash functions", 2018), on int32 that wraps around."""
+    any number of threads. While training, `rekey` sets a new key before each step."""
 
     def __init__(self, p: float = 0.5):
         super().__init__()
@@ -151,11 +159,8 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        z = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
-        z = z * -1640531527 + (self.key + 668265263 * x.shape[-1])  # two layers of a network differ
-        z = (z ^ (z >> 16 & 0xFFFF)) * 0x7FEB352D
-        z = (z ^ (z >> 15 & 0x1FFFF)) * -2073254261
-        z = (z ^ (z >> 16 & 0xFFFF)) & 0x7FFFFFFF
+        place = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
+        z = hashed(place, self.key + 668265263 * x.shape[-1])  # two layers of a network differ
         return x * ((z >= self.p * 2.0**31).to(x.dtype) / (1 - self.p))
 
 

@@ -293,11 +293,11 @@ class Blocks:
             columns += [near, draw]
         return torch.from_numpy(np.stack(columns, 1))
 
-    def take(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of rows int (C, B, blocks) of C copies: (C, blocks · B, …) each."""
         if rows.stride(0) == 0:  # the same for all copies, and to stay one
-            return self.examples.take(rows[0].T.flatten().expand(len(rows), -1), copies)
-        return self.examples.take(rows.transpose(1, 2).flatten(1), copies)
+            return self.examples.look_up(rows[0].T.flatten().expand(len(rows), -1), copies)
+        return self.examples.look_up(rows.transpose(1, 2).flatten(1), copies)
 
     def batches(self, order: Sequence[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """The same for one network, on the device."""

@@ -1,13 +1,17 @@
 """User-conditional hashtag prediction (Denton et al. 2015): f(x, u, y) = Φ(x, u) · V_y, with three Φ."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
-from helpers.learn.examples import Vectors
-from helpers.learn.train import Recipe, fit
+from helpers.learn.examples import Planned
+from helpers.learn.many import fit_many, looped
+from helpers.learn.train import Recipe
 from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
 from helpers.words.bags import Bags
 
@@ -17,14 +21,16 @@ HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
 def project(matrix: Tensor, radius: float) -> None:
     """Shorten rows that are longer than `radius` to that length, in place (Weston et al. 2010)."""
     with torch.no_grad():
-        matrix.mul_((radius / matrix.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1.0))
+        matrix.mul_((radius / matrix.norm(dim=-1, keepdim=True).clamp_min(1e-12)).clamp_max(1.0))
 
 
 class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
     matrix V of Y tags by d, whose rows (and those of P) are kept inside a ball of the given radius. x is
-    scaled to length 1, without which, the paper says, the multiplicative model learns much worse; a tensor is
-    taken as it is, and models share it. Raises BadInput where x or u is empty or not finite."""
+    scaled to length 1, without which, the paper says, the multiplicative model learns much worse; tensors are
+    taken as they are, and models share them. Raises BadInput where x or u is empty or not finite."""
+
+    inside = ("V",)  # the matrices whose rows the paper keeps inside a ball
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
         super().__init__()
@@ -34,40 +40,41 @@ class UserConditional(nn.Module):
                 raise BadInput(f"{name} {np.shape(values)} are empty or not finite")
         x = x if isinstance(x, Tensor) else torch.from_numpy(unit(x))
         self.register_buffer("x", x, persistent=False)
-        self.register_buffer("u", torch.from_numpy(np.array(u, np.float32)), persistent=False)
+        u = u if isinstance(u, Tensor) else torch.from_numpy(np.array(u, np.float32))
+        self.register_buffer("u", u, persistent=False)
         self.radius = radius
         # the paper's standard deviation of 0.001 needs its millions of steps to leave zero
         self.V = nn.Parameter(torch.randn(n_tags, d) * 0.1)
 
     def balls(self) -> list[Tensor]:
-        """The matrices whose rows the paper keeps inside a ball."""
-        return [self.V]
+        """The matrices whose rows are kept inside a ball."""
+        return [getattr(self, name) for name in self.inside]
 
     def project(self) -> None:
         """Put every row that has left its ball back onto it."""
         for matrix in self.balls():
             project(matrix.data, self.radius)
 
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Φ: (B, d) of pairs int (B, 2), rows of x and of u."""
-        return self.embed(self.x[pairs[:, 0]], self.u[pairs[:, 1]])
+    def forward(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Φ (B, d) of pairs int (B, 2), rows of x and of u, and V (Y, d), with which the loss compares."""
+        return self.embed(self.x[pairs[:, 0]], self.u[pairs[:, 1]]), self.V
 
     @torch.inference_mode()
     def scores(self, image: np.ndarray, user: np.ndarray) -> np.ndarray:
         """f(x, u, y) for all tags: float32 (B, Y), for rows of x and u."""
         pairs = torch.from_numpy(np.stack([image, user], 1).astype(np.int64)).to(self.V.device)
-        return (self(pairs) @ self.V.T).float().cpu().numpy()
+        phi, V = self(pairs)
+        return (phi @ V.T).float().cpu().numpy()
 
 
 class Bilinear(UserConditional):
     """Φ(x, u) = P x: who asks does not matter."""
 
+    inside = ("V", "P")
+
     def __init__(self, x, u, n_tags, d, radius=1.0):
         super().__init__(x, u, n_tags, d, radius)
         self.P = nn.Parameter(torch.randn(d, x.shape[1]) * 0.1)
-
-    def balls(self) -> list[Tensor]:
-        return [self.V, self.P]
 
     def embed(self, x: Tensor, u: Tensor) -> Tensor:
         """Φ: (B, d) of x (B, n) and u (B, m)."""
@@ -108,23 +115,53 @@ class UserMultiplicative(UserConditional):
         return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
 
 
+@dataclass(frozen=True)
+class TrueTags(Planned):
+    """Training examples that are pairs of a post and one of its true tags."""
+
+    pairs: np.ndarray  # int64 (n, 4): row of x, row of u, tag, post
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def plan(self, order: np.ndarray, generator: torch.Generator) -> Tensor:
+        """int64 (n, 5): the pairs, and a number that decides what the search draws."""
+        noise = torch.randint(2**62, (len(order), 1), generator=generator)
+        return torch.cat([torch.from_numpy(self.pairs[order]), noise], 1)
+
+    def look_up(self, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Rows of x and u; tag, post and noise."""
+        return rows[..., :2], rows[..., 2:]
+
+
+def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
+    """`warp_loss` of what a model returns and the targets of `TrueTags`, with the true `tags` of posts."""
+
+    def loss(outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+        tag, post, noise = target.unbind(1)
+        return warp_loss(*outputs, tag, post, tags, noise[0], margin, most)
+
+    return looped(loss)  # the search is not torch's
+
+
 def learn(
-    model: UserConditional, image: np.ndarray, user: np.ndarray, tags, recipe: Recipe, seed: int, device,
-    margin: float = MARGIN, most: int = MOST_DRAWS,
-) -> list[dict]:  # fmt: skip
-    """Train with WARP in place; the history of `helpers.learn.train.fit`. An epoch visits each (post, true
-    tag) once; after every step the rows of V and P go back into their balls. Each of n posts has a row of x
-    and one of u, int (n,), and its true tags, as in `posts.Posts`; where there is none, BadInput."""
+    models: Sequence[UserConditional], image: np.ndarray, user: Sequence[np.ndarray], tags,
+    recipes: Sequence[Recipe], seeds: Sequence[int], device, margin: float = MARGIN, most: int = MOST_DRAWS,
+) -> list[list[dict]]:  # fmt: skip
+    """Train models of one kind with WARP side by side, in place; the histories of `many.fit_many`.
+
+    An epoch visits each (post, true tag) once; after every step the rows of V and P go back into their balls.
+    Each of n posts has a row of x, one of u for each model, int (n,), and its true tags, as in `posts.Posts`;
+    where there is none, BadInput."""
     row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")
-    pairs = torch.from_numpy(np.stack([image[row], user[row]], 1).astype(np.int64))
-    targets = torch.from_numpy(np.stack([tags[1], row], 1).astype(np.int64))
-    steps = iter(np.random.default_rng(seed).integers(2**62, size=2**20).tolist())
+    examples = [TrueTags(np.stack([image[row], who[row], tags[1], row], 1).astype(np.int64)) for who in user]
+    [model.project() for model in models]
 
-    def loss(phi: Tensor, target: Tensor) -> Tensor:
-        return warp_loss(phi, model.V, target[:, 0], target[:, 1], tags, next(steps), margin, most)
+    def after_step(weights: dict[str, Tensor]) -> None:
+        for name in models[0].inside:
+            project(weights[name], models[0].radius)
 
-    model.project()
-    how = {"device": device, "seed": seed, "after_step": model.project, "log": None}
-    return fit(model, Vectors(pairs, targets), loss, recipe, **how)
+    how = {"device": device, "after_step": after_step}
+    return fit_many(models, examples, ranked(tags, margin, most), recipes, seeds, **how)

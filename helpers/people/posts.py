@@ -1,6 +1,5 @@
 """Posts: who put which hashtags on which image; baselines that know no image; intervals over users."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy import sparse
 from torch import Tensor
 
 from helpers.errors import BadInput
+from helpers.learn.examples import Planned
 from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
 
@@ -17,7 +17,7 @@ UNKNOWN = -1  # a user who was not there in training
 
 
 @dataclass(frozen=True)
-class Posts:
+class Posts(Planned):
     """Who put which hashtags on which image, one row a post (a pair of image and user)."""
 
     image: np.ndarray  # int64 (n,), rows of the features
@@ -38,18 +38,21 @@ class Posts:
         """Some of the posts, in the order of `rows` int (·)."""
         return Posts(self.image[rows], self.user[rows], Bags(*self.tags).rows(rows))
 
-    def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Triplets int64 (B, 3), image, tag, user, with one hashtag of each post drawn uniformly; twice, as
-        `helpers.learn.train` has inputs and targets: the loss needs to know who is who."""
-        arrays = (self.image, self.user, *self.tags)
-        image, user, indptr, indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in arrays)
-        for rows in order:
-            rows = torch.from_numpy(rows)
-            size = indptr[rows + 1] - indptr[rows]
-            place = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * size).long()
-            tag = indices[indptr[rows] + torch.minimum(place, size - 1)]
-            batch = torch.stack([image[rows], tag, user[rows]], 1).to(device)
-            yield batch, batch
+    def plan(self, order: np.ndarray, generator: torch.Generator) -> Tensor:
+        """An epoch's triplets int64 (n, 4), image, tag, user, with one hashtag of each post drawn uniformly,
+        and a number of 31 bits that decides the random negatives of each."""
+        indptr, indices = self.tags
+        size = np.diff(indptr)[order]
+        draw = torch.rand(len(order), generator=generator, dtype=torch.float64).numpy()
+        tag = indices[indptr[order] + np.minimum((draw * size).astype(np.int64), size - 1)]
+        noise = torch.randint(2**31, (len(order),), generator=generator).numpy()
+        return torch.from_numpy(
+            np.stack([self.image[order], tag, self.user[order], noise], 1).astype(np.int64)
+        )
+
+    def look_up(self, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Rows of `plan` twice, as training has inputs and targets: the loss needs to know who is who."""
+        return rows, rows
 
     def keys(self, n_tags: int, n_users: int) -> np.ndarray:
         """The observed triplets T as sorted int64 numbers, (image · U + user) · K + tag."""

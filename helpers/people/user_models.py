@@ -6,13 +6,16 @@ and hashtags and a linear map of frozen image features, by the ranking loss with
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
-from helpers.learn.train import Recipe, fit
+from helpers.learn.many import fit_many
+from helpers.learn.networks import hashed
+from helpers.learn.train import Recipe
 from helpers.people.posts import Posts
 from helpers.words.bags import Bags
 
@@ -20,26 +23,34 @@ MARGIN = 1.0
 RIDGE = 0.3  # penalty of `TripletModel.begin`, as a share of the features' mean variance
 
 
+def standard(features: np.ndarray) -> Tensor:
+    """Features float (M, n) of all images, standardised, because networks differ in scale, and so that a
+    typical image has length 1: float32 (M, n). BadInput where there are none, or one is not finite."""
+    if len(features) == 0 or not np.isfinite(features).all():
+        raise BadInput(f"user model: features {np.shape(features)} are empty or not finite")
+    features = torch.tensor(np.array(features, np.float32))
+    scale = features.std(0)
+    return (
+        (features - features.mean(0)) / torch.where(scale > 1e-6, scale, 1.0) / math.sqrt(features.shape[1])
+    )
+
+
 class TripletModel(nn.Module):
     """Embeddings of images, K hashtags and U users, of sizes F, D and E (in the paper 300, 300, 50). The
     models below differ in how they combine them. One user, 0 in every post, is the model without a user. One
     who was not in training (`posts.UNKNOWN`) gets the mean of all users' embeddings: the average user.
 
-    `features`, float (M, n), are the frozen ones of all images; they are standardised here, because networks
-    differ in scale, and scaled so that a typical image has length 1. BadInput where there are none, or one is
-    not finite. `tag_vectors`, float (K, ·), is where the hashtag embeddings begin; None begins at random. Of
-    wider ones the first D columns are taken, narrower ones are filled with random numbers."""
+    `features`, float (M, n), are the frozen ones of all images, as `standard` scales them; a tensor is taken
+    as it is, and models share it. `tag_vectors`, float (K, ·), is where the hashtag embeddings begin; None
+    begins at random. Of wider ones the first D columns are taken, narrower ones are filled with random
+    numbers."""
 
     held = 0  # how many of the last coordinates of each embedding are constants
 
     def __init__(self, features, n_tags: int, n_users: int, D: int, F: int, E: int, tag_vectors=None):
         super().__init__()
-        if len(features) == 0 or not np.isfinite(features).all():
-            raise BadInput(f"user model: features {np.shape(features)} are empty or not finite")
-        features = torch.tensor(np.array(features, np.float32))
-        scale = features.std(0)
-        features = (features - features.mean(0)) / torch.where(scale > 1e-6, scale, 1.0)
-        self.register_buffer("features", features / math.sqrt(features.shape[1]), persistent=False)
+        features = features if isinstance(features, Tensor) else standard(features)
+        self.register_buffer("features", features, persistent=False)
         self.n_tags, self.n_users = n_tags, n_users
         self.image = nn.Linear(features.shape[1], F)
         self.tag = nn.Parameter(torch.randn(n_tags, D) / math.sqrt(D))
@@ -84,10 +95,10 @@ class TripletModel(nn.Module):
         return torch.where((user < 0)[:, None], self.user.mean(0), self.user[user.clamp_min(0)])
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Scores (3, B, B) of all replacements within a batch of triplets int (B, 3), image, tag, user: entry
+        """Scores (3, B, B) of all replacements within a batch of triplets int (B, 4) of `Posts.plan`: entry
         (0, b, c) scores triplet b with the tag of c, (1, b, c) with the image of c, (2, b, c) with the user
         of c. The three diagonals are the scores of the triplets themselves."""
-        image, tag, user = batch.unbind(1)
+        image, tag, user = batch[:, :3].unbind(1)
         f, h, u = self.embed_images(image), self.tag[tag], self.embed_users(user)
         return torch.stack([self.with_tags(f, u, h), self.with_images(h, u, f), self.with_users(f, h, u)])
 
@@ -225,7 +236,7 @@ class RankingLoss:
 
     def observed(self, batch: Tensor) -> Tensor:
         """bool (3, B, B): whether the replacement of `TripletModel.forward` gives an observed triplet."""
-        image, tag, user = batch.unbind(1)
+        image, tag, user = batch[:, :3].unbind(1)
         # what each adds to the key of a triplet (`Posts.keys`): one part leaves, another one's comes in
         part = torch.stack([tag, image * self.n_users * self.n_tags, user * self.n_tags])
         key = (part.sum(0) - part)[:, :, None] + part[:, None, :]
@@ -236,7 +247,10 @@ class RankingLoss:
         """Which of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
         allowed = ~self.observed(batch)
         hardest = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
-        draw = torch.rand(allowed.shape).to(scores.device).masked_fill(~allowed, -1).argmax(2)
+        place = torch.arange(allowed[0].numel() * 3, dtype=torch.int32, device=batch.device).view(
+            allowed.shape
+        )
+        draw = hashed(place, batch[:, 3].int()[:, None]).masked_fill(~allowed, -1).argmax(2)
         return torch.cat([hardest, draw]), allowed.any(2).repeat(2, 1)
 
     def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:
@@ -257,20 +271,44 @@ class OverAllTags(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Scores (B, K) of all tags for the images and users of triplets int (B, 3)."""
-        m, (image, _, user) = self.model, batch.unbind(1)
+        m, (image, _, user) = self.model, batch[:, :3].unbind(1)
         return m.with_tags(m.embed_images(image), m.embed_users(user), m.tag)
 
 
-def learn(model, posts: Posts, recipe: Recipe, seed: int, device, loss: str = "ranking") -> list[dict]:
-    """Train a triplet model in place; the history of `helpers.learn.train.fit`. The loss is "ranking" (the
-    paper), "random negatives" (without the three hard ones) or "softmax" (over all tags, given image and
-    user). BadInput for another one, or a post of a user whom the model does not know."""
+def learn(
+    models: Sequence[TripletModel], posts: Sequence[Posts], recipes: Sequence[Recipe], seeds: Sequence[int],
+    device, loss: str = "ranking", validate: Callable[[list[TripletModel]], Sequence[float]] | None = None,
+) -> list[list[dict]]:  # fmt: skip
+    """Train triplet models of one shape side by side, in place; the histories of `many.fit_many`.
+
+    The loss is "ranking" (the paper), "random negatives" (without the three hard ones) or "softmax" (over all
+    tags, given image and user). `validate` maps models to validation errors. BadInput for another loss, or a
+    post of a user whom the model does not know."""
     if loss not in ("ranking", "random negatives", "softmax"):
         raise BadInput(f"loss is {loss!r}; choose ranking, random negatives or softmax")
-    if len(posts) == 0 or posts.user.min() < 0 or posts.user.max() >= model.n_users:
-        raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
-    if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
-        network, criterion = OverAllTags(model), lambda s, batch: nn.functional.cross_entropy(s, batch[:, 1])
-    else:
-        network, criterion = model, RankingLoss(posts, model.n_tags, model.n_users, device, loss == "ranking")
-    return fit(network, posts, criterion, recipe, device=device, seed=seed, log=None)
+    for model, some in zip(models, posts, strict=True):
+        if len(some) == 0 or some.user.min() < 0 or some.user.max() >= model.n_users:
+            raise BadInput(f"learn: needs at least one post, and users from 0 to {model.n_users - 1}")
+    histories = [None] * len(models)
+    networks, check = [OverAllTags(model) for model in models] if loss == "softmax" else models, validate
+    if loss == "softmax" and validate is not None:
+        check = lambda networks: validate([network.model for network in networks])  # noqa: E731
+    # the ranking loss knows what was observed, so copies with other posts have another loss
+    parts = {id(some): some for some in posts}
+    for key, some in parts.items():
+        if loss == "softmax":  # negative log-likelihood of the drawn tag, eq. 1 with the user in the score
+            criterion = _likelihood
+        else:
+            size = models[0].n_tags, models[0].n_users
+            criterion = RankingLoss(some, *size, device, loss == "ranking")
+        mine = [k for k in range(len(models)) if id(posts[k]) == key]
+        given = ([x[k] for k in mine] for x in (networks, posts))
+        how = {"device": device, "validate": check}
+        done = fit_many(*given, criterion, [recipes[k] for k in mine], [seeds[k] for k in mine], **how)
+        for k, history in zip(mine, done, strict=True):
+            histories[k] = history
+    return histories
+
+
+def _likelihood(scores: Tensor, batch: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(scores, batch[:, 1])

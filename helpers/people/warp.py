@@ -66,7 +66,7 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed:
     Arguments as for `violators`. The search is compiled and runs on the CPU; gradients flow through the two
     scores only, as in the paper."""
     embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
-    found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, seed, margin, most)
+    found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, int(seed), margin, most)
     negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
     apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
     return (weight * (margin + apart)).mean()

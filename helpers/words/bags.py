@@ -1,7 +1,7 @@
 """Pictures and their bags of tags: what a model of hashtags is trained on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -141,6 +141,25 @@ class Drawn:
             return picture, tag.astype(np.int64)
         size = np.diff(self.bags.indptr)[order]
         return order, self.bags.indices[self.bags.indptr[order] + rng.integers(0, size)].astype(np.int64)
+
+    def plan(self, order: np.ndarray, generator: torch.Generator) -> Tensor:
+        """The row and the tag of each step of an epoch, int64 (n, 2)."""
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        picture, tag = self.draw(order, np.random.default_rng(seed))
+        return torch.stack([self.inputs.plan(picture, generator), torch.from_numpy(tag)], 1)
+
+    def look_up(self, rows: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (C, B, …) and tags int64 (C, B) of rows int (C, B, 2) of C copies."""
+        return self.inputs.look_up(rows[..., 0], copies)[0], rows[..., 1]
+
+    @classmethod
+    def together(cls, many: Sequence["Drawn"]) -> "Drawn":
+        """The examples of C copies side by side, as `Vectors.together`."""
+        return replace(many[0], inputs=Vectors.together([one.inputs for one in many]))
+
+    def on(self, device: torch.device) -> "Drawn":
+        """The same with the inputs on a device."""
+        return replace(self, inputs=self.inputs.on(device))
 
     def batches(self, order: list[np.ndarray], generator, device) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and the tag drawn for each, int64 (B,), on the device."""

@@ -49,20 +49,20 @@ def word_scores(scores: np.ndarray, truth: Bags) -> tuple[np.ndarray, np.ndarray
 
 
 def train_words(
-    learner: Learner, book: Dictionary, variant: str, recipe: Recipe, kind: str = FROZEN, s: int = 0,
-    some: np.ndarray | None = None,
-) -> tuple[nn.Module, list[dict]]:  # fmt: skip
-    """Train a network (of a `kind` of `Learner`, repetition s) on the words of all training items, or of
-    `some`: the network, with the weights of the pass with the best P@10 on validation items, and the history,
-    whose "validation" is 1 − P@10.
+    learner: Learner, book: Dictionary, variant: str, recipes: Sequence[Recipe], kind: str = FROZEN,
+    repetitions: Sequence[int] | None = None, some: np.ndarray | None = None,
+) -> list[tuple[nn.Module, list[dict]]]:  # fmt: skip
+    """Train networks (of a `kind` of `Learner`), one a recipe, each with its number of the repetition (None:
+    0, 0, …), on the words of all training items, or of `some`: each with the weights of the pass with the
+    best P@10 on validation items, and its history, whose "validation" is 1 − P@10.
 
     `variant` is "multi-class" or "one-versus-all", losses over all words of a picture; or the softmax loss of
     one drawn word, with "natural" or "class-uniform" sampling; "in-batch" is class-uniform with the softmax
     over the words of the batch only. Another one raises BadInput."""
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    items = book.train if some is None else some
-    mine, net = book.bags.rows(items), learner.network(kind, book.K, s)
+    items, repetitions = book.train if some is None else some, repetitions or [0] * len(recipes)
+    mine, nets = book.bags.rows(items), [learner.network(kind, book.K, s) for s in repetitions]
     if variant in ("multi-class", "one-versus-all"):
         given = learner.examples(kind, items, mine.dense(book.K))
         loss = losses.multiclass
@@ -74,10 +74,11 @@ def train_words(
         loss = losses.in_batch if variant == "in-batch" else losses.one_drawn
     truth = book.bags.rows(book.held)
 
-    def error() -> float:
-        return 1 - at_k(learner.outputs(kind, net, book.held), truth, 10)["precision"].mean
+    def errors(nets: list[nn.Module]) -> list[float]:
+        said = (learner.outputs(kind, net, book.held) for net in nets)
+        return [1 - at_k(scores, truth, 10)["precision"].mean for scores in said]
 
-    return net, learner.fit(net, given, loss, recipe, error, s)
+    return list(zip(nets, learner.fit(kind, nets, given, loss, recipes, errors, repetitions), strict=True))
 
 
 def regress_words(

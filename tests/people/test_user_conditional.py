@@ -1,12 +1,14 @@
 """The three models of Denton et al. against their formulas, their balls, and a test of learning."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.errors import BadInput
-from helpers.learn.train import Recipe
+from helpers.learn.train import Recipe, fit
 from helpers.people import conditional as uc
 
 CPU = torch.device("cpu")
@@ -50,23 +52,23 @@ def test_the_gates_begin_near_one():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_rows_stay_inside_their_ball_at_every_step(name):
+def test_rows_stay_inside_their_ball_at_every_step(name, monkeypatch):
     rng = np.random.default_rng(0)
     m = made(name, radius=0.2)
     seen = []
-    project = m.project
+    project = uc.project
 
-    def watched():
-        seen.append(max(x.norm(dim=1).max().item() for x in m.balls()))
-        project()
-        assert all(x.norm(dim=1).max() <= 0.2 * 1.0001 for x in m.balls())
+    def watched(matrix, radius):
+        seen.append(matrix.norm(dim=-1).max().item())
+        project(matrix, radius)
+        assert matrix.norm(dim=-1).max() <= 0.2 * 1.0001
 
-    m.project = watched
+    monkeypatch.setattr(uc, "project", watched)
     tags = (np.arange(41), rng.integers(0, Y, 40).astype(np.int32))
     recipe = Recipe(epochs=4, batch=10, lr=0.05, optimiser="adamw", weight_decay=0.0)
-    uc.learn(m, rng.integers(0, 9, 40), rng.integers(0, 3, 40), tags, recipe, 0, CPU)
-    assert len(seen) == 1 + 4 * 4  # once before, and after each step
-    assert max(seen[1:]) > 0.2  # without the projection rows would leave
+    uc.learn([m], rng.integers(0, 9, 40), [rng.integers(0, 3, 40)], tags, [recipe], [0], CPU)
+    assert len(seen) == (1 + 4 * 4) * len(m.balls())  # once before, and after each step
+    assert max(seen[len(m.balls()) :]) > 0.2  # without the projection rows would leave
     assert len(m.balls()) == (1 if name == "multiplicative" else 2)
 
 
@@ -90,7 +92,7 @@ def test_who_asks_is_learnt_by_the_user_models_only(name):
     torch.manual_seed(0)
     m = MODELS[name](x, u, 6, 8, **({"K": 12} if name == "multiplicative" else {}))
     recipe = Recipe(epochs=15, batch=50, lr=0.03, optimiser="adamw", weight_decay=0.0)
-    history = uc.learn(m, image, user, tags, recipe, 0, CPU)
+    history = uc.learn([m], image, [user], tags, [recipe], [0], CPU)[0]
     right = (m.scores(image, user).argmax(1) == tags[1]).mean()
     assert history[-1]["loss"] < history[0]["loss"]
     assert right > 0.95 if name != "bilinear" else right < 0.6
@@ -103,9 +105,35 @@ def test_the_same_seed_gives_the_same_model():
     for _ in range(2):
         torch.manual_seed(1)
         m = uc.UserBiased(x, u, 6, 4)
-        uc.learn(m, image, user, tags, recipe, 3, CPU)
+        uc.learn([m], image, [user], tags, [recipe], [3], CPU)
         results.append(m.scores(image, user))
     assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_side_by_side_each_learns_as_alone(name):
+    """Copies with other seeds, rates and users, against the loop for one network."""
+    rng = np.random.default_rng(0)
+    x, u = (
+        torch.from_numpy(rng.normal(size=(9, N))).float(),
+        torch.from_numpy(rng.normal(size=(3, M))).float(),
+    )
+    image, tags = rng.integers(0, 9, 40), (np.arange(41), rng.integers(0, Y, 40).astype(np.int32))
+    users = [rng.integers(0, 3, 40) for _ in range(3)]
+    recipes = [Recipe(epochs=3, batch=16, lr=lr, weight_decay=0.0) for lr in (0.1, 0.01, 0.03)]
+    how = {"K": K} if name == "multiplicative" else {}
+    models = []
+    for s in range(3):
+        torch.manual_seed(s)
+        models.append(MODELS[name](x, u, Y, D, radius=0.5, **how))
+    alone = copy.deepcopy(models)
+    uc.learn(models, image, users, tags, recipes, [0, 1, 1], CPU)
+    for one, found, user, recipe, seed in zip(alone, models, users, recipes, [0, 1, 1], strict=True):
+        given = uc.TrueTags(np.stack([image, user, tags[1], np.arange(40)], 1))
+        one.project()
+        fit(one, given, uc.ranked(tags), recipe, device=CPU, seed=seed, after_step=one.project, log=None)
+        for a, b in zip(one.parameters(), found.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-5)
 
 
 def test_bad_input_is_refused():
@@ -113,7 +141,7 @@ def test_bad_input_is_refused():
         uc.Bilinear(np.full((2, 2), np.inf), np.ones((1, 1)), 2, 2)
     none = np.zeros(0, int)
     with pytest.raises(BadInput, match="no training post"):
-        uc.learn(made("biased"), none, none, (np.zeros(1, int), none), Recipe(epochs=1), 0, CPU)
+        uc.learn([made("biased")], none, [none], (np.zeros(1, int), none), [Recipe(epochs=1)], [0], CPU)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -125,6 +153,6 @@ def test_no_tensor_is_left_on_the_cpu(name):
                 part._parameters.pop(key, None)
                 part._buffers[key] = torch.empty(value.shape, device="cuda")
         pairs = torch.zeros(5, 2, dtype=torch.int64, device="cuda")
-        assert m(pairs).device.type == "cuda"
+        assert all(part.device.type == "cuda" for part in m(pairs))
         with pytest.raises(RuntimeError, match="device"):
             m.embed(torch.zeros(5, N), m.u[:1].expand(5, -1))

@@ -62,7 +62,7 @@ def gain_of_the_tensor(planted, monkeypatch, tmp_path):
         mine = train if user else crowd.Posts(train.image, 0 * train.user, train.tags)
         model.begin(mine)
         recipe = Recipe(epochs=15, batch=64, lr=0.01, optimiser="adamw", weight_decay=0.1)
-        user_models.learn(model, mine, recipe, 0, CPU, loss="softmax")
+        user_models.learn([model], [mine], [recipe], [0], CPU, loss="softmax")
         each.append(right(model.tag_scores(test.image, test.user if user else 0 * test.user), test))
     return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
@@ -88,12 +88,14 @@ def gain_of_the_description(planted, model, monkeypatch, tmp_path):
     train, test = (crowd.from_table(table[rows], words, everyone) for rows in (~held, held))
     each = []
     for cls in (model, user_conditional.Bilinear):
-        torch.manual_seed(0)
-        rank = {"K": 24} if cls is user_conditional.UserMultiplicative else {}
-        made_model = cls(x, u, len(words), 16, **rank)
+        rank, some = {"K": 24} if cls is user_conditional.UserMultiplicative else {}, []
+        for seed in range(4):
+            torch.manual_seed(seed)
+            some.append(cls(x, u, len(words), 16, **rank))
         recipe = Recipe(epochs=8, batch=64, lr=0.02, optimiser="adamw", weight_decay=0.0)
-        user_conditional.learn(made_model, train.image, train.user, train.tags, recipe, 0, CPU)
-        each.append(right(made_model.scores(test.image, test.user), test))
+        given = train.image, [train.user] * 4, train.tags
+        user_conditional.learn(some, *given, [recipe] * 4, range(4), CPU)
+        each.append(np.mean([right(model.scores(test.image, test.user), test) for model in some], axis=0))
     return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
 

@@ -1,12 +1,14 @@
 """The models of triplets against their formulas, and the ranking loss against loops."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.errors import BadInput
-from helpers.learn.train import Recipe
+from helpers.learn.train import Recipe, fit
 from helpers.people import user_models
 from helpers.people.posts import UNKNOWN, Posts
 from helpers.people.user_models import UserMLP, UserPairs, UserTensor
@@ -19,10 +21,11 @@ MODELS = {
 }  # fmt: skip
 
 
-def made(name, seed=0, **more):
+def made(name, seed=0, features=None, **more):
     torch.manual_seed(seed)
     cls, how = MODELS[name]
-    return cls(np.random.default_rng(seed).normal(size=(M, 8)), K, U, D, F, E, **how, **more)
+    features = np.random.default_rng(seed).normal(size=(M, 8)) if features is None else features
+    return cls(features, K, U, D, F, E, **how, **more)
 
 
 def by_formula(name, m, f, h, u):
@@ -98,16 +101,14 @@ def test_ranking_loss_against_loops():
     with torch.no_grad():
         scores = m(batch)
     observed = loss.observed(batch)
-    torch.manual_seed(3)
     chosen, possible = loss.negatives(scores, batch)
-    torch.manual_seed(3)
     value = loss(scores, batch).item()
     total = 0.0
     for axis, column in enumerate((1, 0, 2)):  # tag, image, user
         for b in range(8):
             free = []
             for c in range(8):
-                triplet = batch[b].clone()
+                triplet = batch[b, :3].clone()
                 triplet[column] = batch[c, column]
                 assert observed[axis, b, c].item() == (tuple(triplet.tolist()) in known)
                 if tuple(triplet.tolist()) not in known:
@@ -130,8 +131,10 @@ def test_random_negatives_are_uniform_among_what_is_possible():
     batch, _ = next(data.batches([np.arange(6)], torch.Generator().manual_seed(1), CPU))
     with torch.no_grad():
         scores = m(batch)
-    torch.manual_seed(0)
-    drawn = torch.stack([loss.negatives(scores, batch)[0][3] for _ in range(2000)])
+    noise = torch.randint(2**31, (2000, 6), generator=torch.Generator().manual_seed(0))
+    drawn = torch.stack([
+        loss.negatives(scores, torch.cat([batch[:, :3], some[:, None]], 1))[0][3] for some in noise
+    ])  # fmt: skip
     free = torch.nonzero(~loss.observed(batch)[0, 0])[:, 0]
     counts = torch.bincount(drawn[:, 0], minlength=6)
     assert counts[free].sum() == 2000
@@ -159,21 +162,45 @@ def test_begin_puts_users_and_images_where_their_tags_are():
 def test_learning_lowers_the_loss_and_repeats(name, loss):
     recipe = Recipe(epochs=12, batch=20, lr=0.02, optimiser="adamw", weight_decay=0.0)
     one, two = made(name), made(name)
-    history = user_models.learn(one, posts(), recipe, 5, CPU, loss)
-    user_models.learn(two, posts(), recipe, 5, CPU, loss)
+    history = user_models.learn([one], [posts()], [recipe], [5], CPU, loss)[0]
+    user_models.learn([two], [posts()], [recipe], [5], CPU, loss)
     assert history[-1]["loss"] < history[0]["loss"] - (0.02 if loss == "softmax" else 0.3)
     assert np.array_equal(one.tag_scores([0, 1], [0, 1]), two.tag_scores([0, 1], [0, 1]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("loss", ["ranking", "softmax"])
+def test_side_by_side_each_learns_as_alone(name, loss):
+    """Copies with other seeds, rates and posts, against the loop for one network."""
+    features, data = (
+        user_models.standard(np.random.default_rng(0).normal(size=(M, 8))),
+        [posts(), posts(seed=1)],
+    )
+    recipes = [Recipe(epochs=3, batch=20, lr=lr, weight_decay=0.1) for lr in (0.02, 0.005, 0.01)]
+    models, given, seeds = (
+        [made(name, s, features=features) for s in range(3)],
+        [data[0], data[0], data[1]],
+        [5, 5, 6],
+    )
+    alone = copy.deepcopy(models)
+    user_models.learn(models, given, recipes, seeds, CPU, loss)
+    for one, found, some, recipe, seed in zip(alone, models, given, recipes, seeds, strict=True):
+        network = user_models.OverAllTags(one) if loss == "softmax" else one
+        criterion = user_models._likelihood if loss == "softmax" else user_models.RankingLoss(some, K, U, CPU)
+        fit(network, some, criterion, recipe, device=CPU, seed=seed, log=None)
+        for a, b in zip(one.parameters(), found.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-5)
 
 
 def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="not finite"):
         UserTensor(np.full((2, 2), np.nan), K, U, D, F, E)
     with pytest.raises(BadInput, match="loss is"):
-        user_models.learn(made("pairs"), posts(), Recipe(epochs=1), 0, CPU, "hinge")
+        user_models.learn([made("pairs")], [posts()], [Recipe(epochs=1)], [0], CPU, "hinge")
     data = posts()
     data.user[0] = UNKNOWN
     with pytest.raises(BadInput, match="users from 0"):
-        user_models.learn(made("pairs"), data, Recipe(epochs=1), 0, CPU)
+        user_models.learn([made("pairs")], [data], [Recipe(epochs=1)], [0], CPU)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -186,7 +213,7 @@ def test_no_tensor_is_left_on_the_cpu(name):
                 if value is not None:
                     part._parameters.pop(key, None)
                     part._buffers[key] = torch.empty(value.shape, device="cuda")
-        batch = torch.zeros(5, 3, dtype=torch.int64, device="cuda")
+        batch = torch.zeros(5, 4, dtype=torch.int64, device="cuda")
         scores = m(batch)
         assert scores.device.type == user_models.OverAllTags(m)(batch).device.type == "cuda"
         loss = user_models.RankingLoss(posts(), K, U, CPU)

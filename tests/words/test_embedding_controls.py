@@ -32,7 +32,7 @@ def last_layer(words: np.ndarray, X: np.ndarray, K: int, s: int = 0) -> np.ndarr
     held, train = np.split(rng(0).permutation(n), [n // 6])
     book = Dictionary(K, tags, np.arange(K).astype(str), train, held, NONE)
     learner = Learner(None, torch.from_numpy(X.astype(np.float32)), 48, 0.2, 24, 0.1, 0, CPU)
-    net, _ = train_words(learner, book, "class-uniform", RECIPE, s=s)
+    [(net, _)] = train_words(learner, book, "class-uniform", [RECIPE], repetitions=[s])
     return net.head.weight.detach().numpy()
 
 

@@ -44,8 +44,8 @@ def crowd(exponent=1.2, visible=True, n=1200, K=40, store=None, noise=1.0):
 def scored(learner, book, variant, kind="frozen", recipe=RECIPE, **more):
     """P@10 of each test picture and recall@10 of each rarer word, means over three networks."""
     truth, found = book.bags.rows(book.test), []
-    for s in range(3 if kind == "frozen" else 1):
-        net, _ = train_words(learner, book, variant, recipe, kind, s, **more)
+    n = 3 if kind == "frozen" else 1
+    for net, _ in train_words(learner, book, variant, [recipe] * n, kind, range(n), **more):
         found.append(word_scores(learner.outputs(kind, net, book.test), truth))
     return [np.mean([f[part] for f in found], axis=0) for part in (0, 1)]
 
@@ -135,10 +135,10 @@ def test_a_learned_layer_beats_the_regression_where_tags_are_not_linear_in_the_f
     given = Drawn(learner.examples("frozen", train), tags.rows(train), 4)
     truth = tags.rows(held)
 
-    def error():
-        return 1 - at_k(learner.outputs("frozen", net, held), truth, 1)["accuracy"].mean
+    def errors(nets):
+        return [1 - at_k(learner.outputs("frozen", net, held), truth, 1)["accuracy"].mean for net in nets]
 
-    learner.fit(net, given, losses.one_drawn, RECIPE, error)
+    learner.fit("frozen", [net], given, losses.one_drawn, [RECIPE], errors, [0])
     ours, own = learner.outputs("frozen", net, test), tags.rows(test)
     right = [at_k(s, own, 1)["accuracy"].each for s in (ours, linear)]
     lead = compare(*right, rng(11))
@@ -162,7 +162,7 @@ def test_mcll_beats_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vec
         else:
             sums = mine.sums(vectors)
             given, loss = learner.examples("frozen", book.train, sums), losses.negative_cosine
-        learner.fit(net, given, loss, RECIPE, lambda: 0.0)
+        learner.fit("frozen", [net], given, loss, [RECIPE], lambda nets: [0.0], [0])
         out = learner.outputs("frozen", net, book.test)
         scores = out if name == "MCLL" else tagging.product_scores(out, vectors)
         found[name] = at_k(np.maximum(scores, -1e6), book.bags.rows(book.test), 5)["accuracy"].each
@@ -187,7 +187,7 @@ def test_neighbours_on_the_map_are_alike_where_features_show_words(visible):
 @pytest.mark.parametrize("exponent", [1.3, 0.0])
 def test_retrieval_is_better_for_frequent_tags_where_some_are_frequent(exponent):
     learner, book = crowd(exponent=exponent, n=1500, noise=2.0)
-    net, _ = train_words(learner, book, "natural", RECIPE)
+    [(net, _)] = train_words(learner, book, "natural", [RECIPE])
     truth = book.bags.rows(book.test)
     found = tagging.retrieval(learner.outputs("frozen", net, book.test), truth)
     share = found.each / tagging.retrieval_ceiling(truth, book.K).each
