@@ -100,10 +100,10 @@ def search(
     """Choose a setting for each method by its value on validation, higher is better, in the same number of
     tries: method -> `Found`. `evaluate` gets tries of all methods at once, so that they can be trained
     together; NaN is a try that failed. One round's tries are spread over the grid, with equal draws for what
-    the methods have in common, so that none is luckier; those of each further round look around the best. While a method's best lies at an edge that can be widened, all methods get up
-    to `extra` more rounds. No setting is tried twice; a method whose whole grid is smaller than the tries,
-    and cannot be widened, gets fewer. The spaces are widened in place. Raises BadInput where all tries of a
-    method failed."""
+    the methods have in common, so that none is luckier; those of each further round look around the best.
+    While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. No
+    setting is tried twice; a method whose whole grid is smaller than the tries, and cannot be widened, gets
+    fewer. The spaces are widened in place. Raises BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
     for number in range(rounds + extra):
