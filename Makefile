@@ -23,7 +23,7 @@ lab: $(STAMP)  ## open the notebooks in JupyterLab
 notebooks: $(STAMP)  ## for maintainers: execute the notebooks on their defaults and write them back
 	$(BIN)/python -m helpers.run --refresh
 
-bench: $(STAMP)  ## for maintainers: measure the kernels against their peers
+bench: $(STAMP)  ## measure the kernels against their peers; results and a figure in benchmarks/results
 	$(BIN)/python -m pip install --quiet ".[bench]"
 	$(BIN)/python -m benchmarks
 

@@ -1,7 +1,8 @@
 """All benchmarks, one after the other: `python -m benchmarks`, or some: `python -m benchmarks bpr filtering`.
 
-Each measures a kernel of `helpers` beside its peers in the same run and prints ratios. On a busy machine
-ratios under 1.2 are ties.
+Each measures a kernel of `helpers` beside its peers in the same run, and writes seconds, ratios and whether
+the target is met to `benchmarks/results/<machine>.json`; at the end the figure beside it is drawn. On a busy
+machine ratios under 1.2 are ties.
 """
 
 import pkgutil
@@ -9,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_RUN = ("common", "crowds", "__main__")
+from benchmarks.common import RESULTS, machine
+from benchmarks.figure import draw
+
+NOT_RUN = ("__main__", "common", "crowds", "figure")
 NAMES = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in NOT_RUN]
 
 
@@ -24,6 +28,9 @@ def main(chosen: list[str]) -> int:
         print(f"\n=== {name} ===", flush=True)
         if subprocess.run([sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"]).returncode:
             failed.append(name)
+    file = RESULTS / f"{machine()}.json"
+    if file.is_file():
+        print(f"\n{file}\n{draw(file)}")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))

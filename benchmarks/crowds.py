@@ -1,8 +1,10 @@
 """People with tastes, of any size, for the benchmarks of recommenders."""
 
 import numpy as np
+from cornac.data import Dataset
 
 from helpers.crowd import negatives
+from helpers.crowd.factorize import Factors
 from helpers.crowd.filtering import to_csr
 
 
@@ -38,3 +40,21 @@ def entries(n_users: int, n_items: int, mean_views: int, seed: int = 0):
         np.concatenate([item, unseen])[order].astype(np.int32),
         value,
     )
+
+
+def for_cornac(user: np.ndarray, item: np.ndarray, value: np.ndarray | None = None) -> Dataset:
+    """Pairs, each with value 1 or a given one, in the form of cornac."""
+    value = np.ones(len(user)) if value is None else value
+    return Dataset.from_uir([*zip(user.tolist(), item.tolist(), value.tolist(), strict=True)])
+
+
+def of_cornac(model, dataset: Dataset, n_users: int, n_items: int) -> tuple[Factors, np.ndarray]:
+    """Factors and items' biases of cornac's model by our numbers; zeros, and the least bias, where it has
+    none."""
+    users, items = list(dataset.uid_map), list(dataset.iid_map)
+    at_user, at_item = list(dataset.uid_map.values()), list(dataset.iid_map.values())
+    X, Y = (np.zeros((n, model.k), np.float32) for n in (n_users, n_items))
+    X[users], Y[items] = model.u_factors[at_user], model.i_factors[at_item]
+    bias = np.full(n_items, model.i_biases.min(), np.float32)
+    bias[items] = model.i_biases[at_item]
+    return Factors(X, Y), bias

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from benchmarks.common import compare, parser, show
+from benchmarks.common import compare, parser, report
 from helpers.crowd import filtering
 
 
@@ -56,29 +56,26 @@ def with_pandas(frame, low, high):
             return frame
 
 
-def main() -> None:
-    options = parser(__doc__.splitlines()[0], rows=20_000_000, low=10, high=20_000).parse_args()
+def main(arguments: list[str] | None = None) -> None:
+    options = parser(__doc__, rows=20_000_000, low=10, high=20_000).parse_args(arguments)
     user, item = rows(options.rows)
     low, high = options.low, options.high
     as_polars = pl.DataFrame({"user": user, "item": item})
     as_pandas = pd.DataFrame({"user": user, "item": item})
-    u, i, report = filtering.threshold(user, item, low, high)
+    u, i, rounds = filtering.threshold(user, item, low, high)
     expected = with_numpy(user, item, low, high)
     assert np.array_equal(u, expected[0])
     assert np.array_equal(i, expected[1])
     assert len(with_polars(as_polars, low, high)) == len(with_pandas(as_pandas, low, high)) == len(u)
-    print(f"{len(user):,} pairs -> {len(u):,} in {len(report) - 1} rounds")
-    table = compare(
-        {
-            "ours": lambda: filtering.threshold(user, item, low, high),
-            "numpy bincount": lambda: with_numpy(user, item, low, high),
-            "polars": lambda: with_polars(as_polars, low, high),
-            "pandas": lambda: with_pandas(as_pandas, low, high),
-        },
-        options.repeats,
-        warm=False,  # each ran above
-    )
-    show("threshold filtering", table, target=3)
+    print(f"{len(user):,} pairs -> {len(u):,} in {len(rounds) - 1} rounds")
+    runs = {
+        "ours": lambda: filtering.threshold(user, item, low, high),
+        "numpy bincount": lambda: with_numpy(user, item, low, high),
+        "polars": lambda: with_polars(as_polars, low, high),
+        "pandas": lambda: with_pandas(as_pandas, low, high),
+    }
+    times = compare(runs, options.repeats, warm=False)  # each ran above
+    report("threshold filtering", times, options, 3, left=len(u))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A log of many views on one machine: seconds and peak memory of filtering, negatives and one epoch of SGD.
 
-    python -m benchmarks.large_log --views 100000000 --folder /somewhere/with/space --json table.json
+    python -m benchmarks.large_log --views 100000000 --folder /somewhere/with/space
 
 Each step is a process that reads what the one before wrote, as the notebooks do, so its peak memory is its
 own. A log that is in the folder is taken as it is: parquet files `log/*`, columns user and item, from 0.
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from benchmarks.common import parser
+from benchmarks.common import parser, record
 from helpers.crowd import factorize, filtering, negatives
 from helpers.notebook.provenance import peak_mb
 
@@ -100,12 +100,12 @@ def epoch(folder: Path, options, clock: Clock) -> None:
 STEPS = {"generate": generate, "filter": filter_, "sample": sample, "epoch": epoch}
 
 
-def main() -> None:
-    made = parser(__doc__.splitlines()[0], views=1_000_000, low=10, high=20_000, ratio=2, d=100, threads=2)
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    made = parser(__doc__, views=1_000_000, low=10, high=20_000, ratio=2, d=100, threads=2)
     made.add_argument("--folder", type=Path, help="default: a temporary one, removed at the end")
-    made.add_argument("--json", type=Path, help="write the table there too")
     made.add_argument("--step", choices=STEPS, help="used by the benchmark itself")
-    options = made.parse_args()
+    options = made.parse_args(arguments)
     if options.step:
         numba.set_num_threads(options.threads)
         clock = Clock(options.step)
@@ -116,13 +116,12 @@ def main() -> None:
         folder, rows = options.folder or Path(temporary), []
         for step in STEPS:
             if step != "generate" or not (folder / "log").exists():
-                command = [sys.executable, "-m", "benchmarks.large_log", *sys.argv[1:]]
+                command = [sys.executable, "-m", "benchmarks.large_log", *arguments]
                 command += ["--step", step, "--folder", str(folder)]
                 done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
                 rows += json.loads(done.stdout)
     print(pd.DataFrame(rows).round({"seconds": 2, "peak_mb": 0}).to_string(index=False))
-    if options.json:
-        options.json.write_text(json.dumps({"views": options.views, "rows": rows}, indent=2) + "\n")
+    record("a large log", options, rows=rows)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from cornac.models import MF
 
 from benchmarks import crowds
-from benchmarks.common import compare, parser, show
+from benchmarks.common import curves, parser, report, to_mark
 from helpers.crowd import factorize
 from helpers.measures.metrics import rmse
 
@@ -55,21 +56,6 @@ def with_libmf(library, data, n_users, n_items, threads, epochs):
     return factorize.Factors(X, Y)
 
 
-def with_cornac(dataset, threads, epochs):
-    from cornac.models import MF
-
-    model = MF(k=D, backend="cpu", max_iter=epochs, learning_rate=0.05, lambda_reg=LAMBDA, use_bias=False,
-               num_threads=threads, seed=1)  # fmt: skip
-    return model.fit(dataset)
-
-
-def cornac_factors(model, dataset, n_users, n_items):
-    X, Y = np.zeros((n_users, D), np.float32), np.zeros((n_items, D), np.float32)
-    X[list(dataset.uid_map)] = model.u_factors[list(dataset.uid_map.values())]
-    Y[list(dataset.iid_map)] = model.i_factors[list(dataset.iid_map.values())]
-    return factorize.Factors(X, Y)
-
-
 def ours(data, n_users, n_items, threads, epochs):
     made = factorize.epochs(factorize.group(*data, n_users, n_items), D, LAMBDA, 0.2, 0.5, 0, threads)
     for _ in range(epochs):
@@ -77,44 +63,38 @@ def ours(data, n_users, n_items, threads, epochs):
     return factorize.Factors(X, Y)
 
 
-def main() -> None:
-    made = parser(__doc__.splitlines()[0], users=40_000, items=20_000, views=40, threads=2)
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, users=40_000, items=20_000, views=40, threads=2)
     made.add_argument("--libmf", type=Path, help="folder of LIBMF's unpacked source")
-    options = made.parse_args()
-    n_users, n_items, threads = options.users, options.items, options.threads
-    user, item, value = crowds.entries(n_users, n_items, options.views)
+    options = made.parse_args(arguments)
+    size, threads = (options.users, options.items), options.threads
+    user, item, value = crowds.entries(*size, options.views)
     cut = int(0.8 * len(user))
     train, held = (user[:cut], item[:cut], value[:cut]), (user[cut:], item[cut:], value[cut:])
-    runs, scored = {"ours": lambda e: ours(train, n_users, n_items, threads, e)}, {}
+    dataset, how = crowds.for_cornac(*train), {"backend": "cpu", "use_bias": False, "num_threads": threads}
+    # the mark is what every strong method reaches: LIBMF's best (or ours, without it)
+    strong, tries = "ours", {"ours": range(1, 11), "cornac": range(5, 41, 5)}
+
+    def with_cornac(epochs: int) -> MF:
+        model = MF(k=D, max_iter=epochs, learning_rate=0.05, lambda_reg=LAMBDA, seed=1, **how)
+        return model.fit(dataset)
+
+    def minus_rmse(name: str, found) -> dict[str, float]:
+        factors = crowds.of_cornac(found, dataset, *size)[0] if name == "cornac" else found
+        return {"−RMSE": -rmse(held[2], factors.predict(*held[:2]))}
+
+    runs = {"ours": lambda e: ours(train, *size, threads, e), "cornac": with_cornac}
     with tempfile.TemporaryDirectory() as folder:
         if options.libmf:
-            library = build_libmf(options.libmf, Path(folder))
-            runs["LIBMF (AVX)"] = lambda e: with_libmf(library, train, n_users, n_items, threads, e)
-        try:
-            from cornac.data import Dataset
-        except ImportError:
-            print("cornac is not installed (pip install -e '.[bench]')")
-        else:
-            dataset = Dataset.from_uir([*zip(*(x.tolist() for x in train), strict=True)])
-            runs["cornac"] = lambda e: with_cornac(dataset, threads, e)
-            scored["cornac"] = lambda model: cornac_factors(model, dataset, n_users, n_items)
-        curves = {}
-        for name, run in runs.items():
-            most = 40 if name == "cornac" else 10
-            tries = range(1, most + 1) if name != "cornac" else range(5, most + 1, 5)
-            factors = scored.get(name, lambda found: found)
-            curves[name] = {e: rmse(held[2], factors(run(e)).predict(*held[:2])) for e in tries}
-            best = min(curves[name], key=curves[name].get)
-            print(f"{name}: best validation RMSE {curves[name][best]:.4f} at epoch {best}")
-        # the mark is what every strong method reaches: LIBMF's best (or ours, without it)
-        mark = min(curves.get("LIBMF (AVX)", curves["ours"]).values())
-        needed = {n: next((e for e, v in c.items() if v <= mark + 5e-5), None) for n, c in curves.items()}
-        print(f"{cut:,} entries, {threads} threads, to RMSE {mark:.4f}: epochs {needed}")
-        reached = {n: (lambda n=n: runs[n](needed[n])) for n in runs if needed[n]}
-        missed = [n for n in runs if not needed[n]]
-        if missed:
-            print(f"not reached by: {', '.join(missed)}")
-        show("MF, time to the mark", compare(reached, options.repeats), 1.5)
+            strong, library = "LIBMF (AVX)", build_libmf(options.libmf, Path(folder))
+            runs[strong], tries[strong] = (
+                lambda e: with_libmf(library, train, *size, threads, e),
+                tries["ours"],
+            )
+        print(f"{cut:,} entries, {threads} threads")
+        found = curves(runs, minus_rmse, tries)
+        times, more = to_mark(found, runs, "−RMSE", strong, 5e-5, options.repeats)
+    report("MF, time to equal RMSE", times, options, 1.5, **more)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@
 All three have the same layers (items - 64 - 64 - 64 - items), batch, optimiser and threads.
 """
 
-import numpy as np
 import torch
+from cornac.models import VAECF
 from torch import nn
 from torch.nn import functional as F
 
 from benchmarks import crowds
-from benchmarks.common import compare, parser, show
+from benchmarks.common import compare, parser, report
 from helpers.crowd import multvae
 from helpers.crowd.filtering import to_csr
 
@@ -47,30 +47,22 @@ def with_dense(train, n_items):
         optimiser.step()
 
 
-def main() -> None:
-    options = parser(__doc__.splitlines()[0], users=20_000, items=10_000, views=40, threads=2).parse_args()
+def main(arguments: list[str] | None = None) -> None:
+    options = parser(__doc__, users=20_000, items=10_000, views=40, threads=2).parse_args(arguments)
     n_users, n_items = options.users, options.items
     user, item = crowds.views(n_users, n_items, options.views)
     train, cpu = to_csr(user, item, n_users), torch.device("cpu")
+    dataset = crowds.for_cornac(user, item)
     torch.set_num_threads(options.threads)  # after numba's parallel kernels, which set it to all cores
     runs = {
         "ours": lambda: multvae.fit(train, n_items, cpu, batch=BATCH, max_epochs=1),
         "dense torch": lambda: with_dense(train, n_items),
-    }
-    try:
-        from cornac.data import Dataset
-        from cornac.models import VAECF
-    except ImportError:
-        print("cornac is not installed (pip install -e '.[bench]')")
-    else:
-        dataset = Dataset.from_uir(
-            [*zip(user.tolist(), item.tolist(), np.ones(len(user)).tolist(), strict=True)]
-        )
-        runs["cornac"] = lambda: VAECF(
+        "cornac": lambda: VAECF(
             k=64, autoencoder_structure=[64], n_epochs=1, batch_size=BATCH, learning_rate=1e-3, seed=1
-        ).fit(dataset)
+        ).fit(dataset),
+    }
     print(f"{len(item):,} views, {options.threads} threads")
-    show("Mult-VAE, one epoch", compare(runs, options.repeats), 1.8)
+    report("Mult-VAE, one epoch", compare(runs, options.repeats), options, 1.8)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ scaled by the share of users; its row says so.
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import compare, parser, show
+from benchmarks.common import compare, parser, report
 from helpers.crowd import filtering, negatives
 
 
@@ -36,7 +36,7 @@ def with_numpy(indptr, indices, w, ratio, rng):
     cumulated = np.cumsum(w) / w.sum()
     taken = np.zeros(n_users * n_items, bool)
     taken[np.repeat(np.arange(n_users), n) * n_items + indices] = True
-    missing = np.minimum(ratio * n, n_items - n)
+    missing = np.minimum(ratio * n, np.count_nonzero(w) - n)
     parts = []
     while missing.sum():
         owner = np.repeat(np.arange(n_users), missing)
@@ -57,16 +57,14 @@ def with_choice(indptr, indices, w, ratio, users, rng):
         seen = indices[indptr[u] : indptr[u + 1]]
         p = w.copy()
         p[seen] = 0
-        k = min(ratio * len(seen), len(w) - len(seen))
+        k = min(ratio * len(seen), np.count_nonzero(p))
         parts.append(rng.choice(len(w), k, replace=False, p=p / p.sum()))
     return parts
 
 
-def main() -> None:
-    made = parser(
-        __doc__.splitlines()[0], positives=9_200_000, users=170_000, items=10_000, ratio=2, sample=500
-    )
-    options = made.parse_args()
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, positives=9_200_000, users=170_000, items=10_000, ratio=2, sample=500)
+    options = made.parse_args(arguments)
     indptr, indices, w = world(options.positives, options.users, options.items)
     n = options.ratio * np.diff(indptr)
     rng = np.random.default_rng(0)
@@ -74,18 +72,16 @@ def main() -> None:
     _, items = negatives.sample_negatives(indptr, indices, w, n, 0)
     assert len(with_numpy(indptr, indices, w, options.ratio, rng)) == len(items)
     print(f"{len(indices):,} positives -> {len(items):,} negatives, {len(n):,} users x {len(w):,} items")
-    table = compare(
-        {
-            "ours": lambda: negatives.sample_negatives(indptr, indices, w, n, 0),
-            "numpy": lambda: with_numpy(indptr, indices, w, options.ratio, rng),
-            "choice": lambda: with_choice(indptr, indices, w, options.ratio, users, rng),
-        },
-        options.repeats,
-        warm=False,  # the first two ran above, the third has nothing to warm
-    )
-    table.loc["choice"] *= n.sum() / n[users].sum()
-    table = table.rename(index={"choice": f"choice per user (scaled from {len(users)} users)"})
-    show("negative sampling", table, target=50)
+    runs = {
+        "ours": lambda: negatives.sample_negatives(indptr, indices, w, n, 0),
+        "numpy": lambda: with_numpy(indptr, indices, w, options.ratio, rng),
+        "choice": lambda: with_choice(indptr, indices, w, options.ratio, users, rng),
+    }
+    # the first two ran above, the third has nothing to warm
+    times = compare(runs, options.repeats, warm=False)
+    times.loc["choice"] *= n.sum() / n[users].sum()
+    times = times.rename(index={"choice": f"choice per user (scaled from {len(users)} users)"})
+    report("negative sampling", times, options, 50, negatives=len(items))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ alone proves nothing, so each is also asked how often the tag nearest to a tag b
 import numpy as np
 from gensim.models import Word2Vec
 
-from benchmarks.common import compare, parser, show
+from benchmarks.common import compare, parser, report
 from helpers.words import embeddings
 from helpers.words.vectors import unit
 
@@ -41,9 +41,9 @@ def with_gensim(sentences: list[list[str]], d: int, epochs: int, seed: int = 0) 
     )  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     numbers = {"sets": 100_000, "tags": 10_000, "topics": 100, "size": 5, "d": 100, "epochs": 2}
-    options = parser(__doc__.splitlines()[0], **numbers).parse_args()
+    options = parser(__doc__, **numbers).parse_args(arguments)
     sets, topic = world(options.sets, options.tags, options.topics, options.size)
     sentences = [row.astype(str).tolist() for row in np.split(sets.tags, sets.indptr[1:-1])]
     d, epochs = options.d, options.epochs
@@ -60,17 +60,16 @@ def main() -> None:
 
     pairs = len(sets.tags) * (options.size - 1) * epochs
     print(f"{pairs / 1e6:.1f} million pairs of tags in {epochs} passes, {len(topic)} tags, d {d}")
-    table = compare({"ours": ours, "gensim": theirs}, options.repeats)
-    show("skip-gram with five negatives, one thread", table)
-    print("ours with four senses beside the global vectors:")
+    times = compare({"ours": ours, "gensim": theirs}, options.repeats)
+    print("with four senses beside the global vectors:")
     print(compare({"multi-sense": senses, "ours": ours}, options.repeats).round(4).to_string())
     # gensim numbers words by frequency; back to our order, words that never occur have the zero vector
     found = np.zeros((sets.n_tags, d), np.float32)
     found[np.array(made["gensim"].index_to_key, int)] = made["gensim"].vectors
     made["gensim"], occurs = found, np.bincount(sets.tags, minlength=sets.n_tags) > 0
-    for name, vectors in made.items():
-        right = same_topic(vectors[occurs], topic[occurs])
-        print(f"{name:12s} nearest tag of the same topic: {right:.3f} (chance {1 / options.topics:.3f})")
+    right = {name: same_topic(vectors[occurs], topic[occurs]) for name, vectors in made.items()}
+    print(f"nearest tag of the same topic: {right} (chance {1 / options.topics:.3f})")
+    report("skip-gram, one thread", times, options, same_topic=right)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import parser
+from benchmarks.common import parser, record
 
 LICENCE = "Attribution-NonCommercial-NoDerivs License\thttp://creativecommons.org/licenses/by-nc-nd/2.0/"
 WORDS = (
@@ -87,14 +87,17 @@ def measure(folder: Path) -> tuple[float, ...]:
     return time.perf_counter() - start, *json.loads(done.stdout.splitlines()[-1])
 
 
-if __name__ == "__main__":
-    given = parser(__doc__.splitlines()[0], megabytes=2000, photos=10_000).parse_args()
+def main(arguments: list[str] | None = None) -> None:
+    given = parser(__doc__, megabytes=2000, photos=10_000).parse_args(arguments)
     for packed in (False, True):
         with tempfile.TemporaryDirectory() as place:
             size, n = write(Path(place), given.megabytes, given.photos, packed)
             seconds, cpu, peak, before, items, tags = measure(Path(place))
-            print(
-                f"{'bz2' if packed else 'plain'}: {size / 1e9:.2f} GB of {n:,} lines in {seconds:.0f} s"
-                f" ({cpu:.0f} s of processor), {size / 1e6 / seconds:.0f} MB/s; {items:,} items,"
-                f" {tags:,} tags; peak {peak:.0f} MiB, of which {before:.0f} before reading"
-            )
+            found = {"megabytes": size / 1e6, "lines": n, "seconds": seconds, "of_processor": cpu}
+            found |= {"peak_mb": peak, "peak_before_mb": before, "items": items, "tags": tags}
+            print({name: round(value) for name, value in found.items()})
+            record(f"YFCC100M, {'bz2' if packed else 'plain'}", given, **found)
+
+
+if __name__ == "__main__":
+    main()

@@ -83,15 +83,17 @@ class Users:
     """Users' items on a device, from which batches are cut without a loop over users."""
 
     def __init__(self, train: tuple[np.ndarray, np.ndarray], device: torch.device):
+        self.size = torch.as_tensor(np.diff(train[0]))  # on the CPU: a GPU would be waited for
         self.indptr = torch.as_tensor(train[0], dtype=torch.int64, device=device)
         self.items = torch.as_tensor(train[1], dtype=torch.int64, device=device)
 
     def batch(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """items int64[n] and offsets int64[B+1] of the given users int64[B]."""
+        """items int64[n] and offsets int64[B+1] of the given users int64[B], a tensor on the CPU."""
+        n, users = int(self.size[users].sum()), users.to(self.items.device, non_blocking=True)
         first, counts = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
         offsets = F.pad(counts.cumsum(0), (1, 0))
-        at = torch.arange(int(offsets[-1]), device=users.device)
-        at += (first - offsets[:-1]).repeat_interleave(counts, output_size=len(at))
+        at = torch.arange(n, device=users.device)
+        at += (first - offsets[:-1]).repeat_interleave(counts, output_size=n)
         return self.items[at], offsets
 
 
@@ -103,7 +105,7 @@ def scorer(model: MultVAE, train: tuple[np.ndarray, np.ndarray], device: torch.d
         was_training = model.training
         model.eval()
         with torch.inference_mode():
-            result = model(*users.batch(torch.as_tensor(some, device=device))).cpu().numpy()
+            result = model(*users.batch(torch.as_tensor(some))).cpu().numpy()
         model.train(was_training)
         return result
 
@@ -138,8 +140,9 @@ def fit(
         for epoch in range(1, max_epochs + 1):
             losses = []
             for some in known[torch.randperm(len(known), generator=draws)].split(batch):
-                noise = torch.randn(len(some), model.hidden.in_features, generator=draws).to(device)
-                loss = model.loss(*users.batch(some.to(device)), beta * min(1.0, 2 * steps / total), noise)
+                noise = torch.randn(len(some), model.hidden.in_features, generator=draws)
+                noise = noise.to(device, non_blocking=True)
+                loss = model.loss(*users.batch(some), beta * min(1.0, 2 * steps / total), noise)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()

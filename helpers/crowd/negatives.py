@@ -113,25 +113,24 @@ def _one_user(seen, w, table, state, taken, out):
 
 
 @njit(cache=True, parallel=True)
-def _sample(indptr, indices, w, n, seed, users):
-    n_users, m = len(indptr) - 1, len(w)
-    has_weight = w > 0.0
-    available = has_weight.sum()
-    drawn = np.zeros(n_users + 1, np.int64)
-    for u in prange(n_users):
-        left = available
+def _available(indptr, indices, has_weight):
+    """How many items with a weight each user has not seen: int64 (N,)."""
+    left = np.full(len(indptr) - 1, has_weight.sum())
+    for u in prange(len(left)):
         for i in indices[indptr[u] : indptr[u + 1]]:
-            left -= has_weight[i]
-        drawn[u + 1] = min(n[u], left)
-    drawn = drawn.cumsum()
-    negatives, table, key = np.empty(drawn[n_users], np.int32), alias_table(w), mix(seed + GOLDEN)
+            left[u] -= has_weight[i]
+    return left
+
+
+@njit(cache=True, parallel=True)
+def _sample(indptr, indices, w, drawn, seed, users, negatives):
+    n_users, table, key = len(users), alias_table(w), mix(seed + GOLDEN)
     for block in prange(BLOCKS):
-        taken = np.zeros(m // 64 + 1, np.uint64)
+        taken = np.zeros(len(w) // 64 + 1, np.uint64)
         for u in range(n_users * block // BLOCKS, n_users * (block + 1) // BLOCKS):
             out = negatives[drawn[u] : drawn[u + 1]]
             state = mix(key ^ mix(users[u] + GOLDEN))
             _one_user(indices[indptr[u] : indptr[u + 1]], w, table, state, taken, out)
-    return drawn, negatives
 
 
 def sample_negatives(
@@ -159,8 +158,12 @@ def sample_negatives(
     if len(n) and n.min() < 0:
         raise BadInput("negatives: the number of negatives of a user is below zero")
     rows = np.ascontiguousarray(indptr, np.int64), np.ascontiguousarray(indices, np.int32)
-    users = np.arange(len(n)) if users is None else users
-    return _sample(*rows, w, n, np.uint64(seed), np.ascontiguousarray(users, np.uint64))
+    users = np.ascontiguousarray(np.arange(len(n)) if users is None else users, np.uint64)
+    drawn = np.concatenate([[0], np.cumsum(np.minimum(n, _available(*rows, w > 0)))])
+    # NumPy asks for large pages of memory, Numba does not, which would take a third of the time
+    negatives = np.empty(drawn[-1], np.int32)
+    _sample(*rows, w, drawn, np.uint64(seed), users, negatives)
+    return drawn, negatives
 
 
 def by_ratio(

@@ -20,6 +20,22 @@ def resolve(wanted: str) -> torch.device:
     return device
 
 
+def has_bf16(device: torch.device | str) -> bool:
+    """Whether this is a GPU with units for bf16. Where it is emulated, and on most CPUs, it is slower."""
+    return torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def has_fp16(device: torch.device | str) -> bool:
+    """Whether this is a GPU with units for float16: Nvidia's since compute capability 7.0."""
+    return torch.device(device).type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of a GPU that torch may still fill: free, or of tensors that are gone."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
 def describe(device: torch.device | str) -> dict:
     """What really computes: {"kind": "cpu"} (or "mps"); for cuda also what is known of name, memory_gib,
     compute_capability, cuda, cudnn (torch's number) and driver."""

@@ -4,7 +4,7 @@ Outputs are (B, K) scores, or (B, D) vectors for `negative_cosine`. Each loss is
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from timeit import repeat
 
 import numpy as np
@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+@known
 def multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
     """Multi-class logistic loss, summed over all positives of a picture: −Σ_k y_k log softmax(outputs)_k.
 
@@ -25,6 +27,7 @@ def multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
     return -(targets * F.log_softmax(outputs, 1)).sum(1).mean()
 
 
+@known
 def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
     """MCLL: multi-class logistic loss of one tag per picture, int64 (B,), drawn uniformly by `bags.Drawn`.
 
@@ -32,6 +35,7 @@ def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
     return F.cross_entropy(outputs, tags)
 
 
+@remembered
 def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     """One logistic loss per class, positives weighted 1 / N_k and negatives 1 / (N − N_k).
 
@@ -44,22 +48,25 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
         raise BadInput(f"one_versus_all: counts must lie between 0 and N = {n}, one for each class")
     # a class without positives (or without negatives) has nothing to weigh there: any finite number will do
-    positive, negative = n / counts.clamp(min=1), n / (n - counts).clamp(min=1)
+    weights = torch.stack([n / counts.clamp(min=1), n / (n - counts).clamp(min=1)])
+    on = cache(weights.to)  # a device: copied once, not in each step
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        up, down = positive.to(outputs.device), negative.to(outputs.device)
+        up, down = on(outputs.device)
         each = targets * up * F.logsigmoid(outputs) + (1 - targets) * down * F.logsigmoid(-outputs)
         return -each.mean()
 
     return loss
 
 
+@known
 def negative_cosine(outputs: Tensor, targets: Tensor) -> Tensor:
     """NCSL: minus the cosine between a picture's vector f_j and the sum h̄_j of its tags' vectors; 0 where
     that is zero, because no tag has a vector. Source: Veit et al. 2018, equation 2 (after Chollet 2016)."""
     return -F.cosine_similarity(outputs, targets, 1, 1e-8).mean()
 
 
+@remembered
 def with_auxiliary(loss: Loss) -> Loss:
     """The same loss for a network that returns further outputs while training, each counted 0.3 times: the
     auxiliary classifiers of Szegedy et al. 2015, section 5."""
@@ -71,6 +78,7 @@ def with_auxiliary(loss: Loss) -> Loss:
     return total
 
 
+@known
 def in_batch(scores: Tensor, targets: Tensor) -> Tensor:
     """Softmax loss over the distinct classes among `targets`, int64 (B,), instead of all K: to compare with
     `SampledOutput`, which never computes the scores that are dropped here. Source: as there."""

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from helpers.errors import BadInput
+from helpers.learn import again
+from helpers.learn.devices import has_bf16
 from helpers.learn.networks import Dropout, step_key
 from helpers.learn.train import Progress, Recipe, optimiser
 from helpers.randomness import hash_seed
@@ -61,6 +63,9 @@ def fit_many(
     if not C == len(examples) == len(recipes) == len(seeds):
         given = f"{C} networks, {len(examples)} examples, {len(recipes)} recipes, {len(seeds)} seeds"
         raise BadInput(f"fit_many: {given}; give one of each a copy")
+    if C:
+        project = None if after_step is None else networks[0].project
+        again.tell(networks[0], examples[0], loss, recipes[0], seeds[0], project)
 
     def alike(c: int) -> str:
         shapes = [(name, *p.shape) for name, p in networks[c].named_parameters()]
@@ -103,6 +108,7 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
     step, n, batch = _Steps(stack, recipes), len(examples[0]), recipes[0].batch
     given, starts = type(examples[0]).together(examples).on(device), range(0, len(examples[0]), batch)
     mean_losses = getattr(loss, "many", None) or each(loss)
+    half = has_bf16(device)  # as in `train.fit`; without such units float32, for gradients would need a scale
     alive = list(range(len(networks)))  # the copies that are still in the stack
     while alive:
         before, epoch, copies = (
@@ -119,7 +125,8 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
         for position, start in enumerate(starts):
             stack.set_keys([of[position] for of in keys])
             inputs, targets = given.look_up(rows[:, start : start + batch], copies)
-            value = mean_losses(stack(inputs), targets)
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                value = mean_losses(stack(inputs), targets)
             step(torch.autograd.grad(value.sum(), list(stack.weights.values())), rates[position])
             if after_step is not None:
                 after_step(stack.weights)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.learn.again import remembered
 from helpers.randomness import hash_seed
 
 # channels of GoogLeNet's inception modules: 1 x 1; 3 x 3 reduced, 3 x 3; 5 x 5 reduced, 5 x 5; pooled
@@ -18,6 +19,7 @@ POOLED = (2, 7)  # the modules before which the cells are pooled
 AUXILIARY = (2, 5)  # the modules that an auxiliary classifier reads
 
 
+@remembered
 class AlexNet(nn.Module):
     """Five convolutional and two fully connected layers (Krizhevsky et al. 2012; Fang et al. 2015, 2.2).
 
@@ -60,6 +62,7 @@ class AlexNet(nn.Module):
         return self.head(self.features(images))
 
 
+@remembered
 class GoogLeNet(nn.Module):
     """Nine inception modules, two auxiliary classifiers while training, average pooling, one output layer.
 
@@ -175,6 +178,7 @@ def rekey(network: nn.Module, seed: int, epoch: int, step: int) -> None:
         part.key.fill_(step_key(seed, epoch, step, place))
 
 
+@remembered
 class Adapter(nn.Module):
     """A learned layer on frozen, standardised features: what a laptop trains instead of a deep network."""
 
@@ -192,6 +196,7 @@ class Adapter(nn.Module):
         return self.head(self.drop(self.features(x)))
 
 
+@remembered
 class ResNet(nn.Module):
     """torchvision's ResNet-50 without its weights: the image model of Veit et al. 2018, section 4.2.
 

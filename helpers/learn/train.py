@@ -2,8 +2,10 @@
 
 Joulin et al. 2016, section 4, train on several GPUs by elastic averaging SGD, where the processes' networks
 drift apart and are pulled together. Here they stay one: DistributedDataParallel averages the gradients of
-each step, so many processes compute what one would, up to rounding (and up to crops, flips and dropout, which
-each draws for itself). `helpers.runner.distributed` is the command.
+each step, so many processes compute what one would, up to rounding. Two things differ. What is drawn (crops,
+flips, dropout, tags, negatives), each process draws for itself. Where an example's loss depends on the others
+in the batch, these are a process' own share of it, so fewer: the classes of `losses.in_batch`, the hard
+negatives of `user_models.RankingLoss`, batch normalisation. `helpers.train` is the command.
 """
 
 import copy
@@ -11,8 +13,10 @@ import hashlib
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +25,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
-from helpers.files import replacing
+from helpers.files import opened, replacing
+from helpers.learn import again
+from helpers.learn.devices import has_bf16, has_fp16
 from helpers.learn.examples import Pictures, Vectors
 from helpers.learn.networks import rekey
 from helpers.randomness import hash_seed
 
 
+@again.known
 @dataclass(frozen=True)
 class Recipe:
     """How to train. Every value that a notebook overrides says why.
@@ -70,6 +77,11 @@ def share(batch: np.ndarray, rank: int, size: int) -> tuple[np.ndarray, float]:
     return (mine, len(mine) * size / len(batch)) if len(mine) else (batch[:1], 0.0)
 
 
+def usual_precision(device: torch.device) -> torch.dtype:
+    """float32 on a CPU; on a GPU what it has units for: bfloat16, else float16, else float32."""
+    return torch.bfloat16 if has_bf16(device) else torch.float16 if has_fp16(device) else torch.float32
+
+
 def fit(
     network: nn.Module,
     examples: Pictures | Vectors,
@@ -82,28 +94,37 @@ def fit(
     after_step: Callable[[], None] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
+    precision: torch.dtype | None = None,
     log: Callable[[str], None] | None = print,
 ) -> list[dict]:
-    """Train in place, `processes` sharing every batch under torchrun; in bf16 where a GPU has units for it.
+    """Train in place, `processes` sharing every batch under torchrun; `usual_precision` says how precisely.
 
     The network ends on `device` with the weights of the epoch that `validate` found best, or of the last.
     `validate` maps it, in evaluation mode, to a validation error, lower is better, and never sees test data;
     `loss` maps outputs and targets to the mean loss of the batch. `after_step` is called after each gradient
     step, for example to put weights back into a norm ball, `log` with one line an epoch. `checkpoint` is
     written after each epoch; `resume` continues from it (BadInput if it is another run's, or not there).
+    `precision` is that of autocast; with float16 gradients are scaled, lest the small ones become 0.
 
     Returns one dict an epoch: epoch, lr, loss, validation (None where it was not asked), seconds, per_second.
     BadInput where the loss is no longer finite. Every random number of an epoch follows from (seed, epoch),
     so a run that was stopped and resumed at an epoch's end gives the same weights as one that was not."""
+    again.tell(network, examples, loss, recipe, seed, after_step)
     device = torch.device(device)
+    precision = precision or usual_precision(device)
     network.to(device, memory_format=torch.channels_last)
-    state = _State(network, recipe, seed, len(examples))
+    state = _State(network, recipe, seed, len(examples), device, precision)
     if resume:
         state.read(checkpoint, device)
-    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    examples = examples.on(device)
     rank, size = processes()
-    # averages gradients over the processes; all start from the first one's weights
-    step = nn.parallel.DistributedDataParallel(network) if size > 1 else network
+    # averages gradients over the processes; all start from the first one's weights. Buffers are not sent
+    # around: features are alike, keys of dropout each process' own, and of statistics the first one's stay
+    step = network
+    if size > 1:
+        with warnings.catch_warnings():  # torch is about to give the parameter another name
+            warnings.simplefilter("ignore", FutureWarning)
+            step = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
     own = [rank] if size > 1 else []  # each process crops, mirrors and drops on its own
     while not state.finished:
         before, total = time.perf_counter(), torch.zeros((), device=device)
@@ -118,11 +139,10 @@ def fit(
             for position, (inputs, targets) in enumerate(examples.batches(parts, generator, device)):
                 state.set_lr(state.epoch + position / len(parts))
                 rekey(network, hash_seed(seed, *own) if own else seed, state.epoch, position)
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                     value = loss(step(inputs), targets) * weights[position]
                 state.optimiser.zero_grad(set_to_none=True)
-                value.backward()
-                state.optimiser.step()
+                state.descend(value)
                 if after_step is not None:
                     after_step()
                 total += value.detach() * min(recipe.batch, len(order) - position * recipe.batch)
@@ -134,7 +154,7 @@ def fit(
             raise BadInput(f"the loss is {mean} {when}; try a smaller lr than {recipe.lr:g}")
         seconds = time.perf_counter() - before
         network.eval()
-        error = float(validate(network)) if validate is not None and state.due else None
+        error = agreed(validate(network), device) if validate is not None and state.due else None
         lr = state.optimiser.param_groups[0]["lr"]
         state.end_epoch(lr, mean, error, lambda: copy.deepcopy(network.state_dict()), seconds, len(examples))
         if checkpoint is not None and rank == 0:
@@ -145,6 +165,14 @@ def fit(
         network.load_state_dict(state.best_weights)
     network.eval()
     return state.history
+
+
+def agreed(value: float, device: torch.device) -> float:
+    """The first process' value, so that all stop at the same epoch."""
+    if processes()[1] > 1:
+        dist.broadcast(found := torch.tensor(value, dtype=torch.float64, device=device), 0)
+        return found.item()
+    return float(value)
 
 
 def optimiser(params: list, recipe: Recipe, **other) -> torch.optim.Optimizer:
@@ -213,12 +241,14 @@ class Progress:
 class _State(Progress):
     """What a run is made of besides the network's code: everything that a checkpoint must hold."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int):
+    version = 2  # of the checkpoint
+
+    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, examples: int, device, precision):
         super().__init__(recipe)
         self.network = network
         # a digest of what decides the weights, so that a run resumes only its own checkpoint
         shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
-        text = json.dumps([shapes, asdict(recipe), seed, examples])
+        text = json.dumps([shapes, asdict(recipe), seed, examples, str(precision)])
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         # biases and normalisation weights are not decayed: pulling them to zero only shifts activations
         weights = [p for p in network.parameters() if p.requires_grad]
@@ -226,26 +256,40 @@ class _State(Progress):
             {"params": [p for p in weights if p.ndim > 1], "weight_decay": recipe.weight_decay},
             {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        self.optimiser = optimiser(groups, recipe)
+        half = precision == torch.float16
+        # where the first step overflows, the fused kernel would go on with a momentum that nobody has set
+        self.optimiser = optimiser(groups, recipe, fused=not half)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half)
 
     def set_lr(self, at: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr(at)
 
+    def descend(self, value: Tensor) -> None:
+        """One gradient step down a loss; left out where float16 gradients overflow."""
+        self.scaler.scale(value).backward()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+
     def write(self, file: Path) -> None:
-        content = {name: getattr(self, name) for name in ("identity", *self.kept)}
+        content = {name: getattr(self, name) for name in ("version", "identity", *self.kept)}
         content |= {"weights": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        content["scaler"] = self.scaler.state_dict()
         with replacing(file) as new:
             torch.save(content, new)
 
     def read(self, file: Path | None, device: torch.device) -> None:
         if file is None or not Path(file).is_file():
             raise BadInput(f"{file}: there is no checkpoint to resume from; train without resume first")
-        content = torch.load(file, map_location=device, weights_only=True)
+        remedy = "remove it or train without resume"
+        content = opened(file, partial(torch.load, map_location=device, weights_only=True), remedy)
+        if content.get("version") != self.version:
+            raise BadInput(f"{file}: a checkpoint of another version of this project; {remedy}")
         if content["identity"] != self.identity:
-            why = "made by another network, recipe, seed or data; remove it or train without resume"
-            raise BadInput(f"{file}: {why}")
+            why = "made by another network, recipe, seed, precision or data"
+            raise BadInput(f"{file}: {why}; {remedy}")
         self.network.load_state_dict(content["weights"])
         self.optimiser.load_state_dict(content["optimiser"])
+        self.scaler.load_state_dict(content["scaler"])
         for name in self.kept:
             setattr(self, name, content[name])

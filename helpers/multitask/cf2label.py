@@ -8,10 +8,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers.errors import BadInput
+from helpers.learn.again import remembered
 from helpers.learn.examples import Vectors
 from helpers.learn.train import Recipe, fit
 
 Predict = Callable[[np.ndarray], np.ndarray]  # CF vectors float (m, f) -> logits float32 (m, N)
+
+
+@remembered
+def perceptron(factors: int, labels: int) -> nn.Module:
+    """CF vectors (B, f) to logits (B, N), by 64 rectified units."""
+    first, last = nn.Linear(factors, 64), nn.Linear(64, labels)
+    return nn.Sequential(first, nn.ReLU(), nn.Dropout(0.3), last)
 
 
 def learn(
@@ -28,8 +36,7 @@ def learn(
         raise BadInput(f"cf2label: {found}; there must be one each")
     mean, scale = Q.mean(axis=0), np.maximum(Q.std(axis=0), 1e-8)
     torch.manual_seed(seed)
-    first, last = nn.Linear(Q.shape[1], 64), nn.Linear(64, labels.shape[1])
-    network = nn.Sequential(first, nn.ReLU(), nn.Dropout(0.3), last).to(device)
+    network = perceptron(Q.shape[1], labels.shape[1]).to(device)
 
     def scaled(vectors: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(((vectors - mean) / scale).astype(np.float32))

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.examples import MEAN, STD, Pictures, Vectors
 from helpers.learn.networks import Dropout
 from helpers.learn.pretrained import load, resized
 
 
+@remembered
 class TwoHeads(nn.Module):
     """A trainable layer that both tasks share, and a linear head for each.
 
@@ -50,6 +52,7 @@ class TwoHeads(nn.Module):
         return torch.cat([self.to_labels(h), self.to_vector(h)], 1)
 
 
+@remembered
 class Backbone(nn.Module):
     """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
@@ -177,6 +180,7 @@ def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
     return (bounded / bounded.mean()).astype(np.float32)
 
 
+@known
 @dataclass(frozen=True)
 class Targets:
     """What the training items should give, packed so that `train.fit` can deal it out in batches."""
@@ -218,6 +222,7 @@ class Targets:
         return torch.from_numpy(columns.astype(np.float32))
 
 
+@remembered
 def objective(
     targets: Targets, blocks: int = 1, contrastive: bool = False, form: str = "exp"
 ) -> Callable[[Tensor, Tensor], Tensor]:
@@ -260,6 +265,7 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
     return found
 
 
+@known
 @dataclass(frozen=True)
 class Blocks:
     """What a step of training sees, block after block of B items each: labelled items, all of which an epoch

@@ -87,8 +87,8 @@ def read_table(folder: Path, name: str, remedy: str) -> pd.DataFrame:
     return _opened(pd.read_parquet, folder, f"{name}.parquet", remedy)
 
 
-def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write `<name>.npz`, uncompressed and without pickle."""
+def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray], save=np.savez) -> None:
+    """Write `<name>.npz` without pickle, uncompressed unless `save` is np.savez_compressed."""
     arrays = {key: np.asarray(value) for key, value in arrays.items()}
     if not arrays:
         raise BadInput(f"arrays {name}: nothing to save")
@@ -96,7 +96,7 @@ def save_arrays(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
         if value.dtype.hasobject:
             raise BadInput(f"arrays {name}: {key} holds Python objects; use numbers or fixed-width text")
     with replacing(Path(folder) / f"{name}.npz") as new, open(new, "wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+        save(stream, allow_pickle=False, **arrays)
     record(folder, f"{name}.npz")
 
 

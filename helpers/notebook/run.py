@@ -12,7 +12,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,6 +120,23 @@ class Run(Conclusions):
     def save_weights(self, name: str, weights: dict) -> None:
         """Write a network's `state_dict()` as `<name>.safetensors`."""
         artefacts.save_weights(self.folder, name, weights)
+
+    def save_trainings(self, trainings: Mapping[str, Callable[[], object]]) -> None:
+        """Write what networks are trained with as `training.npz`, for `helpers.train`: by name, a call that
+        would train the network, which is not done. Arrays that other notebooks saved are only named."""
+        from helpers.learn import again
+
+        arrays: dict[str, np.ndarray] = {}
+        about = {name: again.written(call, arrays) for name, call in trainings.items()}
+        elsewhere = {}
+        for file in (Path(read) for read in self.inputs if read.endswith(".npz")):
+            place = str(file.parent), file.stem
+            stored = self.read_arrays(*place).items()
+            elsewhere |= {again.digest(array): [*place, key] for key, array in stored}
+        places = {key: elsewhere[key] for key in arrays.keys() & elsewhere.keys()}
+        own = {key: array for key, array in arrays.items() if key not in places}
+        own["about"] = np.array(json.dumps({"trainings": about, "elsewhere": places}))
+        artefacts.save_arrays(self.folder, "training", own, np.savez_compressed)
 
     def read_table(self, number: str, name: str):
         """The table `name` of notebook `number` ("01"): a DataFrame. BadInput if it is absent, damaged or

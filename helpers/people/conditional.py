@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -9,10 +10,11 @@ from torch import Tensor, nn
 
 from helpers.crowd.neighbours import unit
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.examples import Planned
 from helpers.learn.many import fit_many, looped
 from helpers.learn.train import Recipe
-from helpers.people.warp import MARGIN, MOST_DRAWS, warp_loss
+from helpers.people.warp import MARGIN, MOST_DRAWS, keys, warp_loss
 from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
@@ -67,6 +69,7 @@ class UserConditional(nn.Module):
         return (phi @ V.T).float().cpu().numpy()
 
 
+@remembered
 class Bilinear(UserConditional):
     """Φ(x, u) = P x: who asks does not matter."""
 
@@ -81,6 +84,7 @@ class Bilinear(UserConditional):
         return x @ self.P.T
 
 
+@remembered
 class UserBiased(Bilinear):
     """Φ(x, u) = P x + Q u: the user moves the image's embedding."""
 
@@ -92,6 +96,7 @@ class UserBiased(Bilinear):
         return super().embed(x, u) + u @ self.Q.T
 
 
+@remembered
 class UserMultiplicative(UserConditional):
     """Φ(x, u) = β diag(αᵀ r(u)) γᵀ x: the user's vector r(u) gates each of K factors (appendix A). It is a
     layer of 24 rectified linear units over the descriptor, learnt with the rest. Here it has a bias, without
@@ -115,6 +120,7 @@ class UserMultiplicative(UserConditional):
         return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
 
 
+@known
 @dataclass(frozen=True)
 class TrueTags(Planned):
     """Training examples that are pairs of a post and one of its true tags."""
@@ -134,14 +140,17 @@ class TrueTags(Planned):
         return rows[..., :2], rows[..., 2:]
 
 
+@remembered
 def ranked(tags, margin: float = MARGIN, most: int = MOST_DRAWS):
     """`warp_loss` of what a model returns and the targets of `TrueTags`, with the true `tags` of posts."""
+    compiled = ("cpu", "mps")  # the search at once needs float64, which mps lacks
+    on = cache(lambda device, Y: tags if device.type in compiled else keys(tags, Y).to(device))  # copied once
 
     def loss(outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        tag, post, noise = target.unbind(1)
-        return warp_loss(*outputs, tag, post, tags, noise[0], margin, most)
+        (phi, V), (tag, post, noise) = outputs, target.unbind(1)
+        return warp_loss(phi, V, tag, post, on(phi.device, len(V)), noise[0], margin, most)
 
-    return looped(loss)  # the search is not torch's
+    return looped(loss)  # the search of the CPU is not torch's
 
 
 def learn(

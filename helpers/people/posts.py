@@ -9,6 +9,7 @@ from scipy import sparse
 from torch import Tensor
 
 from helpers.errors import BadInput
+from helpers.learn.again import known
 from helpers.learn.examples import Planned
 from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
@@ -16,6 +17,7 @@ from helpers.words.bags import Bags
 UNKNOWN = -1  # a user who was not there in training
 
 
+@known
 @dataclass(frozen=True)
 class Posts(Planned):
     """Who put which hashtags on which image, one row a post (a pair of image and user)."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
+from helpers.learn.again import known, remembered
 from helpers.learn.many import fit_many
 from helpers.learn.networks import hashed
 from helpers.learn.train import Recipe
@@ -107,14 +108,14 @@ class TripletModel(nn.Module):
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
         pairs = zip(*(self._rows(x).split(128) for x in (image, user)), strict=True)
         scores = (self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs)
-        return torch.cat([part.float().cpu() for part in scores]).numpy()
+        return torch.cat(list(scores)).float().cpu().numpy()
 
     @torch.inference_mode()
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
         """s(t; W) of given images for pairs of hashtag and user, for retrieval: float32 (Q, len(images))."""
         f, pairs = self.embed_images(self._rows(images)), (self._rows(x).split(64) for x in (tag, user))
         scores = (self.with_images(self.tag[t], self.embed_users(u), f) for t, u in zip(*pairs, strict=True))
-        return torch.cat([part.float().cpu() for part in scores]).numpy()
+        return torch.cat(list(scores)).float().cpu().numpy()
 
     def _rows(self, values) -> Tensor:
         return torch.tensor(np.array(values, np.int64), device=self.tag.device)
@@ -129,6 +130,7 @@ def _directions(matrix: Tensor, width: int, held: int) -> tuple[Tensor, Tensor]:
     return left, right
 
 
+@remembered
 class UserTensor(TripletModel):
     """The user tensor model, eq. 3: s = Σ w_abr h_a f_b u_r, with the full core tensor W (D, F, E). With
     `constants` the last coordinate of each embedding is 1 and is not learnt. Then W, which is as in eq. 3,
@@ -173,6 +175,7 @@ class UserTensor(TripletModel):
         return (self._ended(h) @ self.W.flatten(1)).view(-1, *self.W.shape[1:])
 
 
+@remembered
 class UserMLP(TripletModel):
     """The comparison of Table 2: a multi-layer perceptron on the three embeddings, side by side, with one
     layer of `hidden` rectified units; the paper does not give its size."""
@@ -198,6 +201,7 @@ class UserMLP(TripletModel):
         return self.out(torch.relu(pair[:, None] + third[None]))[..., 0]
 
 
+@remembered
 class UserPairs(TripletModel):
     """Only two-way terms: s = hᵀ(A f + B u). The user moves the image's embedding and nothing else. It is the
     user-biased model of Denton et al. 2015 with a learnt vector for each user, and what the tensor model must
@@ -223,6 +227,7 @@ class UserPairs(TripletModel):
         return (h * self.A(f)).sum(1)[:, None] + h @ self.B(u).T
 
 
+@remembered
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
 
@@ -262,6 +267,7 @@ class RankingLoss:
         return (violation * possible).sum() / scores.shape[1]
 
 
+@remembered
 class OverAllTags(nn.Module):
     """A triplet model as a softmax classifier: the user is known, the tag is the class (as eq. 1)."""
 
@@ -310,5 +316,6 @@ def learn(
     return histories
 
 
+@known
 def _likelihood(scores: Tensor, batch: Tensor) -> Tensor:
     return nn.functional.cross_entropy(scores, batch[:, 1])

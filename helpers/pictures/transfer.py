@@ -27,11 +27,11 @@ class Source(NamedTuple):
 
     notebook: str
     features: tuple[str, ...]
-    told: str  # "rows" (of that notebook's arrays `training`) or the name of a bool array beside the features
+    told: str  # the name of a bool array beside the features
 
 
 LEARNT = {
-    "views": Source("05", ("fc6", "fc7"), "rows"),
+    "views": Source("05", ("fc6", "fc7"), "trained"),
     "words": Source("06", ("words_scratch", "words"), "trained_words"),
     "hashtags": Source("06", ("mcll", "ppmi", "ms"), "trained_hashtags"),
     "labels": Source("08", ("image_only", "mtl"), "trained"),
@@ -61,10 +61,7 @@ def gather(
             continue
         arrays = read_arrays(number, "features")
         items = arrays["items"]
-        if told_by == "rows":
-            told = np.isin(items, read_arrays(number, "training")["rows"] if len(items) else [])
-        else:
-            told = arrays[told_by if told_by in arrays else "trained"]
+        told = arrays[told_by if told_by in arrays else "trained"]
         for name in names:
             if name not in arrays or not arrays[name].size:
                 continue

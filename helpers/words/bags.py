@@ -13,12 +13,14 @@ from torch import Tensor
 from helpers.crowd.filtering import to_csr
 from helpers.crowd.negatives import sample_rows
 from helpers.errors import BadInput
+from helpers.learn.again import known
 from helpers.learn.examples import Pictures, Vectors
 from helpers.words.hashtags import by_frequency
 
 SAMPLING = ("natural", "class-uniform")
 
 
+@known
 class Bags(NamedTuple):
     """The tags of n pictures, as a sparse matrix has them; also the `truth` of `helpers.measures.metrics`."""
 
@@ -110,6 +112,7 @@ def by_item(item: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return items, total * (len(items) / len(item) if len(item) else 1)
 
 
+@known
 @dataclass(frozen=True)
 class Drawn:
     """Training examples whose one target is drawn anew in each pass.
@@ -167,5 +170,6 @@ class Drawn:
         picture, tag = self.draw(np.concatenate(order), np.random.default_rng(seed))
         ends = np.cumsum([len(part) for part in order])[:-1]
         read = self.inputs.batches(np.split(picture, ends), generator, device)
-        for (inputs, _), some in zip(read, np.split(tag, ends), strict=True):
-            yield inputs, torch.from_numpy(some).to(device)
+        tags = torch.from_numpy(tag).to(device).split([len(part) for part in order])
+        for (inputs, _), some in zip(read, tags, strict=True):
+            yield inputs, some

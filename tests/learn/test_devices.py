@@ -63,3 +63,17 @@ def test_what_is_unknown_is_left_out(card, monkeypatch, error):
 
 def test_a_cpu_is_a_cpu():
     assert devices.describe("cpu") == {"kind": "cpu"}
+
+
+@pytest.mark.parametrize(("capability", "half"), [((6, 1), False), ((7, 5), True), ((9, 0), True)])
+def test_units_and_memory_of_a_card(monkeypatch, capability, half):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capability >= (8, 0))
+    assert devices.has_fp16("cuda") == half
+    assert devices.has_bf16("cuda") == (capability == (9, 0))
+    assert not devices.has_fp16("cpu")
+    assert not devices.has_bf16("cpu")
+    # 3 GiB are free, and of 5 that torch has taken 1 is unused
+    for name, value in {"mem_get_info": (3, 80), "memory_reserved": 5, "memory_allocated": 4}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert devices.free_memory(torch.device("cuda")) == 4

@@ -9,7 +9,7 @@ import torchvision
 
 from helpers.data.images import ArrayImages, FileImages
 from helpers.errors import BadInput
-from helpers.learn import pretrained
+from helpers.learn import examples, pretrained
 
 CPU = torch.device("cpu")
 
@@ -45,6 +45,16 @@ def test_fused_network_equals_the_original(lite, store, side):
     assert np.abs(head - expected).max() < 1e-3
     assert np.abs(expected).max() > 0.5
     assert torch.equal(original._fc(torch.from_numpy(head)).argmax(1), logits.argmax(1))
+
+
+def test_features_in_float16_are_near(lite, store, device, monkeypatch):
+    """As on a GPU; a CPU can do it, too."""
+    whole = pretrained.features(lite, store, np.arange(12), 64, CPU)
+    monkeypatch.setattr(examples, "has_fp16", lambda device: True)
+    half = pretrained.features(lite, store, np.arange(12), 64, device)
+    for name in lite.widths:
+        a, b = lite.layer(whole, name), lite.layer(half, name)
+        assert 0 < (np.linalg.norm(a - b, axis=1) / np.linalg.norm(a, axis=1)).max() < 0.02
 
 
 def test_layers_are_columns(lite, store):

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 
 from helpers.errors import BadInput
 from helpers.learn.train import Recipe
 from helpers.measures.metrics import mean_average_precision
 from helpers.multitask import cf2label
 
-CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=15, batch=50, lr=0.01, optimiser="adamw")
 
 
@@ -21,27 +19,27 @@ def known():
     return Q, np.column_stack([Q[:, 0] > 0.5, Q[:, 1] > 0, rng.random(400) < 0.3])
 
 
-def test_it_learns_what_the_vectors_know_and_nothing_else(known):
+def test_it_learns_what_the_vectors_know_and_nothing_else(known, device):
     Q, labels = known
-    f = cf2label.learn(Q[:300], labels[:300], RECIPE, device=CPU)
+    f = cf2label.learn(Q[:300], labels[:300], RECIPE, device=device)
     each = mean_average_precision(labels[300:], f(Q[300:])).each
     assert each[:2].min() > 0.9
     assert each[2] < 0.5
 
 
-def test_out_of_fold_does_not_memorise(known):
+def test_out_of_fold_does_not_memorise(known, device):
     Q, labels = known
-    logits = cf2label.out_of_fold(Q, labels, RECIPE, np.random.default_rng(1), device=CPU)
+    logits = cf2label.out_of_fold(Q, labels, RECIPE, np.random.default_rng(1), device=device)
     each = mean_average_precision(labels, logits).each
     assert each[:2].min() > 0.9
     assert each[2] < 0.45, "a coin cannot be told by a network that has not seen this throw"
     memorised = cf2label.learn(
-        Q, labels, Recipe(epochs=60, batch=50, lr=0.02, optimiser="adamw"), device=CPU
+        Q, labels, Recipe(epochs=60, batch=50, lr=0.02, optimiser="adamw"), device=device
     )(Q)
     assert mean_average_precision(labels, memorised).each[2] > each[2] + 0.1
 
 
-def test_the_best_pass_on_validation_is_kept(known):
+def test_the_best_pass_on_validation_is_kept(known, device):
     Q, labels = known
     errors = iter([0.5, 0.1, 0.9])
     kept = []
@@ -51,7 +49,7 @@ def test_the_best_pass_on_validation_is_kept(known):
         return next(errors)
 
     recipe = Recipe(epochs=3, batch=50, lr=0.02, optimiser="adamw")
-    f = cf2label.learn(Q, labels, recipe, device=CPU, validate=validate)
+    f = cf2label.learn(Q, labels, recipe, device=device, validate=validate)
     assert np.array_equal(f(Q[:5]), kept[1])
     assert not np.allclose(kept[1], kept[2])
 
@@ -67,7 +65,7 @@ def test_positive_loss_and_confidence_by_hand():
     assert omega[2] == pytest.approx(np.median(omega[:2]))
 
 
-def test_lengths_must_agree(known):
+def test_lengths_must_agree(known, device):
     Q, labels = known
     with pytest.raises(BadInput, match="there must be one each"):
-        cf2label.learn(Q[:5], labels, RECIPE, device=CPU)
+        cf2label.learn(Q[:5], labels, RECIPE, device=device)

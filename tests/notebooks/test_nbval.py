@@ -1,14 +1,20 @@
 """The committed notebooks give the same text and the same numbers again, from an empty outputs folder."""
 
 import json
+from dataclasses import replace
 
 import nbformat
 import numpy as np
 import pytest
+import torch
 from notebook_contract import any_notebook
 from replay import replay
 
+from helpers import train
 from helpers.claims import board as claims
+from helpers.data.collection import Collection
+from helpers.learn import again
+from helpers.learn.train import fit
 from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS
@@ -45,6 +51,22 @@ def test_metrics_and_verdicts_agree_with_the_reference(replayed, number, monkeyp
     monkeypatch.setenv("CROWD_OUTPUTS", str(replayed[1]))
     table = compare(plan(Project(), SMOKE, only=[number]))
     assert all(row["same"] for row in table), told(table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [number for number in FILES if number >= "05"])
+def test_networks_can_be_trained_again(replayed, number, monkeypatch):
+    """An epoch of each that a notebook saved, from what it saved."""
+    monkeypatch.setenv("CROWD_OUTPUTS", str(replayed[1]))
+    trainings, arrays = train.read(SMOKE, number)
+    images = Collection.read(replayed[1] / SMOKE / "00" / "collection").images
+    for about in trainings.values():
+        training = again.made(about, arrays, images, torch.device("cpu"))
+        recipe = replace(training.recipe, epochs=1)
+        how = {"device": torch.device("cpu"), "seed": training.seed, "after_step": training.after_step}
+        (epoch,) = fit(training.network, training.examples, training.loss, recipe, **how, log=None)
+        assert epoch["per_second"] > 0
+    assert trainings
 
 
 @pytest.mark.slow

@@ -87,27 +87,27 @@ def task(gate, n=600, seed=0):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_who_asks_is_learnt_by_the_user_models_only(name):
+def test_who_asks_is_learnt_by_the_user_models_only(name, device):
     x, u, image, user, tags = task(gate=True)
     torch.manual_seed(0)
     m = MODELS[name](x, u, 6, 8, **({"K": 12} if name == "multiplicative" else {}))
     recipe = Recipe(epochs=15, batch=50, lr=0.03, optimiser="adamw", weight_decay=0.0)
-    history = uc.learn([m], image, [user], tags, [recipe], [0], CPU)[0]
+    history = uc.learn([m], image, [user], tags, [recipe], [0], device)[0]
     right = (m.scores(image, user).argmax(1) == tags[1]).mean()
     assert history[-1]["loss"] < history[0]["loss"]
     assert right > 0.95 if name != "bilinear" else right < 0.6
 
 
-def test_the_same_seed_gives_the_same_model():
+def test_the_same_seed_gives_the_same_model(device, same):
     x, u, image, user, tags = task(gate=True, n=100)
     recipe = Recipe(epochs=2, batch=20, lr=0.02, optimiser="adamw")
     results = []
     for _ in range(2):
         torch.manual_seed(1)
         m = uc.UserBiased(x, u, 6, 4)
-        uc.learn([m], image, [user], tags, [recipe], [3], CPU)
-        results.append(m.scores(image, user))
-    assert np.array_equal(*results)
+        uc.learn([m], image, [user], tags, [recipe], [3], device)
+        results.append(torch.from_numpy(m.scores(image, user)))
+    assert same(*results)
 
 
 @pytest.mark.parametrize("name", MODELS)

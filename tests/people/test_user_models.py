@@ -159,13 +159,13 @@ def test_begin_puts_users_and_images_where_their_tags_are():
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("loss", ["ranking", "random negatives", "softmax"])
-def test_learning_lowers_the_loss_and_repeats(name, loss):
+def test_learning_lowers_the_loss_and_repeats(name, loss, device, same):
     recipe = Recipe(epochs=12, batch=20, lr=0.02, optimiser="adamw", weight_decay=0.0)
     one, two = made(name), made(name)
-    history = user_models.learn([one], [posts()], [recipe], [5], CPU, loss)[0]
-    user_models.learn([two], [posts()], [recipe], [5], CPU, loss)
+    history = user_models.learn([one], [posts()], [recipe], [5], device, loss)[0]
+    user_models.learn([two], [posts()], [recipe], [5], device, loss)
     assert history[-1]["loss"] < history[0]["loss"] - (0.02 if loss == "softmax" else 0.3)
-    assert np.array_equal(one.tag_scores([0, 1], [0, 1]), two.tag_scores([0, 1], [0, 1]))
+    assert same(*(torch.from_numpy(m.tag_scores([0, 1], [0, 1])) for m in (one, two)))
 
 
 @pytest.mark.parametrize("name", MODELS)

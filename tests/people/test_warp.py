@@ -53,6 +53,19 @@ def test_search_rank_and_weight_agree_with_the_loop(margin):
     assert margin > 0 or (found.negative < 0).any()
 
 
+@pytest.mark.parametrize("margin", [0.1, -0.6])
+def test_the_search_of_a_gpu_finds_the_same(margin):
+    phi, V, positive, row, true = problem()
+    for seed in (5, 2**62 - 1):
+        found = warp.violators(phi, V, positive, row, true, seed, margin, most=50)
+        given = [torch.from_numpy(x) for x in (phi, V, positive, row)]
+        negative, rank = warp.search_at_once(*given, warp.keys(true, K), seed, margin, 50)
+        assert negative.tolist() == found.negative.tolist()
+        assert rank.tolist() == found.rank.tolist()
+        values = [warp.warp_loss(*given, some, seed, margin, 50) for some in (true, warp.keys(true, K))]
+        assert torch.isclose(*values, rtol=1e-5)
+
+
 def test_loss_and_gradient_agree_with_the_loop():
     phi, V, positive, row, true = problem()
     p, v = torch.tensor(phi, requires_grad=True), torch.tensor(V, requires_grad=True)
@@ -139,6 +152,8 @@ def test_bad_input_is_refused():
     phi, V, positive, row, true = problem()
     with pytest.raises(BadInput, match="positives"):
         warp.violators(phi[:3], V, positive, row, true, seed=0)
+    with pytest.raises(BadInput, match="of 3 in V"):
+        warp.violators(phi, V[:3], positive, row, true, seed=0)
     with pytest.raises(BadInput, match="not finite"):
         warp.violators(phi * np.nan, V, positive, row, true, seed=0)
     with pytest.raises(BadInput, match="from 0 to 2"):
