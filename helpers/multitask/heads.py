@@ -1,6 +1,5 @@
 """A classifier of images whose second task is to guess the crowd's item vectors (Bibas et al. 2022)."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -99,8 +98,12 @@ def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, matrix: np.n
     if matrix.shape != (len(mean), inputs):
         found = f"mean has {len(mean)} numbers, matrix is {matrix.shape}"
         raise BadInput(f"thawed: the network reads {inputs} inputs, {found}")
-    made = copy.deepcopy(network)
-    made.backbone, made.layer = backbone, nn.Linear(len(mean), hidden)
+    labels, vector = network.to_labels, network.to_vector
+    head, last = (vector[0].out_features, vector[-1]) if isinstance(vector, nn.Sequential) else (0, vector)
+    outputs = labels.out_features, last.out_features
+    made = TwoHeads(len(mean), *outputs, hidden, float(network.drop.p), head, backbone)
+    made.to_labels.load_state_dict(labels.state_dict())
+    made.to_vector.load_state_dict(vector.state_dict())
     with torch.no_grad():
         weight = network.layer.weight.cpu() @ torch.from_numpy(matrix.T).float()
         made.layer.weight.copy_(weight)

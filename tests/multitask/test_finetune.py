@@ -51,13 +51,14 @@ def test_it_begins_with_the_frozen_features_and_learns():
     assert len(changed) > 20
 
 
-def test_a_thawed_network_begins_as_its_frozen_twin():
+@pytest.mark.parametrize("head", [0, 7])
+def test_a_thawed_network_begins_as_its_frozen_twin(head):
     store, lite = Store(), pretrained.load("efficientnet-lite0")
     frozen = lite.layer(pretrained.features(lite, store, np.arange(12), 64, CPU), "blocks")
     mean, scale = frozen.mean(axis=0), frozen.std(axis=0) + 1e-3
     matrix = np.random.default_rng(1).normal(size=(320, 30)) / scale[:, None]
     torch.manual_seed(0)
-    network = TwoHeads(30, 3, 4, 64, 0.5).eval()
+    network = TwoHeads(30, 3, 4, 64, 0.5, head).eval()
     before = network.layer.weight.detach().clone()
     with torch.no_grad():
         expected = network(torch.from_numpy((frozen - mean) @ matrix).float()).numpy()
