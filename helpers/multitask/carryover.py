@@ -167,4 +167,4 @@ class Study:
             jobs = [Job(method, Setting(**setting), seed) for method, setting in tries]
             return [value for _, value in self.learn(jobs)]
 
-        return search(evaluate, spaces, tries, rng)
+        return search(evaluate, spaces, tries, rng, exchange=True)
