@@ -103,10 +103,10 @@ def search(
     together; NaN is a try that failed. One round's tries are spread over the grid, with equal draws for what
     the methods have in common, so that none is luckier; those of each further round look around the best.
     While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
-    `exchange` each at last tries what all spaces share as it was best for the others, so that no difference
-    is one of luck with a learning rate. No setting is tried twice; a method whose whole grid is smaller than
-    the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises BadInput where all
-    tries of a method failed."""
+    `exchange` each at last tries what it has in common with another as it was best for that one, so that no
+    difference is one of luck with a learning rate. No setting is tried twice; a method whose whole grid is
+    smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises
+    BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
     for number in range(rounds + extra):
@@ -127,11 +127,10 @@ def search(
             tried[method].append((setting, number, float(value)))
     bests = {method: _best(rows) for method, rows in tried.items()}
     if exchange and None not in bests.values():
-        shared = set.intersection(*(set(space.grids) for space in spaces.values()))
         asked = []
         for method, best in bests.items():
             for other in bests.values():
-                setting = best | {name: other[name] for name in shared}
+                setting = best | {name: other[name] for name in best.keys() & other.keys()}
                 if (method, setting) not in asked and setting not in [row[0] for row in tried[method]]:
                     asked.append((method, setting))
         for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
