@@ -6,6 +6,7 @@ look around the best so far, and beyond the grid where the best lies at its edge
 of one parameter at one value of another finds out about the grid and not about the methods.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -95,15 +96,19 @@ def search(
     rng: np.random.Generator,
     rounds: int = 4,
     extra: int = 2,
+    exchange: bool = False,
 ) -> dict[str, Found]:
     """Choose a setting for each method by its value on validation, higher is better, in the same number of
     tries: method -> `Found`. `evaluate` gets tries of all methods at once, so that they can be trained
-    together; NaN is a try that failed. One round's tries are spread over the grid, those of each further
-    round look around the best. While a method's best lies at an edge that can be widened, all methods get up
-    to `extra` more rounds. No setting is tried twice; a method whose whole grid is smaller than the tries,
-    and cannot be widened, gets fewer. The spaces are widened in place. Raises BadInput where all tries of a
-    method failed."""
+    together; NaN is a try that failed. One round's tries are spread over the grid, with equal draws for what
+    the methods have in common, so that none is luckier; those of each further round look around the best.
+    While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
+    `exchange` each at last tries what it has in common with another as it was best for that one, so that no
+    difference is one of luck with a learning rate. No setting is tried twice; a method whose whole grid is
+    smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises
+    BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
+    draws = {method: copy.deepcopy(rng) for method in spaces}
     for number in range(rounds + extra):
         if number >= rounds and not any(
             spaces[m].open(_found(m, spaces[m], rows)) for m, rows in tried.items()
@@ -114,10 +119,22 @@ def search(
             known = [setting for setting, _, _ in tried[method]]
             asked += [
                 (method, setting)
-                for setting in _new(space, known, _best(tried[method]), tries * (number + 1) // rounds, rng)
+                for setting in _new(
+                    space, known, _best(tried[method]), tries * (number + 1) // rounds, draws[method]
+                )
             ]
         for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
             tried[method].append((setting, number, float(value)))
+    bests = {method: _best(rows) for method, rows in tried.items()}
+    if exchange and None not in bests.values():
+        asked = []
+        for method, best in bests.items():
+            for other in bests.values():
+                setting = best | {name: other[name] for name in best.keys() & other.keys()}
+                if (method, setting) not in asked and setting not in [row[0] for row in tried[method]]:
+                    asked.append((method, setting))
+        for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
+            tried[method].append((setting, number + 1, float(value)))
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 
 

@@ -16,7 +16,9 @@ from helpers.measures.search import Found, Space, search
 from helpers.multitask.heads import Blocks, Targets, TwoHeads, capped, nearest_other, objective
 
 METHODS = ("image-only", "sequential", "contrastive", "uniform", "interaction", "loss")
-OWN = {"alpha": METHODS[2:], "quantile": METHODS[4:], "tau": METHODS[2:3]}  # who reads which parameter
+# who reads which parameter
+OWN = {"alpha": METHODS[2:], "quantile": METHODS[4:], "tau": METHODS[2:3], "head": METHODS[1:]}
+OWN |= {"form": ("sequential", *METHODS[3:])}
 LIMITS = {
     "lr": (1e-6, 1.0), "dropout": (0.0, 0.9), "hidden": (8, 4096), "decay": (0.0, 10.0),
     "alpha": (0.0, 1e4), "quantile": (0.05, 1.0), "tau": (0.0, 100.0),
@@ -34,6 +36,9 @@ class Setting:
     tau: float = 1.0  # margin of the triplet loss
     hidden: int = 128  # units of the shared layer
     decay: float = 0.01  # weight decay
+    form: str = "exp"  # of the second task's loss, see `heads.reconstruction`
+    head: int = 0  # units of a layer in the head of the vectors; 0: it is linear
+    omega: str = ""  # which confidence of `Study.omega`; empty: that with the method's name, if there is one
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Job:
     method: str
     setting: Setting
     seed: int
+    labelled: np.ndarray | None = None  # bool (n,), whose labels may be used; None: those of the study
 
 
 @dataclass(frozen=True)
@@ -94,26 +100,28 @@ class Study:
         """One phase of jobs that share a loss; `alone`: the second task without labels, not validated."""
         if not jobs:
             return []
-        labelled = np.flatnonzero(self.targets.labelled)
-        contrastive, made = jobs[0].method == "contrastive", []
+        contrastive, made, recipes = jobs[0].method == "contrastive", [], []
         nearest = nearest_other(self.targets.vectors) if contrastive else None
         for job in jobs:
-            two_tasks = alone or job.method in OWN["alpha"]
-            omega = self.omega.get(job.method)
+            known = self.targets.labelled if alone or job.labelled is None else job.labelled
+            labelled, two_tasks = np.flatnonzero(known), alone or job.method in OWN["alpha"]
+            omega = self.omega.get(job.setting.omega or job.method)
             omega = None if omega is None else capped(omega, job.setting.quantile)
             alpha = 1.0 if alone else job.setting.alpha if two_tasks else 0.0
-            packed = self.targets.packed(omega, alpha, job.setting.tau, main=not alone)
+            targets = replace(self.targets, labelled=known)
+            packed = targets.packed(omega, alpha, job.setting.tau, main=not alone)
             companions = two_tasks and len(labelled) < len(packed)
             made.append(Blocks(self.examples(packed), labelled, companions, nearest))
-        budget = self._budget(len(labelled))
-        recipes = [replace(budget, lr=job.setting.lr, weight_decay=job.setting.decay) for job in jobs]
+            budget = self._budget(len(labelled))
+            recipes.append(replace(budget, lr=job.setting.lr, weight_decay=job.setting.decay))
         seeds = [job.seed + (not alone) for job in jobs]
         how = {"device": self.device, "validate": None if alone else self.validate}
         done = [None] * len(jobs)
-        for count in {blocks.count for blocks in made}:
-            some = [k for k in range(len(jobs)) if made[k].count == count]
+        kinds = [(blocks.count, job.setting.form) for blocks, job in zip(made, jobs, strict=True)]
+        for count, form in dict.fromkeys(kinds):
+            some = [k for k, kind in enumerate(kinds) if kind == (count, form)]
             one = ([x[k] for k in some] for x in (networks, made))
-            loss = objective(self.targets, count, contrastive)
+            loss = objective(self.targets, count, contrastive, form)
             histories = self._run(*one, loss, [recipes[k] for k in some], [seeds[k] for k in some], how)
             for k, history in zip(some, histories, strict=True):
                 done[k] = history
@@ -153,10 +161,10 @@ class Study:
         spaces = {}
         for method in methods:
             own = {name: grid for name, grid in grids.items() if method in OWN.get(name, METHODS)}
-            spaces[method] = Space(own, {name: LIMITS[name] for name in own})
+            spaces[method] = Space(own, {name: LIMITS[name] for name in own if name in LIMITS})
 
         def evaluate(tries: list) -> list[float]:
             jobs = [Job(method, Setting(**setting), seed) for method, setting in tries]
             return [value for _, value in self.learn(jobs)]
 
-        return search(evaluate, spaces, tries, rng)
+        return search(evaluate, spaces, tries, rng, exchange=True)

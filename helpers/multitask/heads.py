@@ -25,19 +25,21 @@ class TwoHeads(nn.Module):
     is at the mean vector; from a random start `exp` of the distance would drown the main task for epochs.
 
     Takes features of width `inputs`, or images with a backbone, images -> (B, inputs), that is trained too;
-    N = `labels` classes, CF vectors of f = `factors` numbers; `hidden` units are shared."""
+    N = `labels` classes, CF vectors of f = `factors` numbers; `hidden` units are shared, and the head of the
+    vectors has a layer of `head` ReLU units of its own, if not 0."""
 
     def __init__(
         self, inputs: int, labels: int, factors: int, hidden: int = 256, dropout: float = 0.5,
-        backbone: nn.Module | None = None,
+        head: int = 0, backbone: nn.Module | None = None,
     ):  # fmt: skip
         super().__init__()
         self.backbone = nn.Identity() if backbone is None else backbone
         self.layer, self.drop = nn.Linear(inputs, hidden), Dropout(dropout)
-        self.to_labels, self.to_vector = nn.Linear(hidden, labels), nn.Linear(hidden, factors)
+        self.to_labels, last = nn.Linear(hidden, labels), nn.Linear(head or hidden, factors)
         # not exactly zero: there the distances of a triplet have no gradient
-        nn.init.normal_(self.to_vector.weight, std=0.01)
-        nn.init.zeros_(self.to_vector.bias)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        self.to_vector = nn.Sequential(nn.Linear(hidden, head), nn.ReLU(), last) if head else last
 
     def shared(self, x: Tensor) -> Tensor:
         """What both heads read: float (B, hidden)."""
@@ -53,13 +55,18 @@ class TwoHeads(nn.Module):
 class Backbone(nn.Module):
     """A layer of a pretrained network (see `pretrained.load`, BadInput as there) with all weights trainable.
 
-    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`."""
+    Pictures come as `examples.normalise` gives them and are scaled to a side of `resolution`. With `augment`
+    each is changed at random in training as in the program of Bibas et al.: a part of it, mirrored, in other
+    colours, or grey. With `random` the weights are drawn anew: a start without pretraining."""
 
-    def __init__(self, name: str, layer: str, resolution: int):
+    def __init__(self, name: str, layer: str, resolution: int, augment: bool = False, random: bool = False):
         super().__init__()
+        self.augment = _augmentation(resolution) if augment else None
         made = load(name)
         self.columns, self.resolution = made.columns(layer), resolution
         self.network = made.network.requires_grad_(True)
+        if random:
+            self.network.apply(lambda part: getattr(part, "reset_parameters", lambda: None)())
         usual = {"usual_mean": np.multiply(255, MEAN), "usual_std": np.multiply(255, STD)}
         for key, values in ({"mean": made.mean, "std": made.std} | usual).items():
             values = torch.tensor(values, dtype=torch.float32)[:, None, None]
@@ -67,26 +74,40 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of a layer: float images (B, 3, H, H) to float (B, width of the layer)."""
-        images = resized(images * self.usual_std + self.usual_mean, self.resolution)  # pixels of 0..255
-        return self.network((images - self.mean) / self.std)[:, self.columns]
+        images = images * self.usual_std + self.usual_mean  # pixels of 0..255
+        if self.augment is not None and self.training:
+            images = torch.stack([self.augment(image) for image in images / 255]) * 255
+        return self.network((resized(images, self.resolution) - self.mean) / self.std)[:, self.columns]
 
 
-def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, scale: np.ndarray) -> TwoHeads:
+def _augmentation(side: int) -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2  # here, because its import takes a second
+
+    colours = v2.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1)
+    parts = v2.RandomResizedCrop(side), v2.RandomHorizontalFlip(), colours, v2.RandomGrayscale()
+    return v2.Compose(parts)
+
+
+def thawed(network: TwoHeads, backbone: Backbone, mean: np.ndarray, matrix: np.ndarray) -> TwoHeads:
     """A network that was trained on frozen features, on top of a trainable backbone; both give the same.
 
     A head that knows nothing yet would shake the pretrained weights in its first steps. The inputs of the
-    network, which is left as it is, were (features of the backbone − mean) / scale; mean and scale, float
-    (width,), go into the weights of the first layer. BadInput for other widths."""
+    network, which is left as it is, were (features of the backbone − mean) @ matrix; mean, float (width,),
+    and matrix, float (width, inputs), go into the weights of the first layer. BadInput for other shapes."""
     inputs, hidden = network.layer.in_features, network.layer.out_features
-    if not len(mean) == len(scale) == inputs:
-        found = f"mean and scale have {len(mean)} and {len(scale)}"
-        raise BadInput(f"thawed: the network reads {inputs} features, {found}")
-    outputs = network.to_labels.out_features, network.to_vector.out_features
-    made = TwoHeads(inputs, *outputs, hidden, float(network.drop.p), backbone)
-    made.load_state_dict(network.state_dict(), strict=False)  # the backbone is not in it
+    if matrix.shape != (len(mean), inputs):
+        found = f"mean has {len(mean)} numbers, matrix is {matrix.shape}"
+        raise BadInput(f"thawed: the network reads {inputs} inputs, {found}")
+    labels, vector = network.to_labels, network.to_vector
+    head, last = (vector[0].out_features, vector[-1]) if isinstance(vector, nn.Sequential) else (0, vector)
+    outputs = labels.out_features, last.out_features
+    made = TwoHeads(len(mean), *outputs, hidden, float(network.drop.p), head, backbone)
+    made.to_labels.load_state_dict(labels.state_dict())
+    made.to_vector.load_state_dict(vector.state_dict())
     with torch.no_grad():
-        made.layer.weight /= made.layer.weight.new_tensor(scale)
-        made.layer.bias -= made.layer.weight @ made.layer.weight.new_tensor(mean)
+        weight = network.layer.weight.cpu() @ torch.from_numpy(matrix.T).float()
+        made.layer.weight.copy_(weight)
+        made.layer.bias.copy_(network.layer.bias.cpu() - weight @ torch.from_numpy(mean).float())
     return made.eval()
 
 
@@ -111,7 +132,11 @@ def balanced_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
 def distance(guess: Tensor, vector: Tensor) -> Tensor:
     """L1 + L2, the Manhattan plus the Euclidean distance, of each row: float (B,)."""
-    return (guess - vector).abs().sum(1) + _euclidean(guess, vector)
+    return _manhattan(guess, vector) + _euclidean(guess, vector)
+
+
+def _manhattan(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).abs().sum(1)
 
 
 def _euclidean(a: Tensor, b: Tensor) -> Tensor:
@@ -124,6 +149,32 @@ def tame_exp(x: Tensor) -> Tensor:
 
     Where the minimum of a convex objective lies at exponents below 5, both have the same minimum."""
     return torch.where(x < 5, x.clamp(max=5).exp(), np.exp(5) * (1 + x - 5))
+
+
+def _means(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().mean(1) + (a - b).abs().mean(1)
+
+
+FORMS = {"exp": distance, "L1": _manhattan, "L2": _euclidean, "L1 + L2": distance, "program": _means}
+
+
+def reconstruction(form: str, vectors: np.ndarray) -> Callable[[Tensor, Tensor], Tensor]:
+    """A second task's loss of each row, from guesses and vectors (B, f), one of `FORMS`.
+
+    "exp" is ℓ_CF_R of section 3.4, exp(L1 + L2); "L1", "L2" and "L1 + L2" (which a convex mixture of both in
+    equal parts is, up to a factor) go without the exponential, as those of footnote 2. All distances are in
+    units of what guessing the mean of `vectors`, float (n, f), costs on average. "program" is what the
+    published program computes instead, exp(MSE + L1) − 1 with means over the f numbers. The exponential is
+    `tame_exp`. BadInput for another form."""
+    if form not in FORMS:
+        raise BadInput(f"form of the second task is {form!r}; choose one of {', '.join(FORMS)}")
+    far, centred = FORMS[form], torch.from_numpy(vectors - vectors.mean(axis=0))
+    if form == "program":
+        return lambda a, b: tame_exp(far(a, b)) - 1
+    unit = far(centred, torch.zeros_like(centred)).mean().item()
+    if form == "exp":
+        return lambda a, b: tame_exp(far(a, b) / unit)
+    return lambda a, b: far(a, b) / unit
 
 
 def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
@@ -176,14 +227,14 @@ class Targets:
 
 @remembered
 def objective(
-    targets: Targets, blocks: int = 1, contrastive: bool = False
+    targets: Targets, blocks: int = 1, contrastive: bool = False, form: str = "exp"
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Equation 3 as a loss for `train.fit`: ℓ_MAIN + α · min(ω, Ω) · exp(L1 + L2), mean of the batch.
 
     A batch is that of `Blocks`: ℓ_MAIN is the mean over the labelled items of its first block, ℓ_CF_R
-    (section 3.4, with `tame_exp`, and distances in units of `Targets.unit`) the mean over its last. With
-    `contrastive` the last three are anchors, positives and negatives, and the second term is `triplet`."""
-    N, unit = targets.labels.shape[1], targets.unit
+    (`reconstruction` in the given form) the mean over its last. With `contrastive` the last three are
+    anchors, positives and negatives, and the second term is `triplet`."""
+    N, apart = targets.labels.shape[1], reconstruction(form, targets.vectors)
 
     def loss(outputs: Tensor, packed: Tensor) -> Tensor:
         said, asked = outputs.chunk(blocks), packed.chunk(blocks)
@@ -196,7 +247,7 @@ def objective(
         if contrastive:
             each = triplet(*(part[:, N:] for part in said[-3:]), tau[:, 0])
         else:
-            each = tame_exp(distance(said[-1][:, N:], vectors) / unit)
+            each = apart(said[-1][:, N:], vectors)
         return main + (weight[:, 0] * each).mean()
 
     return loss

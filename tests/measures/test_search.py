@@ -78,3 +78,33 @@ def test_a_small_grid_gets_fewer_tries_and_a_wrong_one_is_refused():
 def test_it_repeats():
     first, second = (search(bowl, {"x": space()}, 12, np.random.default_rng(3))["x"] for _ in range(2))
     assert first.table.equals(second.table)
+
+
+def test_first_tries_share_what_the_methods_have_in_common():
+    asked = []
+
+    def evaluate(tries):
+        asked.extend(tries)
+        return [0.0] * len(tries)
+
+    spaces = {"a": Space({"lr": [1.0, 2.0, 3.0]}), "b": Space({"lr": [1.0, 2.0, 3.0], "alpha": [0.0, 1.0]})}
+    search(evaluate, spaces, 3, np.random.default_rng(0), rounds=1)
+    first, second = ([setting["lr"] for m, setting in asked if m == method] for method in "ab")
+    assert first == second
+
+
+def test_each_method_tries_what_was_best_for_the_others():
+    asked = []
+
+    def evaluate(tries):
+        asked.append(tries)
+        return [setting["lr"] * (1 if m == "a" else -1) for m, setting in tries]
+
+    spaces = {"a": Space({"lr": [1.0, 2.0]}), "b": Space({"lr": [1.0, 2.0], "alpha": [0.0, 1.0]})}
+    found = search(evaluate, spaces, 1, np.random.default_rng(0), rounds=1, extra=0, exchange=True)
+    assert len(asked) == 1, "equal draws: nothing to exchange"
+    spaces["a"].grids["lr"], spaces["b"].grids["lr"] = [3.0], [4.0]
+    found = search(evaluate, spaces, 1, np.random.default_rng(0), rounds=1, extra=0, exchange=True)
+    assert [setting["lr"] for _, setting in asked[-1]] == [4.0, 3.0]
+    assert (found["a"].best["lr"], found["b"].best["lr"]) == (4.0, 3.0)
+    assert len(found["a"].table) == len(found["b"].table) == 2

@@ -31,7 +31,7 @@ def study(seed=0, labelled=None, vectors=None, epochs=6):
     targets = Targets.of(labels[:120], Q[:120] if vectors is None else vectors, labelled)
     omega = {"interaction": rng.uniform(1, 3, 120), "loss": rng.uniform(1, 3, 120)}
     recipe = Recipe(epochs=epochs, batch=20, optimiser="adamw", validate_every=2)
-    make = lambda s: TwoHeads(10, 3, targets.vectors.shape[1], s.hidden, s.dropout)  # noqa: E731
+    make = lambda s: TwoHeads(10, 3, targets.vectors.shape[1], s.hidden, s.dropout, s.head)  # noqa: E731
     return Study(lambda t: Vectors(inputs, t), targets, omega, make, held, labels[120:], recipe, CPU)
 
 
@@ -78,6 +78,15 @@ def test_confidences_differ_and_uniform_has_none():
     assert torch.allclose(weights(flat), found["uniform"], atol=1e-6)
 
 
+def test_forms_and_heads_change_those_that_read_them():
+    for method in METHODS:
+        plain = weights(learn(study(), method, SETTING, 1))
+        other = weights(learn(study(), method, replace(SETTING, form="L2"), 1))
+        assert torch.equal(plain, other) == (method not in OWN["form"]), method
+        deeper = weights(learn(study(), method, replace(SETTING, head=4), 1))
+        assert len(deeper) != len(plain)
+
+
 def test_unlabelled_items_are_used_by_the_second_task_only():
     labelled = np.arange(120) < 30
     made = study().with_labels(labelled)
@@ -96,6 +105,17 @@ def test_unlabelled_items_are_used_by_the_second_task_only():
     assert not torch.equal(
         weights(learn(made, "uniform", SETTING, 1)), weights(learn(elsewhere, "uniform", SETTING, 1))
     )
+
+
+def test_a_job_may_bring_labels_and_a_confidence_of_its_own():
+    some, made = np.arange(120) % 4 == 0, study()
+    given = replace(made, omega=made.omega | {"mine": np.linspace(1, 9, 120)})
+    jobs = [Job("uniform", replace(SETTING, omega="mine"), 1, some), Job("image-only", SETTING, 1, ~some)]
+    first, second = given.learn(jobs)
+    mine = replace(made.with_labels(some), omega={"uniform": np.linspace(1, 9, 120)})
+    assert torch.allclose(weights(first), weights(learn(mine, "uniform", SETTING, 1)), atol=1e-5)
+    plain = learn(made.with_labels(~some), "image-only", SETTING, 1)
+    assert torch.allclose(weights(second), weights(plain), atol=1e-5)
 
 
 def test_fewer_labels_make_as_many_steps_and_looks():
@@ -117,8 +137,9 @@ def test_image_only_is_mtl_with_alpha_zero_at_every_share_of_labels(share):
 def test_trained_at_once_each_is_as_alone():
     made = study()
     other = replace(SETTING, lr=0.003, dropout=0.4, alpha=0.5)
-    narrow = replace(SETTING, hidden=8)
-    jobs = [Job(m, s, seed) for m in METHODS for s, seed in ((SETTING, 1), (other, 2), (narrow, 1))]
+    narrow, theirs = replace(SETTING, hidden=8), replace(SETTING, form="program", head=6)
+    some = (SETTING, 1), (other, 2), (narrow, 1), (theirs, 1)
+    jobs = [Job(m, s, seed) for m in METHODS for s, seed in some]
     for job, found in zip(jobs, made.learn(jobs), strict=True):
         alone = made.learn([job])[0]
         assert torch.allclose(weights(alone), weights(found), atol=1e-5), job
@@ -144,9 +165,11 @@ def test_a_rate_that_is_too_large_fails_alone():
 
 def test_the_search_chooses_on_validation_with_equal_tries():
     grids = {"lr": [0.001, 0.01, 0.1], "dropout": [0.1, 0.3, 0.5], "alpha": [0.5, 2.0]}
-    grids |= {"quantile": [0.5, 0.8], "tau": [0.5, 1.0]}
+    grids |= {"quantile": [0.5, 0.8], "tau": [0.5, 1.0], "form": ["exp", "program"], "head": [0, 8]}
     found = study(epochs=2).choose(METHODS, grids, 6, np.random.default_rng(0), 1)
-    assert len({len(one.table) for one in found.values()}) == 1
+    assert np.ptp([len(one.table) for one in found.values()]) <= len(METHODS), (
+        "but for what was tried already"
+    )
     for method, one in found.items():
         assert one.value == one.table["value"].max()
         assert all((name in one.table) == (method in OWN.get(name, METHODS)) for name in grids)

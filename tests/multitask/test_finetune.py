@@ -40,7 +40,7 @@ def test_it_begins_with_the_frozen_features_and_learns():
     labels, Q = CLASS[:, None] == np.arange(3), np.random.default_rng(1).normal(size=(3, 4))[CLASS]
     targets = Targets.of(labels, Q)
     torch.manual_seed(0)
-    network = TwoHeads(320, 3, 4, 64, 0.0, backbone)
+    network = TwoHeads(320, 3, 4, 64, 0.0, backbone=backbone)
     examples = Pictures(store, np.arange(12), targets.packed(alpha=0.5), 32, flips=False)
     recipe = Recipe(epochs=8, batch=6, lr=5e-4, warmup=2, optimiser="adamw")
     history = fit(network, examples, objective(targets), recipe, device=CPU, seed=0, log=lambda _: None)
@@ -51,20 +51,48 @@ def test_it_begins_with_the_frozen_features_and_learns():
     assert len(changed) > 20
 
 
-def test_a_thawed_network_begins_as_its_frozen_twin():
+@pytest.mark.parametrize("head", [0, 7])
+def test_a_thawed_network_begins_as_its_frozen_twin(head):
     store, lite = Store(), pretrained.load("efficientnet-lite0")
     frozen = lite.layer(pretrained.features(lite, store, np.arange(12), 64, CPU), "blocks")
     mean, scale = frozen.mean(axis=0), frozen.std(axis=0) + 1e-3
+    matrix = np.random.default_rng(1).normal(size=(320, 30)) / scale[:, None]
     torch.manual_seed(0)
-    network = TwoHeads(320, 3, 4, 64, 0.5).eval()
+    network = TwoHeads(30, 3, 4, 64, 0.5, head).eval()
     before = network.layer.weight.detach().clone()
     with torch.no_grad():
-        expected = network(torch.from_numpy((frozen - mean) / scale)).numpy()
-    twin = thawed(network, Backbone("efficientnet-lite0", "blocks", 64), mean, scale)
+        expected = network(torch.from_numpy((frozen - mean) @ matrix).float()).numpy()
+    twin = thawed(network, Backbone("efficientnet-lite0", "blocks", 64), mean, matrix)
     found = extract(twin, store, np.arange(12), store.size, CPU, batch=5)
     assert np.ptp(expected, axis=0).min() > 0.005, "what is compared differs from picture to picture"
     assert np.abs(found - expected).max() < 0.02 * np.ptp(expected)
     assert torch.equal(network.layer.weight, before)
     assert twin.drop.p == 0.5
-    with pytest.raises(BadInput, match="reads 320 features, mean and scale have 320 and 3"):
-        thawed(network, None, mean, scale[:3])
+    with pytest.raises(BadInput, match=r"reads 30 inputs, mean has 320 numbers, matrix is \(3, 30\)"):
+        thawed(network, None, mean, matrix[:3])
+
+
+def test_augmentation_changes_pictures_in_training_only_and_repeats():
+    backbone = Backbone("efficientnet-lite0", "blocks", 64, augment=True)
+    images = normalise(torch.from_numpy(Store().images))
+
+    def seen(seed):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            return backbone(images)
+
+    backbone.train()
+    first = seen(0)
+    assert torch.equal(first, seen(0))
+    assert not torch.allclose(first, seen(1))
+    plain = Backbone("efficientnet-lite0", "blocks", 64).eval()
+    backbone.eval()
+    assert torch.equal(seen(0), plain(images))
+
+
+def test_a_random_start_forgets_the_pretraining():
+    first, second = (Backbone("efficientnet-lite0", "blocks", 64, random=True) for _ in range(2))
+    known = Backbone("efficientnet-lite0", "blocks", 64)
+    for a, b, c in zip(first.parameters(), second.parameters(), known.parameters(), strict=True):
+        assert not torch.equal(a, c)
+        assert a.ndim == 1 or not torch.equal(a, b)

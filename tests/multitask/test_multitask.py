@@ -214,3 +214,36 @@ def test_nothing_mixes_devices():
         assert loss(out, torch.zeros(36, packed.shape[1], device="cuda")).device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
             network(torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize(
+    ("form", "by_hand"),
+    [
+        ("exp", lambda d, L1, L2, unit: np.exp((L1 + L2) / unit)),
+        ("L1", lambda d, L1, L2, unit: L1 / unit),
+        ("L2", lambda d, L1, L2, unit: L2 / unit),
+        ("L1 + L2", lambda d, L1, L2, unit: (L1 + L2) / unit),
+        ("program", lambda d, L1, L2, unit: np.exp((d**2).mean() + np.abs(d).mean()) - 1),
+    ],
+)
+def test_forms_of_the_second_task(form, by_hand):
+    vectors, rng = np.float32([[2.0, 0, -2], [-2, 0, 2]]), np.random.default_rng(0)  # mean 0, all as far
+    unit = {"L1": 4, "L2": 8**0.5}.get(form, 4 + 8**0.5)
+    guess = np.float32(vectors + rng.normal(scale=0.5, size=(2, 3)))
+    found = multitask.reconstruction(form, vectors)(torch.from_numpy(guess), torch.from_numpy(vectors))
+    for d, value in zip(guess - vectors, found.tolist(), strict=True):
+        assert value == pytest.approx(by_hand(d, np.abs(d).sum(), (d**2).sum() ** 0.5, unit), rel=1e-5)
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(BadInput, match="choose one of exp, L1"):
+        multitask.reconstruction("L3", np.ones((2, 2), np.float32))
+
+
+def test_a_head_may_have_a_layer_of_its_own():
+    torch.manual_seed(0)
+    network = TwoHeads(5, 4, 6, hidden=8, head=7)
+    assert [tuple(p.shape) for p in network.to_vector.parameters()] == [(7, 8), (7,), (6, 7), (6,)]
+    out = network.eval()(torch.randn(300, 5))
+    assert out.shape == (300, 10)
+    assert out[:, 4:].abs().max() < 0.1, "it begins near the mean vector"
