@@ -125,16 +125,15 @@ def search(
             ]
         for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
             tried[method].append((setting, number, float(value)))
-    bests = {method: _best(rows) for method, rows in tried.items()}
-    if exchange and None not in bests.values():
-        asked = []
+    for again in range(2 if exchange else 0):  # twice: what the first round found for one may serve another
+        bests, asked = {method: _best(rows) for method, rows in tried.items()}, []
         for method, best in bests.items():
-            for other in bests.values():
+            for other in filter(None, bests.values() if best else ()):
                 setting = best | {name: other[name] for name in best.keys() & other.keys()}
                 if (method, setting) not in asked and setting not in [row[0] for row in tried[method]]:
                     asked.append((method, setting))
         for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
-            tried[method].append((setting, number + 1, float(value)))
+            tried[method].append((setting, number + 1 + again, float(value)))
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 
 
