@@ -63,7 +63,7 @@ def two_heads():
 
 
 def fine_tuned():
-    return heads.TwoHeads(112, K, 3, 8, 0.0, heads.Backbone("efficientnet-lite0", "stage5", 32))
+    return heads.TwoHeads(112, K, 3, 8, 0.0, backbone=heads.Backbone("efficientnet-lite0", "stage5", 32))
 
 
 def people(model, **how):
