@@ -40,8 +40,18 @@ NETWORKS = {
 }
 
 
-def pictures(n: int, side: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+class Memory:
+    """A store of random pictures in memory."""
+
+    def __init__(self, n: int, side: int):
+        self.images = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+        self.size = side
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.images[rows]
 
 
 def plain_fit(network: nn.Module, images: Tensor, classes: Tensor, batch: int, epochs: int) -> list[float]:
@@ -63,7 +73,7 @@ def plain_fit(network: nn.Module, images: Tensor, classes: Tensor, batch: int, e
 
 def training(options, device: torch.device, name: str, batch: int) -> None:
     """Epochs of `fit` and of the plain loop in turn; the first of each, which warms up, does not count."""
-    store, classes = pictures(options.pictures, options.side), torch.arange(options.pictures) % CLASSES
+    store, classes = Memory(options.pictures, options.side), torch.arange(options.pictures) % CLASSES
     examples = Pictures(store, np.arange(len(store)), classes, options.side)
     recipe = Recipe(epochs=3, batch=batch, lr=0.001)
     seconds = {"ours": [], "plain loop": []}
@@ -73,7 +83,7 @@ def training(options, device: torch.device, name: str, batch: int) -> None:
         )
         seconds["ours"] += [row["seconds"] for row in done[1:]]
         network = NETWORKS[name](options.side).to(device, memory_format=torch.channels_last)
-        resident = torch.from_numpy(store).to(device), classes.to(device)
+        resident = torch.from_numpy(store.images).to(device), classes.to(device)
         seconds["plain loop"] += plain_fit(network, *resident, batch, 3)[1:]
         del resident
     times = table(seconds)
@@ -84,8 +94,8 @@ def training(options, device: torch.device, name: str, batch: int) -> None:
 def extraction(options, device: torch.device) -> None:
     """Features of all pictures as float32 on the CPU, by EfficientNet-lite0."""
     network = pretrained.load(pretrained.LITE).network.eval().to(device, memory_format=torch.channels_last)
-    store, rows = pictures(options.pictures, options.side), np.arange(options.pictures)
-    images = torch.from_numpy(store).to(device)
+    store, rows = Memory(options.pictures, options.side), np.arange(options.pictures)
+    images = torch.from_numpy(store.images).to(device)
 
     @torch.inference_mode()
     def plain() -> np.ndarray:
