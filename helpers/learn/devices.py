@@ -1,6 +1,9 @@
 """Where torch computes: which device a word means, and what a device is."""
 
+import os
 import subprocess
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -18,6 +21,18 @@ def resolve(wanted: str) -> torch.device:
         why = f"is not usable here ({str(error).splitlines()[0]}); try auto or cpu"
         raise BadInput(f"device is {wanted!r}, which {why}") from None
     return device
+
+
+def on_each_core(compute: Callable, parts: Iterable) -> list:
+    """`compute(part)` of each part, in order, on the CPU: a core, with one thread of torch, takes one part at
+    a time. Threads that share a small operation would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return list(pool.map(compute, parts))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def has_bf16(device: torch.device | str) -> bool:

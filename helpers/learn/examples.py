@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from helpers.errors import BadInput
 from helpers.learn.again import known
-from helpers.learn.devices import free_memory, has_fp16
+from helpers.learn.devices import free_memory, has_fp16, on_each_core
 
 # mean and standard deviation of ImageNet's pixels per channel, the customary units for any picture
 MEAN = (0.485, 0.456, 0.406)
@@ -131,13 +131,7 @@ def each_batch(
     def all_in(half: bool) -> list[Tensor]:
         if device.type != "cpu":
             return [one(images, half) for images in read_ahead(store.__getitem__, parts, device)]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                return list(pool.map(lambda part: one(torch.from_numpy(store[part]), half), parts))
-        finally:
-            torch.set_num_threads(threads)
+        return on_each_core(lambda part: one(torch.from_numpy(store[part]), half), parts)
 
     half = has_fp16(device)
     found = all_in(half)

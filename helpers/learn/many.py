@@ -7,11 +7,9 @@ products of linear layers).
 """
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -23,7 +21,7 @@ from torch.func import functional_call, vmap
 
 from helpers.errors import BadInput
 from helpers.learn import again
-from helpers.learn.devices import has_bf16
+from helpers.learn.devices import has_bf16, on_each_core
 from helpers.learn.networks import Dropout, step_key
 from helpers.learn.train import Progress, Recipe, optimiser
 from helpers.randomness import hash_seed
@@ -90,14 +88,7 @@ def fit_many(
     if device.type != "cpu":
         [train(part) for part in parts]
         return histories
-    # a core each: threads that share one small operation would wait for each other
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(train, parts))
-    finally:
-        torch.set_num_threads(threads)
+    on_each_core(train, parts)
     return histories
 
 
@@ -111,11 +102,8 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
     half = has_bf16(device)  # as in `train.fit`; without such units float32, for gradients would need a scale
     alive = list(range(len(networks)))  # the copies that are still in the stack
     while alive:
-        before, epoch, copies = (
-            time.perf_counter(),
-            states[alive[0]].epoch,
-            torch.tensor(alive, device=device),
-        )
+        before, epoch = time.perf_counter(), states[alive[0]].epoch
+        copies = torch.tensor(alive, device=device)
         rows = _plans(examples, [(c, seeds[c]) for c in alive], epoch).to(device)
         at = [epoch + position / len(starts) for position in range(len(starts))]
         rates = torch.tensor([[states[c].lr(x) for c in alive] for x in at], device=device)
