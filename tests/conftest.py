@@ -8,6 +8,17 @@ import torch
 
 from helpers.learn import devices
 
+BOTH_CORES = ("test_nbval.py", "test_any_collection.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With `-n 2` a file stays on one process, and what needs both cores by itself (notebooks) is never
+    beside its like."""
+    for item in items:
+        group = "both cores" if item.path.name in BOTH_CORES else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():

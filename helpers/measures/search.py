@@ -109,6 +109,11 @@ def search(
     BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
+
+    def keep(asked: list[tuple[str, Setting]], number: int) -> None:
+        for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
+            tried[method].append((setting, number, float(value)))
+
     for number in range(rounds + extra):
         if number >= rounds and not any(
             spaces[m].open(_found(m, spaces[m], rows)) for m, rows in tried.items()
@@ -123,8 +128,7 @@ def search(
                     space, known, _best(tried[method]), tries * (number + 1) // rounds, draws[method]
                 )
             ]
-        for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
-            tried[method].append((setting, number, float(value)))
+        keep(asked, number)
     for again in range(2 if exchange else 0):  # twice: what the first round found for one may serve another
         bests, asked = {method: _best(rows) for method, rows in tried.items()}, []
         for method, best in bests.items():
@@ -132,8 +136,7 @@ def search(
                 setting = best | {name: other[name] for name in best.keys() & other.keys()}
                 if (method, setting) not in asked and setting not in [row[0] for row in tried[method]]:
                     asked.append((method, setting))
-        for (method, setting), value in zip(asked, evaluate(asked) if asked else [], strict=True):
-            tried[method].append((setting, number + 1 + again, float(value)))
+        keep(asked, number + 1 + again)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 
 
