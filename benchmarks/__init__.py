@@ -6,3 +6,5 @@ import os
 # happen before numpy is imported, so it stands here.
 for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(name, None)
+
+import helpers  # noqa: E402, F401 - how threads wait is set before a benchmark imports torch
