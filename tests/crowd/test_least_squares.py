@@ -46,18 +46,16 @@ def test_ials_descends_to_a_minimum_of_its_objective():
 def test_ials_equals_implicit_where_all_rows_have_one_penalty():
     """Where each user has as many items as each item has users, the scaled λ is one number for all rows.
     With confidence c, a seen cell costs c (1 − V)² = (c − 1) (1 + α0 − V)² + V² + …; α0 = 1 / (c − 1)."""
-    n, each, lam, alpha0 = 40, 6, 0.05, 0.25
-    item = (np.arange(n)[:, None] + np.arange(each) ** 2) % n
-    train = to_csr(np.repeat(np.arange(n), each), item.ravel(), n)
+    n, each, lam, alpha0 = 24, 6, 0.05, 0.25
+    user, item = np.nonzero(np.arange(n)[:, None] % 4 == np.arange(n) % 4)  # four groups, so rank four is all
+    train = to_csr(user, item, n)
     ours = least_squares.fit_ials(train, n, 4, lam, alpha0, max_epochs=300)
     one = lam * (each + alpha0 * n) * (1 + alpha0) / alpha0
     theirs = peers.als(train, n, 4, one, 1 + 1 / alpha0, epochs=300)
     target = 1 + alpha0  # of a seen cell in `implicit`'s terms; ours is 1
-    np.testing.assert_allclose(
-        np.linalg.norm(theirs.X @ theirs.Y.T), target * np.linalg.norm(ours.X @ ours.Y.T), rtol=0.02
-    )
-    a, b = ((found.X @ found.Y.T).ravel() for found in (ours, theirs))
-    assert np.corrcoef(a, b)[0, 1] > 0.99
+    V = ours.X @ ours.Y.T
+    np.testing.assert_allclose(theirs.X @ theirs.Y.T, target * V, atol=1e-3)
+    assert V.max() > 0.4
 
 
 def tastes(seed=0, n_users=200, n_items=60, each=12):
