@@ -8,9 +8,16 @@ import scipy.sparse as sp
 
 from helpers.crowd.factorize import Factors
 from helpers.errors import BadInput
-from helpers.measures.ranking import Scorer, dot_scorer, grouped
+from helpers.measures.ranking import Scorer, dot_scorer
 
 MOST_ITEMS = 10_000  # EASE's matrix of items × items then takes 0.8 GB, and its inverse a minute of a core
+
+
+def _matrix(train: tuple[np.ndarray, np.ndarray], n_items: int) -> sp.csr_matrix:
+    """The 0/1 matrix float32 of users and items."""
+    indptr, item = train
+    ones = np.ones(len(item), np.float32)
+    return sp.csr_matrix((ones, item, indptr), shape=(len(indptr) - 1, n_items))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -51,8 +58,8 @@ def fit_ials(
     if not (lam > 0 and alpha0 > 0):
         raise BadInput(f"fit_ials: lam {lam} and alpha0 {alpha0}; both must be above 0")
     n_users, rng = len(indptr) - 1, np.random.default_rng(seed)
-    users = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(indptr))
-    by_item = grouped(item, users, n_items)
+    S = _matrix(train, n_items).T.tocsr()  # `grouped` has threads of its own, which are refused inside others
+    by_item = S.indptr.astype(np.int64), S.indices
     X, Y = (rng.normal(0, 0.1 / np.sqrt(d), (n, d)).astype(np.float32) for n in (n_users, n_items))
     best, highest, history, weights = None, -np.inf, [], (np.float32(alpha0), np.float32(lam))
     for epoch in range(1, max_epochs + 1):
@@ -75,12 +82,12 @@ def ease(train: tuple[np.ndarray, np.ndarray], n_items: int, lam: float = 100.0)
     B_ij = −P_ij / P_jj. train as for `bpr.fit_bpr`. Raises BadInput for no positives, an item outside 0..M-1,
     a lam that is not above 0, or more than `MOST_ITEMS` items.
     Source: Steck 2019, "Embarrassingly shallow autoencoders for sparse data"."""
-    indptr, item = train
+    item = train[1]
     if len(item) == 0 or item.max() >= n_items or item.min() < 0 or lam <= 0:
         raise BadInput(f"ease: needs positives with items from 0 to {n_items - 1}, and lam {lam} above 0")
     if n_items > MOST_ITEMS:
         raise BadInput(f"ease: {n_items:,} items; its matrix of items × items is for {MOST_ITEMS:,} at most")
-    S = sp.csr_matrix((np.ones(len(item), np.float32), item, indptr), shape=(len(indptr) - 1, n_items))
+    S = _matrix(train, n_items)
     G = (S.T @ S).toarray().astype(np.float64)
     G[np.diag_indices(n_items)] += lam
     P = np.linalg.inv(G)

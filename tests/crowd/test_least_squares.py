@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from helpers.crowd import least_squares, peers
 from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
+from helpers.learn.devices import on_each_core
 from helpers.measures import ranking
 
 N, M = 12, 9
@@ -105,3 +106,11 @@ def test_bad_input(monkeypatch):
     monkeypatch.setattr(least_squares, "MOST_ITEMS", 8)
     with pytest.raises(BadInput, match="9 items; its matrix of items × items is for 8"):
         least_squares.ease(train, M)
+
+
+def test_trainings_side_by_side_are_as_alone():
+    train, held = tastes()
+    validate = lambda scorer: ranking.recommender_auc(scorer, train, held).mean  # noqa: E731
+    fit = lambda seed: least_squares.fit_ials(train, 60, 8, seed=seed, max_epochs=3, validate=validate)  # noqa: E731
+    for seed, found in enumerate(on_each_core(fit, range(8))):
+        np.testing.assert_array_equal(found.Y, fit(seed).Y)
