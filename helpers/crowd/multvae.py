@@ -7,6 +7,7 @@ the item embedding matrix Q".
 """
 
 import copy
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 
 from helpers.errors import BadInput
 from helpers.measures.ranking import Scorer
+
+_BUILDING = threading.Lock()  # of torch's own random stream, which first weights are drawn from
 
 
 class MultVAE(nn.Module):
@@ -32,7 +35,7 @@ class MultVAE(nn.Module):
         self.items_bias = nn.Parameter(torch.zeros(f))
         self.moments, self.hidden = nn.Linear(f, 2 * latent), nn.Linear(latent, f)
         self.decoder = nn.Linear(f, n_items)
-        self.dropout = dropout
+        self.dropout, self.draws = dropout, None  # `draws`: the generator of dropout; None is torch's own
         nn.init.xavier_normal_(self.items.weight)
         for layer in (self.moments, self.hidden, self.decoder):
             nn.init.xavier_normal_(layer.weight)
@@ -50,7 +53,9 @@ class MultVAE(nn.Module):
         The input of a user with n items is 1/√n at each of them: the 0/1 row divided by its length."""
         counts = offsets.diff()
         weight = counts.clamp(min=1).float().rsqrt().repeat_interleave(counts, output_size=len(items))
-        weight = F.dropout(weight, self.dropout, self.training)
+        if self.training:
+            kept = torch.empty_like(weight).bernoulli_(1 - self.dropout, generator=self.draws)
+            weight = weight * kept / (1 - self.dropout)
         h = torch.tanh(self.items(items, offsets, per_sample_weights=weight) + self.items_bias)
         return self.moments(h).chunk(2, dim=1)
 
@@ -115,9 +120,11 @@ def scorer(model: MultVAE, train: tuple[np.ndarray, np.ndarray], device: torch.d
 def fit(
     train: tuple[np.ndarray, np.ndarray], n_items: int, device: torch.device, beta: float = 0.2,
     learning_rate: float = 1e-3, batch: int = 500, max_epochs: int = 100, seed: int = 0,
-    validate: Callable[[Scorer], float] | None = None, every: int = 5, patience: int = 2, **network,
+    validate: Callable[[Scorer], float] | None = None, every: int = 5, patience: int = 2, decay: float = 0.0,
+    **network,
 ) -> tuple[MultVAE, list[dict]]:  # fmt: skip
-    """Train a Mult-VAE with fused Adam; β rises in a straight line from 0 to `beta` over half of the steps.
+    """Train a Mult-VAE with fused AdamW, whose weight decay is `decay`; β rises in a straight line from 0 to
+    `beta` over half of the steps.
 
     Train, validate, every and patience as for `bpr.fit_bpr`; users without items are skipped; `network` are
     options of `MultVAE`. Returns (model on `device`, history), the history with "epoch", "loss" and, when
@@ -129,37 +136,38 @@ def fit(
         raise BadInput(f"multvae.fit: needs interactions with items from 0 to {n_items - 1}")
     # weights, orders and noise are drawn on the CPU: the same on every device
     draws = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with _BUILDING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = MultVAE(n_items, **network).to(device)
-        users, known = Users(train, device), torch.as_tensor(np.flatnonzero(np.diff(indptr)))
-        score = scorer(model, train, device)
-        optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
-        steps, total = 0, max_epochs * -(-len(known) // batch)
-        best, highest, worse, history = None, -np.inf, 0, []
-        for epoch in range(1, max_epochs + 1):
-            losses = []
-            for some in known[torch.randperm(len(known), generator=draws)].split(batch):
-                noise = torch.randn(len(some), model.hidden.in_features, generator=draws)
-                noise = noise.to(device, non_blocking=True)
-                loss = model.loss(*users.batch(some), beta * min(1.0, 2 * steps / total), noise)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.detach())
-                steps += 1
-            row = {"epoch": epoch, "loss": float(torch.stack(losses).mean())}
-            history.append(row)
-            if not np.isfinite(row["loss"]):
-                raise BadInput(f"multvae.fit: loss {row['loss']} in epoch {epoch}; lower learning_rate")
-            if validate is None or (epoch % every and epoch != max_epochs):
-                continue
-            row["validation"] = validate(score)
-            worse += 1
-            if row["validation"] > highest:
-                highest, worse, best = row["validation"], 0, copy.deepcopy(model.state_dict())
-            if worse and worse >= patience:
-                break
-        if best is not None:
-            model.load_state_dict(best)
+    model.draws = torch.Generator(device).manual_seed(seed)
+    users, known = Users(train, device), torch.as_tensor(np.flatnonzero(np.diff(indptr)))
+    score = scorer(model, train, device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=decay, fused=True)
+    steps, total = 0, max_epochs * -(-len(known) // batch)
+    best, highest, worse, history = None, -np.inf, 0, []
+    for epoch in range(1, max_epochs + 1):
+        losses = []
+        for some in known[torch.randperm(len(known), generator=draws)].split(batch):
+            noise = torch.randn(len(some), model.hidden.in_features, generator=draws)
+            noise = noise.to(device, non_blocking=True)
+            loss = model.loss(*users.batch(some), beta * min(1.0, 2 * steps / total), noise)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+            steps += 1
+        row = {"epoch": epoch, "loss": float(torch.stack(losses).mean())}
+        history.append(row)
+        if not np.isfinite(row["loss"]):
+            raise BadInput(f"multvae.fit: loss {row['loss']} in epoch {epoch}; lower learning_rate")
+        if validate is None or (epoch % every and epoch != max_epochs):
+            continue
+        row["validation"] = validate(score)
+        worse += 1
+        if row["validation"] > highest:
+            highest, worse, best = row["validation"], 0, copy.deepcopy(model.state_dict())
+        if worse and worse >= patience:
+            break
+    if best is not None:
+        model.load_state_dict(best)
     return model.eval(), history

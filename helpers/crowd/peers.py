@@ -20,7 +20,7 @@ def als(
     train: tuple[np.ndarray, np.ndarray], n_items: int, d: int = 64, lam: float = 0.01, alpha: float = 1.0,
     epochs: int = 15, seed: int = 0, threads: int = 1,
 ) -> Factors:  # fmt: skip
-    """Alternating least squares on all cells, seen ones with confidence 1 + alpha (Hu et al. 2008).
+    """Alternating least squares on all cells, seen ones with confidence alpha (Hu et al. 2008).
 
     Repeats bit for bit. Arguments as for `bpr.fit_bpr`; lam is implicit's `regularization`."""
     with warnings.catch_warnings():

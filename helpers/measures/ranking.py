@@ -59,6 +59,30 @@ def best_ranking(user: np.ndarray, positive: np.ndarray, n_users: int) -> Score:
     return personalised_ranking(user, positive, np.asarray(positive, np.float64), n_users)
 
 
+@numba.njit(nogil=True, cache=True)
+def _outranked(scores, users, indptr, item, held_indptr, held_item):
+    """For each user the share of pairs, a held-out item and one in neither list, in the right order; NaN
+    where there are none. Overwrites the scores: what is in a list becomes NaN, which no comparison counts."""
+    values = np.full(len(users), np.nan)
+    for row in range(len(users)):
+        u, mine = users[row], scores[row]
+        held = held_item[held_indptr[u] : held_indptr[u + 1]]
+        own = mine[held]
+        for k in held:
+            mine[k] = np.nan
+        for k in item[indptr[u] : indptr[u + 1]]:
+            mine[k] = np.nan
+        others, twice = 0, 0
+        for score in mine:
+            others += score == score
+        for mark in own:
+            for score in mine:
+                twice += (score < mark) + (score <= mark)
+        if others:
+            values[row] = twice / (2 * len(held) * others)
+    return values
+
+
 def recommender_auc(
     scorer: Scorer, train, held_out, users: np.ndarray | None = None, block: int = 256
 ) -> Score:
@@ -74,14 +98,10 @@ def recommender_auc(
     values = np.full(len(train[0]) - 1, np.nan)
     asked = users[np.diff(held_out[0])[users] > 0]
     for some in (asked[first : first + block] for first in range(0, len(asked), block)):
-        scores = scorer(some)
+        scores = np.asarray(scorer(some))
         check_scores(scores, "recommender_auc")
-        for u, mine in zip(some, scores, strict=True):
-            trained, held = (items[ptr[u] : ptr[u + 1]] for ptr, items in (train, held_out))
-            others = np.sort(np.delete(mine, np.concatenate([trained, held])))
-            if len(others):
-                beaten = [np.searchsorted(others, mine[held], side) for side in ("left", "right")]
-                values[u] = np.sum(beaten) / 2 / (len(held) * len(others))
+        floats = np.array(scores, np.result_type(scores, np.float32), order="C")  # a copy, to be written to
+        values[some] = _outranked(floats, some, *train, *held_out)
     each = mean_of_known(values[users], "recommender_auc")
     return each._replace(which=users[each.which])
 

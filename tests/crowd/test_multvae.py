@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from helpers.crowd import multvae
 from helpers.crowd.filtering import to_csr
 from helpers.errors import BadInput
+from helpers.learn.devices import on_each_core
 from helpers.measures import ranking
 
 CPU = torch.device("cpu")
@@ -139,3 +140,13 @@ def test_bad_input():
         multvae.fit(train, 10, CPU)
     with pytest.raises(BadInput, match="lower learning_rate"):
         multvae.fit(train, 60, CPU, learning_rate=1e30, max_epochs=5)
+
+
+def test_trainings_side_by_side_are_as_alone(same):
+    train, _ = tastes()
+
+    def fit(seed):
+        return multvae.fit(train, 60, CPU, f=8, latent=4, max_epochs=6, batch=50, seed=seed)[0].Q
+
+    for seed, Q in enumerate(on_each_core(fit, range(4))):
+        assert same(Q, fit(seed))
