@@ -31,6 +31,7 @@ class Violators(NamedTuple):
     weight: np.ndarray  # float32 (B,), L(rank)
 
 
+@lru_cache(8)
 def rank_weights(n: int) -> np.ndarray:
     """L(k) = 1 + 1/2 + … + 1/k for k = 0..n: float32 (n + 1,). It puts the weight on precision at the top."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))]).astype(np.float32)
@@ -101,20 +102,29 @@ def _mixed(z: Tensor) -> Tensor:
     return z ^ (z >> 31 & 2**33 - 1)
 
 
-def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed: int,
+def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed,
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
     Arguments as for `violators`, whose compiled search runs on the CPU; with true tags from `keys`, on the
-    device of φ, `search_at_once` runs there. Gradients flow through the two scores only, as in the paper."""
+    device of φ, `search_at_once` runs there. Gradients flow through the two scores only, as in the paper.
+    For C models at once all tensors have an axis more, the first; `seed` has C numbers, and so has the result."""
+    if phi.ndim == 2:
+        return warp_loss(phi[None], V[None], positive[None], row[None], true, [seed], margin, most)[0]
+    each = zip(phi.detach(), V.detach(), positive, row, seed, strict=True)
     if isinstance(true, Tensor):
-        negative, rank = search_at_once(phi, V, positive, row, true, seed, margin, most)
+        found = [search_at_once(*given, true, s, margin, most) for *given, s in each]
+        negative, rank = (torch.stack(of) for of in zip(*found, strict=True))
         weight = (torch.digamma(rank + 1.0) + np.euler_gamma) * (rank > 0)  # L(rank)
     else:
-        embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
-        found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, int(seed), margin, most)
-        negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
-    apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
-    return (weight * (margin + apart)).mean()
+        found = []
+        for *embedded, y, r, s in each:
+            embedded = [x.float().cpu().numpy() for x in embedded]
+            found.append(violators(*embedded, y.cpu().numpy(), r.cpu().numpy(), true, int(s), margin, most))
+        negative, _, _, weight = (torch.from_numpy(np.stack(of)) for of in zip(*found, strict=True))
+        negative, weight = negative.to(phi.device), weight.to(phi.device)
+    copy = torch.arange(len(phi), device=phi.device)[:, None]
+    apart = (phi * (V[copy, negative.clamp_min(0)] - V[copy, positive])).sum(-1)
+    return (weight * (margin + apart)).mean(-1)
 
 
 def fit_tables(
