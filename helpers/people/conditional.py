@@ -127,8 +127,8 @@ class UserMultiplicative(UserConditional):
 
 @remembered
 class UserFullTensor(UserConditional):
-    """Φ(x, u) = Σ_i r_i(u) Z⁽ⁱ⁾ x: what `UserMultiplicative` is without a rank, a matrix (d, n) for each of the
-    24 units, whose rows have balls like those of P (section 3; appendix A constrains Z to K factors)."""
+    """Φ(x, u) = Σ_i r_i(u) Z⁽ⁱ⁾ x: what appendix A constrains to K factors. Each of the 24 units has a matrix
+    (d, n), whose rows have balls like those of P."""
 
     def __init__(self, x, u, n_tags, d, radius=1.0):
         super().__init__(x, u, n_tags, d, radius)
@@ -182,24 +182,30 @@ def learn(
     recipes: Sequence[Recipe], seeds: Sequence[int], device, margin: float = MARGIN, most: int = MOST_DRAWS,
     validate: Callable[[list[UserConditional]], Sequence[float]] | None = None,
 ) -> list[list[dict]]:  # fmt: skip
-    """Train models of one radius with WARP side by side, in place; the histories of `many.fit_many`.
+    """Train models with WARP side by side, in place; the histories of `many.fit_many`.
 
     An epoch visits each (post, true tag) once; after every step what has left its ball goes back into it.
     Each of n posts has a row of x, one of u for each model, int (n,), and its true tags, as in `posts.Posts`;
-    where there is none, BadInput. `validate` maps models to validation errors. Models of one kind share their
-    operations also where their d or K differ."""
+    where there is none, BadInput. `validate` maps models to validation errors. Models of one kind, radius
+    and tensor of descriptors share their operations, also where their d or K differ."""
     row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")
     examples = [TrueTags(np.stack([image[row], who[row], tags[1], row], 1).astype(np.int64)) for who in user]
     [model.project() for model in models]
-    how = {
-        "device": device,
-        "validate": validate,
-        "after_step": partial(project_all, radius=models[0].radius),
-    }
+    histories, alike = [None] * len(models), {}
+    for c, model in enumerate(models):
+        alike.setdefault((model.radius, model.x.data_ptr()), []).append(c)
     with as_large_as_the_largest(models):
-        return fit_many(models, examples, ranked(tags, margin, most), recipes, seeds, **how)
+        for (radius, _), some in alike.items():
+            given = ([of[c] for c in some] for of in (models, examples))
+            how = {"device": device, "validate": validate, "after_step": partial(project_all, radius=radius)}
+            which = ([of[c] for c in some] for of in (recipes, seeds))
+            for c, history in zip(
+                some, fit_many(*given, ranked(tags, margin, most), *which, **how), strict=True
+            ):
+                histories[c] = history
+    return histories
 
 
 @contextmanager

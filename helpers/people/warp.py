@@ -107,7 +107,7 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed,
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
     Arguments as for `violators`, whose compiled search runs on the CPU; with true tags from `keys`, on the
     device of φ, `search_at_once` runs there. Gradients flow through the two scores only, as in the paper.
-    For C models at once all tensors have an axis more, the first; `seed` has C numbers, and so has the result."""
+    For C models at once all tensors have one more axis, the first; `seed` and the result have C numbers."""
     if phi.ndim == 2:
         return warp_loss(phi[None], V[None], positive[None], row[None], true, [seed], margin, most)[0]
     each = zip(phi.detach(), V.detach(), positive, row, seed, strict=True)
