@@ -129,13 +129,14 @@ def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed,
 
 def fit_tables(
     train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0,
-    scale: float = 0.1, start: float = 0.01, margin: float = MARGIN, most: int = MOST_DRAWS,
+    scale: float = 0.01, start: float = 1.0, margin: float = 1.0, most: int = MOST_DRAWS,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
-    too large for a frequent tag or too small for a rare one. The sums begin with `start`, the vectors with a
-    standard deviation of `scale`: of large first vectors much stays as noise where rows have few tags.
+    too large for a frequent tag or too small for a rare one. The sums begin with `start`, so that the first
+    steps are no leaps, the vectors with a standard deviation of `scale`: of large ones much stays as noise
+    where rows have few tags. The margin of Denton et al., 0.1, is for rows inside a ball; these are in none.
 
     `train` has the true tags of each row: (indptr int64 (N + 1,), indices int32); none at all, or one outside
     0..K−1, raises BadInput. Returns X float32 (N, d) and V float32 (K, d); scores are X Vᵀ."""

@@ -140,13 +140,13 @@ def test_one_adagrad_step_on_tables_is_that_of_the_loop():
     train = (np.array([0, 1]), np.array([3], np.int32))
     X1, V1 = warp.fit_tables(train, 6, 5, epochs=1, step=0.05, seed=4)
     rng = np.random.default_rng(4)
-    X, V = rng.normal(0, 0.1, (1, 5)).astype(np.float32), rng.normal(0, 0.1, (6, 5)).astype(np.float32)
+    X, V = rng.normal(0, 0.01, (1, 5)).astype(np.float32), rng.normal(0, 0.01, (6, 5)).astype(np.float32)
     rng.permutation(1)
-    y, *_, dx, dv = by_the_paper(X[0], V, 3, {3}, int(rng.integers(2**62)), 0)
+    y, *_, dx, dv = by_the_paper(X[0], V, 3, {3}, int(rng.integers(2**62)), 0, margin=1.0)
     assert y >= 0
-    assert np.allclose(X1[0], X[0] - 0.05 * dx / np.sqrt(0.01 + dx**2), atol=1e-6)
-    assert np.allclose(V1[y], V[y] - 0.05 * dv / np.sqrt(0.01 + dv**2), atol=1e-6)
-    assert np.allclose(V1[3], V[3] + 0.05 * dv / np.sqrt(0.01 + dv**2), atol=1e-6)
+    assert np.allclose(X1[0], X[0] - 0.05 * dx / np.sqrt(1 + dx**2), atol=1e-6)
+    assert np.allclose(V1[y], V[y] - 0.05 * dv / np.sqrt(1 + dv**2), atol=1e-6)
+    assert np.allclose(V1[3], V[3] + 0.05 * dv / np.sqrt(1 + dv**2), atol=1e-6)
 
 
 def test_tables_learn_who_uses_which_tags_and_repeat():
