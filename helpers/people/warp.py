@@ -42,7 +42,7 @@ def violators(
     margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> Violators:  # fmt: skip
     """For each example the first negative y, of `most` drawn, with φ·V_y > φ·V_positive − margin; φ is
-    float32 (B, d), V float32 (K, d). BadInput for shapes or tags that do not fit, or numbers not finite.
+    float32 (B, d), V float32 (K, d). BadInput for shapes or tags that do not fit, or numbers of these not finite.
 
     Each example has a true tag `positive` and the set `row` of true tags, both int (B,), of `true` (indptr
     int64, indices int32). Negatives are drawn uniformly among the others (`candidate`, with draw 0, 1, …).
@@ -52,7 +52,9 @@ def violators(
         raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
     if not (-1 < true[1].min(initial=0) and true[1].max(initial=0) < len(V)):
         raise BadInput(f"warp: true tags run from {true[1].min()} to {true[1].max()}, of {len(V)} in V")
-    if not (np.isfinite(phi).all() and np.isfinite(V).all()):
+    if not (
+        np.isfinite(phi).all() and np.isfinite(V[positive]).all()
+    ):  # of all V it would cost a step's time
         raise BadInput("warp: an embedding is not finite; lower the learning rate")
     phi, V = np.ascontiguousarray(phi, np.float32), np.ascontiguousarray(V, np.float32)
     negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
