@@ -42,7 +42,7 @@ def violators(
     margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> Violators:  # fmt: skip
     """For each example the first negative y, of `most` drawn, with φ·V_y > φ·V_positive − margin; φ is
-    float32 (B, d), V float32 (K, d). BadInput for shapes or tags that do not fit, or numbers of these not finite.
+    float32 (B, d), V float32 (K, d). BadInput for shapes or tags that do not fit, or values not finite.
 
     Each example has a true tag `positive` and the set `row` of true tags, both int (B,), of `true` (indptr
     int64, indices int32). Negatives are drawn uniformly among the others (`candidate`, with draw 0, 1, …).
