@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_model(device, same):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_side_by_side_each_learns_as_alone(name):
-    """Copies with other sizes, seeds, rates and users, against the loop for one network."""
+    """Copies with other sizes, balls, seeds, rates and users, against the loop for one network."""
     rng = np.random.default_rng(0)
     x, u = (
         torch.from_numpy(rng.normal(size=(9, N))).float(),
@@ -139,7 +139,7 @@ def test_side_by_side_each_learns_as_alone(name):
     models = []
     for s in range(3):
         torch.manual_seed(s)
-        models.append(MODELS[name](x, u, Y, D - s, radius=0.5, **how[s]))
+        models.append(MODELS[name](x, u, Y, D - s, radius=(0.5, 0.5, 1e6)[s], **how[s]))
     alone = copy.deepcopy(models)
     uc.learn(models, image, users, tags, recipes, [0, 1, 1], CPU)
     for one, found, user, recipe, seed in zip(alone, models, users, recipes, [0, 1, 1], strict=True):
