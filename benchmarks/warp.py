@@ -116,8 +116,7 @@ def training(options) -> None:
     matrix = sp.csr_matrix((np.ones(len(train[1]), np.float32), *train[::-1]), shape=(n_users, n_items))
 
     def with_ours(epochs: int):
-        how = {"scale": 0.01, "start": 1.0, "margin": 1.0, "most": DRAWS}
-        return ranking.dot_scorer(*warp.fit_tables(train, n_items, D, epochs, STEP, SEED, **how))
+        return ranking.dot_scorer(*warp.fit_tables(train, n_items, D, epochs, STEP, SEED, most=DRAWS))
 
     def with_lightfm(epochs: int):
         model = LightFM(D, loss="warp", learning_rate=STEP, max_sampled=DRAWS, random_state=SEED)

@@ -159,6 +159,11 @@ def resampled_map(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> 
     return np.array([mean_of_known(row, "resampled_map").mean for row in values])
 
 
+def average_precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """float64[R, C]: what `resampled_map` averages, of each class; NaN where a sample has no positive."""
+    return _precisions(truth, scores, counts, "average_precisions")
+
+
 class Comparison(NamedTuple):
     """mAP of several methods on the same items."""
 

@@ -66,6 +66,16 @@ def as_jpeg(figure) -> Image:
     return Image(encoded.getvalue(), format="jpeg")
 
 
+def as_png(figure) -> Image:
+    """A figure of lines and text, to display, and closed: 64 colours, which take a third of the bytes."""
+    encoded, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(encoded, format="png")
+    plt.close(figure)
+    picture = PIL.Image.open(encoded).convert("RGB")
+    picture.quantize(64, dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
+    return Image(small.getvalue(), format="png")
+
+
 def long_tail(series: dict[str, np.ndarray], xlabel: str, ylabel: str, axis=None):
     """Counts against their rank on two logarithmic axes: a Zipf law is a straight line.
     series is legend -> counts of any order; zeros are left out."""

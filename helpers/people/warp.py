@@ -31,6 +31,7 @@ class Violators(NamedTuple):
     weight: np.ndarray  # float32 (B,), L(rank)
 
 
+@lru_cache(8)
 def rank_weights(n: int) -> np.ndarray:
     """L(k) = 1 + 1/2 + … + 1/k for k = 0..n: float32 (n + 1,). It puts the weight on precision at the top."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))]).astype(np.float32)
@@ -41,7 +42,7 @@ def violators(
     margin: float = MARGIN, most: int = MOST_DRAWS,
 ) -> Violators:  # fmt: skip
     """For each example the first negative y, of `most` drawn, with φ·V_y > φ·V_positive − margin; φ is
-    float32 (B, d), V float32 (K, d). BadInput for shapes or tags that do not fit, or numbers not finite.
+    float32 (B, d), V float32 (K, d). BadInput for shapes or tags that do not fit, or values not finite.
 
     Each example has a true tag `positive` and the set `row` of true tags, both int (B,), of `true` (indptr
     int64, indices int32). Negatives are drawn uniformly among the others (`candidate`, with draw 0, 1, …).
@@ -51,7 +52,9 @@ def violators(
         raise BadInput(f"warp: φ is {phi.shape}, V {V.shape}, and there are {len(positive)} positives")
     if not (-1 < true[1].min(initial=0) and true[1].max(initial=0) < len(V)):
         raise BadInput(f"warp: true tags run from {true[1].min()} to {true[1].max()}, of {len(V)} in V")
-    if not (np.isfinite(phi).all() and np.isfinite(V).all()):
+    if not (
+        np.isfinite(phi).all() and np.isfinite(V[positive]).all()
+    ):  # of all V it would cost a step's time
         raise BadInput("warp: an embedding is not finite; lower the learning rate")
     phi, V = np.ascontiguousarray(phi, np.float32), np.ascontiguousarray(V, np.float32)
     negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
@@ -101,31 +104,41 @@ def _mixed(z: Tensor) -> Tensor:
     return z ^ (z >> 31 & 2**33 - 1)
 
 
-def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed: int,
+def warp_loss(phi: Tensor, V: Tensor, positive: Tensor, row: Tensor, true, seed,
               margin: float = MARGIN, most: int = MOST_DRAWS) -> Tensor:  # fmt: skip
     """Mean over a batch of L(rank) · (margin − φ·V_positive + φ·V_negative); 0 where no negative violates.
     Arguments as for `violators`, whose compiled search runs on the CPU; with true tags from `keys`, on the
-    device of φ, `search_at_once` runs there. Gradients flow through the two scores only, as in the paper."""
+    device of φ, `search_at_once` runs there. Gradients flow through the two scores only, as in the paper.
+    For C models at once all tensors have one more axis, the first; `seed` and the result have C numbers."""
+    if phi.ndim == 2:
+        return warp_loss(phi[None], V[None], positive[None], row[None], true, [seed], margin, most)[0]
+    each = zip(phi.detach(), V.detach(), positive, row, seed, strict=True)
     if isinstance(true, Tensor):
-        negative, rank = search_at_once(phi, V, positive, row, true, seed, margin, most)
+        found = [search_at_once(*given, true, s, margin, most) for *given, s in each]
+        negative, rank = (torch.stack(of) for of in zip(*found, strict=True))
         weight = (torch.digamma(rank + 1.0) + np.euler_gamma) * (rank > 0)  # L(rank)
     else:
-        embedded = [x.detach().float().cpu().numpy() for x in (phi, V)]
-        found = violators(*embedded, positive.cpu().numpy(), row.cpu().numpy(), true, int(seed), margin, most)
-        negative, weight = (torch.from_numpy(x).to(phi.device) for x in (found.negative, found.weight))
-    apart = (phi * (V[negative.clamp_min(0)] - V[positive])).sum(1)
-    return (weight * (margin + apart)).mean()
+        found = []
+        for *embedded, y, r, s in each:
+            embedded = [x.float().cpu().numpy() for x in embedded]
+            found.append(violators(*embedded, y.cpu().numpy(), r.cpu().numpy(), true, int(s), margin, most))
+        negative, _, _, weight = (torch.from_numpy(np.stack(of)) for of in zip(*found, strict=True))
+        negative, weight = negative.to(phi.device), weight.to(phi.device)
+    copy = torch.arange(len(phi), device=phi.device)[:, None]
+    apart = (phi * (V[copy, negative.clamp_min(0)] - V[copy, positive])).sum(-1)
+    return (weight * (margin + apart)).mean(-1)
 
 
 def fit_tables(
     train, n_tags: int, d: int, epochs: int, step: float = 0.05, seed: int = 0,
-    scale: float = 0.1, start: float = 0.01, margin: float = MARGIN, most: int = MOST_DRAWS,
+    scale: float = 0.01, start: float = 1.0, margin: float = 1.0, most: int = MOST_DRAWS,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """WARP with a free vector for each row (a user, a post), by AdaGrad: a factorisation without features.
 
     AdaGrad divides each step by the root of the sum of squared gradients of that number. A constant step is
-    too large for a frequent tag or too small for a rare one. The sums begin with `start`, the vectors with a
-    standard deviation of `scale`: of large first vectors much stays as noise where rows have few tags.
+    too large for a frequent tag or too small for a rare one. The sums begin with `start`, so that the first
+    steps are no leaps, the vectors with a standard deviation of `scale`: of large ones much stays as noise
+    where rows have few tags. The margin of Denton et al., 0.1, is for rows inside a ball; these are in none.
 
     `train` has the true tags of each row: (indptr int64 (N + 1,), indices int32); none at all, or one outside
     0..K−1, raises BadInput. Returns X float32 (N, d) and V float32 (K, d); scores are X Vᵀ."""

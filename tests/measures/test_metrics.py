@@ -44,6 +44,17 @@ def test_map_of_samples_equals_map_of_the_repeated_items():
         assert value == pytest.approx(metrics.mean_average_precision(truth[again], scores[again]).mean)
 
 
+def test_average_precisions_of_samples_are_those_that_their_map_averages():
+    truth, scores = random_case(3)
+    counts = np.vstack(
+        [np.ones((1, len(truth)), np.int64), stats.resamples(len(truth), np.random.default_rng(0), 5)]
+    )
+    each = metrics.average_precisions(truth, scores, counts)
+    assert np.isnan(each[:, 0]).all()  # no positive
+    assert np.allclose(each[0, 1:], metrics.mean_average_precision(truth, scores).each)
+    assert np.allclose(np.nanmean(each, axis=1), metrics.resampled_map(truth, scores, counts))
+
+
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 7), levels=st.integers(1, 12))
 @settings(max_examples=40, deadline=None)
 def test_top_k_is_a_stable_sort(seed, k, levels):

@@ -49,7 +49,7 @@ TINY = {
     "sweeps": 1, "e_grid": [2, 4], "D": 8, "f_grid": [8], "u_grid": [4], "mlp_grid": [8], "rank_grid": [4],
     "d_tested": [4, 8], "ranks_tested": [2, 4], "f_others": [4], "components": 16, "hidden_grid": [16],
     "lr_grid": [0.01], "decay_grid": [0.1], "dropout_grid": [0.2], "alpha_grid": [1.0], "cap_grid": [0.5],
-    "tau_grid": [0.1], "detail_seeds": 2,
+    "tau_grid": [0.1], "detail_seeds": 2, "vocabularies": [50, 100], "viewings": 100,
     "label_ratios": [0.5, 1.0], "ratio_seeds": 2, "class_least": 8, "post_shares": [0.5, 1.0],
     "train_shares": [0.5, 1.0], "sets": [], "map_words": 20,
 }  # fmt: skip

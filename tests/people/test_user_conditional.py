@@ -13,7 +13,8 @@ from helpers.people import conditional as uc
 
 CPU = torch.device("cpu")
 N, M, Y, D, K = 7, 4, 5, 6, 3
-MODELS = {"bilinear": uc.Bilinear, "biased": uc.UserBiased, "multiplicative": uc.UserMultiplicative}
+MODELS = {"bilinear": uc.Bilinear, "biased": uc.UserBiased, "multiplicative": uc.UserMultiplicative,
+          "full tensor": uc.UserFullTensor}  # fmt: skip
 
 
 def made(name, seed=0, **how):
@@ -32,6 +33,9 @@ def test_scores_are_the_formula(name):
         if name == "multiplicative":
             r = torch.relu(m.user.weight @ u + m.user.bias)
             phi = m.beta @ torch.diag(m.alpha.T @ r) @ m.gamma.T @ x
+        elif name == "full tensor":
+            r = torch.relu(m.user.weight @ u + m.user.bias)
+            phi = sum(r[i] * m.Z[i] for i in range(uc.HIDDEN)) @ x
         else:
             phi = m.P @ x + (m.Q @ u if name == "biased" else 0)
         assert np.allclose(m.scores(np.array([4]), np.array([2]))[0], m.V @ phi, atol=1e-5)
@@ -74,7 +78,8 @@ def test_rows_stay_inside_their_ball_at_every_step(name, monkeypatch):
     tags = (np.arange(41), rng.integers(0, Y, 40).astype(np.int32))
     recipe = Recipe(epochs=4, batch=10, lr=0.05, optimiser="adamw", weight_decay=0.0)
     uc.learn([m], rng.integers(0, 9, 40), [rng.integers(0, 3, 40)], tags, [recipe], [0], CPU)
-    balls = 4 if name == "multiplicative" else 2
+    balls = len(uc.BALLS.keys() & dict(m.named_parameters()).keys())
+    assert balls == (4 if name == "multiplicative" else 2)
     assert len(seen) == (1 + 4 * 4) * balls  # once before, and after each step
     assert max(seen[balls:]) > 0.2  # without the projection rows would leave
 
@@ -121,7 +126,7 @@ def test_the_same_seed_gives_the_same_model(device, same):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_side_by_side_each_learns_as_alone(name):
-    """Copies with other seeds, rates and users, against the loop for one network."""
+    """Copies with other sizes, balls, seeds, rates and users, against the loop for one network."""
     rng = np.random.default_rng(0)
     x, u = (
         torch.from_numpy(rng.normal(size=(9, N))).float(),
@@ -130,11 +135,11 @@ def test_side_by_side_each_learns_as_alone(name):
     image, tags = rng.integers(0, 9, 40), (np.arange(41), rng.integers(0, Y, 40).astype(np.int32))
     users = [rng.integers(0, 3, 40) for _ in range(3)]
     recipes = [Recipe(epochs=3, batch=16, lr=lr, weight_decay=0.0) for lr in (0.1, 0.01, 0.03)]
-    how = {"K": K} if name == "multiplicative" else {}
+    how = [{"K": K + s} if name == "multiplicative" else {} for s in range(3)]
     models = []
     for s in range(3):
         torch.manual_seed(s)
-        models.append(MODELS[name](x, u, Y, D, radius=0.5, **how))
+        models.append(MODELS[name](x, u, Y, D - s, radius=(0.5, 0.5, 1e6)[s], **how[s]))
     alone = copy.deepcopy(models)
     uc.learn(models, image, users, tags, recipes, [0, 1, 1], CPU)
     for one, found, user, recipe, seed in zip(alone, models, users, recipes, [0, 1, 1], strict=True):
@@ -142,6 +147,7 @@ def test_side_by_side_each_learns_as_alone(name):
         one.project()
         fit(one, given, uc.ranked(tags), recipe, device=CPU, seed=seed, after_step=one.project, log=None)
         for a, b in zip(one.parameters(), found.parameters(), strict=True):
+            assert a.shape == b.shape
             assert torch.allclose(a, b, atol=1e-5)
 
 

@@ -86,6 +86,24 @@ def test_loss_and_gradient_agree_with_the_loop():
     assert np.abs(dphi).max() > 0.1
 
 
+@pytest.mark.parametrize("on_a_gpu", [False, True])
+def test_copies_at_once_have_the_losses_and_gradients_of_each_alone(on_a_gpu):
+    phi, V, positive, row, true = problem()
+    true = warp.keys(true, K) if on_a_gpu else true
+    rng, seeds = np.random.default_rng(1), torch.tensor([3, 2**61])
+    two = [np.stack([x, x + rng.normal(0, 0.1, x.shape)]) for x in (phi, V)]
+    phis, Vs = (torch.tensor(x, dtype=torch.float32, requires_grad=True) for x in two)
+    which = [torch.from_numpy(np.stack([x, x[::-1]])) for x in (positive, row)]
+    both = warp.warp_loss(phis, Vs, *which, true, seeds)
+    gradients = torch.autograd.grad(both.sum(), (phis, Vs))
+    for c in range(2):
+        p, v = (x[c].detach().requires_grad_() for x in (phis, Vs))
+        one = warp.warp_loss(p, v, *(x[c] for x in which), true, int(seeds[c]))
+        assert torch.isclose(one, both[c])
+        for alone, together in zip(torch.autograd.grad(one, (p, v)), gradients, strict=True):
+            assert torch.allclose(alone, together[c], atol=1e-7)
+
+
 def test_the_estimated_rank_is_about_the_rank():
     rng = np.random.default_rng(1)
     V = rng.normal(size=(1000, D)).astype(np.float32)
@@ -122,13 +140,13 @@ def test_one_adagrad_step_on_tables_is_that_of_the_loop():
     train = (np.array([0, 1]), np.array([3], np.int32))
     X1, V1 = warp.fit_tables(train, 6, 5, epochs=1, step=0.05, seed=4)
     rng = np.random.default_rng(4)
-    X, V = rng.normal(0, 0.1, (1, 5)).astype(np.float32), rng.normal(0, 0.1, (6, 5)).astype(np.float32)
+    X, V = rng.normal(0, 0.01, (1, 5)).astype(np.float32), rng.normal(0, 0.01, (6, 5)).astype(np.float32)
     rng.permutation(1)
-    y, *_, dx, dv = by_the_paper(X[0], V, 3, {3}, int(rng.integers(2**62)), 0)
+    y, *_, dx, dv = by_the_paper(X[0], V, 3, {3}, int(rng.integers(2**62)), 0, margin=1.0)
     assert y >= 0
-    assert np.allclose(X1[0], X[0] - 0.05 * dx / np.sqrt(0.01 + dx**2), atol=1e-6)
-    assert np.allclose(V1[y], V[y] - 0.05 * dv / np.sqrt(0.01 + dv**2), atol=1e-6)
-    assert np.allclose(V1[3], V[3] + 0.05 * dv / np.sqrt(0.01 + dv**2), atol=1e-6)
+    assert np.allclose(X1[0], X[0] - 0.05 * dx / np.sqrt(1 + dx**2), atol=1e-6)
+    assert np.allclose(V1[y], V[y] - 0.05 * dv / np.sqrt(1 + dv**2), atol=1e-6)
+    assert np.allclose(V1[3], V[3] + 0.05 * dv / np.sqrt(1 + dv**2), atol=1e-6)
 
 
 def test_tables_learn_who_uses_which_tags_and_repeat():
