@@ -69,3 +69,13 @@ def own_meaning(scores: np.ndarray, mine: np.ndarray, either: np.ndarray, k: int
     best = metrics.top_k(np.where(either, scores, -np.inf), min(k, scores.shape[1]))
     found, right = (np.take_along_axis(x, best, axis=1) for x in (either, mine & either))
     return right.sum(axis=1) / found.sum(axis=1)
+
+
+def main_thing(tag: np.ndarray, thing: np.ndarray, n_tags: int) -> np.ndarray:
+    """What each tag names most often: int (K,), −1 for a tag that names nothing. `tag` and `thing` are int
+    (n,), a use each; of things named equally often it is the one with the lower number."""
+    pair, count = np.unique(np.stack([tag, thing], axis=1), axis=0, return_counts=True)
+    order = np.lexsort((-pair[:, 1], count))  # the last one of a tag stays
+    found = np.full(n_tags, -1)
+    found[pair[order, 0]] = pair[order, 1]
+    return found
