@@ -54,9 +54,11 @@ class Explorer:
         ])  # fmt: skip
 
     def answers(self) -> dict:
-        """All answers, as JSON has them, for a page that needs no kernel (`helpers.runner.report`): the labels
-        of users, items and tags in the order of the menus, and by their places in these lists "suggest"
-        [user][item], tags, and "retrieve" [user][tag], items by number; "pictures" by number, data URIs."""
+        """All answers, as JSON has them, for a page that needs no kernel (`helpers.runner.report`).
+
+        "users", "tags" and "items" (label, number) stand in the order of the menus, and so do "habits" by
+        user, "suggest" (tags) by user and item, and "retrieve" (numbers of items) by user and tag; "pictures"
+        are data URIs, by number."""
         found = [
             [list(map(int, self.retrieve(t, u))) for t in self.tags.values()] for u in self.users.values()
         ]

@@ -237,7 +237,55 @@ class UserMLP(TripletModel):
         return self._combined(self.of_image(f) + self.of_tag(h), self.of_user(u))
 
     def _combined(self, pair: Tensor, third: Tensor) -> Tensor:
-        return self.out((pair[:, None] + third[None]).relu_())[..., 0]
+        if pair.device.type != "cpu":
+            return self.out((pair[:, None] + third[None]).relu_())[..., 0]
+        return RectifiedSums.apply(pair, third, self.out.weight[0])
+
+
+class RectifiedSums(torch.autograd.Function):
+    """Σ_h o_h · max(0, a_bh + c_kh): float (…, B, K) of a (…, B, H), c (…, K, H) and o (…, H).
+
+    The perceptron's hidden layer for all combinations has B · K · H numbers, too many for a processor's
+    cache. Here no more than some rows of it are there at once, forward and, computed again, backward."""
+
+    ROWS = 8
+
+    @staticmethod
+    def forward(a: Tensor, c: Tensor, o: Tensor) -> Tensor:
+        flat = (x.reshape(-1, *x.shape[-k:]) for x, k in ((a, 2), (c, 2), (o, 1)))
+        found = [
+            torch.cat([(rows[:, None] + c[None]).relu_() @ o for rows in a.split(RectifiedSums.ROWS)])
+            for a, c, o in zip(*flat, strict=True)
+        ]
+        return torch.stack(found).view(*a.shape[:-1], c.shape[-2])
+
+    @staticmethod
+    def setup_context(context, inputs, output) -> None:
+        context.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, n = context.saved_tensors, RectifiedSums.ROWS
+        to = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in inputs]
+        sizes = (2, 2, 1, 2, 2, 1, 2)  # axes of one copy
+        flat = [x.reshape(-1, *x.shape[-k:]) for x, k in zip([*inputs, *to, gradient], sizes, strict=True)]
+        for a, c, o, to_a, to_c, to_o, g in zip(*flat, strict=True):
+            for k in range(0, len(a), n):
+                some = (a[k : k + n, None] + c[None]).relu_()
+                to_o += g[k : k + n].flatten() @ some.flatten(0, 1)
+                some.sign_().mul_(g[k : k + n, :, None])  # through the units that are on
+                to_a[k : k + n] = some.sum(1) * o
+                to_c += some.sum(0)
+            to_c *= o
+        return tuple(to)
+
+    @staticmethod
+    def vmap(info, in_dims, a, c, o):
+        parts = [
+            x.expand(info.batch_size, *x.shape) if d is None else x.movedim(d, 0)
+            for x, d in zip((a, c, o), in_dims, strict=True)
+        ]
+        return RectifiedSums.apply(*parts), 0
 
 
 @remembered

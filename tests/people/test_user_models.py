@@ -221,6 +221,36 @@ def test_side_by_side_each_learns_as_alone(name, loss):
             assert torch.allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("copies", [0, 3])
+def test_rectified_sums_and_their_gradients_are_those_of_the_formula(copies):
+    torch.manual_seed(0)
+    first, shapes = [copies] if copies else [], ((11, 4), (6, 4), (4,))
+    parts = [torch.randn(*first, *shape, requires_grad=True) for shape in shapes]
+
+    def formula(a, c, o):
+        return torch.relu(a[:, None] + c[None]) @ o
+
+    one = torch.func.vmap(formula) if copies else formula
+    ours = torch.func.vmap(user_models.RectifiedSums.apply) if copies else user_models.RectifiedSums.apply
+    want, got = (each(*parts) for each in (one, ours))
+    assert torch.allclose(got, want, atol=1e-6)
+    weight = torch.randn_like(want)
+    pairs = (torch.autograd.grad((weight * each).sum(), parts) for each in (want, got))
+    for a, b in zip(*pairs, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_what_all_copies_share_is_shared_in_rectified_sums():
+    torch.manual_seed(0)
+    a, c, o = torch.randn(3, 5, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True), torch.randn(4)
+    got = torch.func.vmap(user_models.RectifiedSums.apply, (0, None, None))(a, c, o)
+    want = torch.relu(a[:, :, None] + c) @ o
+    assert torch.allclose(got, want, atol=1e-6)
+    pairs = (torch.autograd.grad(each.square().sum(), (a, c)) for each in (want, got))
+    for x, y in zip(*pairs, strict=True):
+        assert torch.allclose(x, y, atol=1e-4)
+
+
 def attention(data, past=3, seed=0):
     torch.manual_seed(seed)
     m = UserAttention(np.random.default_rng(seed).normal(size=(M, 8)), K, U, D, F, E, past=past)
