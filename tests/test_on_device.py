@@ -125,6 +125,7 @@ CASES = {
     "tensor": lambda d: (people(user_models.UserTensor, constants=True), POSTS, ranking(d)),
     "perceptron": lambda d: (people(user_models.UserMLP), POSTS, ranking(d)),
     "pairs": lambda d: (people(user_models.UserPairs), POSTS, ranking(d)),
+    "attention": lambda d: (user_models.OverAllTags(people(user_models.UserAttention)), POSTS, likelihood),
     "over all tags": lambda d: (user_models.OverAllTags(people(user_models.UserTensor)), POSTS, likelihood),
     "bilinear": lambda d: (asked(conditional.Bilinear), PAIRS, conditional.ranked(BAGS)),
     "biased": lambda d: (asked(conditional.UserBiased), PAIRS, conditional.ranked(BAGS)),

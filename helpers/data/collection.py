@@ -72,7 +72,7 @@ ABSENT = {
 # rows go), and the same for tables of `truth`, where the columns and tables themselves go
 PARTS = {
     "views": ({"views": []}, {"posts": []}),
-    "tags": ({"tags": []}, {"tag_kinds": [], "senses": []}),
+    "tags": ({"tags": []}, {"tag_kinds": [], "senses": [], "words": []}),
     "times": ({"views": ["at"], "tags": ["at"], "items": ["uploaded_at"]}, {}),
     # names and numbers of contents and styles mean nothing without the labels, or tell them
     "labels": ({"labels": []}, {"posts": [], "content_taste": [], "style_taste": []}),

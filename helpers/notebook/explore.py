@@ -1,5 +1,6 @@
 """A small window to ask a user model questions: choose a user, an image or a tag."""
 
+import base64
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,26 @@ class Explorer:
         return widgets.VBox([
             widgets.HBox([user, habit]), widgets.HBox([item, shown, suggested]), widgets.HBox([tag, found])
         ])  # fmt: skip
+
+    def answers(self) -> dict:
+        """All answers, as JSON has them, for a page that needs no kernel (`helpers.runner.report`).
+
+        "users", "tags" and "items" (label, number) stand in the order of the menus, and so do "habits" by
+        user, "suggest" (tags) by user and item, and "retrieve" (numbers of items) by user and tag; "pictures"
+        are data URIs, by number."""
+        found = [
+            [list(map(int, self.retrieve(t, u))) for t in self.tags.values()] for u in self.users.values()
+        ]
+        shown = {*self.items.values(), *(item for by_tag in found for row in by_tag for item in row)}
+        pictures = {str(i): base64.b64encode(jpeg(self.picture(i))).decode() for i in sorted(shown)}
+        return {
+            "users": list(self.users), "tags": list(self.tags),
+            "items": [{"label": label, "number": int(number)} for label, number in self.items.items()],
+            "habits": [self.habits(user) for user in self.users.values()],
+            "suggest": [[list(self.suggest(i, u)) for i in self.items.values()] for u in self.users.values()],
+            "retrieve": found,
+            "pictures": {number: f"data:image/jpeg;base64,{code}" for number, code in pictures.items()},
+        }  # fmt: skip
 
     def still(self, users: Sequence[str], item: str, tag: str):
         """The same answers as a picture: one line a user; users, item and tag are labels of the choices."""

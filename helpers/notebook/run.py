@@ -117,6 +117,11 @@ class Run(Conclusions):
         """Write `<name>.npz` for later notebooks; arrays of numbers or fixed-width text."""
         artefacts.save_arrays(self.folder, name, arrays)
 
+    def save_json(self, name: str, content) -> None:
+        """Write `<name>.json`, for the report."""
+        artefacts.write_json(self.folder / f"{name}.json", content)
+        artefacts.record(self.folder, f"{name}.json")
+
     def save_weights(self, name: str, weights: dict) -> None:
         """Write a network's `state_dict()` as `<name>.safetensors`."""
         artefacts.save_weights(self.folder, name, weights)

@@ -1,5 +1,6 @@
-"""Posts: who put which hashtags on which image; baselines that know no image; intervals over users."""
+"""Posts: who put which hashtags on which image; baselines that know no image; hits; intervals over users."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,12 @@ from torch import Tensor
 from helpers.errors import BadInput
 from helpers.learn.again import known
 from helpers.learn.examples import Planned
+from helpers.measures import metrics
 from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
 
 UNKNOWN = -1  # a user who was not there in training
+CELLS = 2**23  # scores that are held at once, 32 MB, however many posts and hashtags there are
 
 
 @known
@@ -74,17 +77,53 @@ def from_table(table: pd.DataFrame, vocabulary: np.ndarray, users: np.ndarray) -
     return Posts(pair // size, known, Bags.of(post, tag[tag >= 0], len(pair)))
 
 
-def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:
-    """The baselines of Veit et al. 2018, Table 2: score a tag by how often it was used in training, float32
-    (len(asked), K). With `own` the user's posts count; ties, and users without a past, go by the frequency
-    among all."""
+def frequency(train: Posts, n_tags: int, n_users: int, own: bool) -> Callable[[Posts], np.ndarray]:
+    """The baselines of Veit et al. 2018, Table 2: score a tag by how often it was used in training. Maps n
+    posts to float32 (n, K). With `own` the user's posts count; ties, and users without a past, go by the
+    frequency among all."""
     everybody = np.bincount(train.tags[1], minlength=n_tags) / (len(train.tags[1]) + 1)  # < 1: breaks ties
+    everybody = everybody.astype(np.float32)
     if not own:
-        return np.broadcast_to(everybody.astype(np.float32), (len(asked), n_tags))
+        return lambda asked: np.broadcast_to(everybody, (len(asked), n_tags))
     user, ones = train.user[Bags(*train.tags).owner], np.ones(len(train.tags[1]), np.float32)
-    counts = sparse.csr_matrix((ones, (user, train.tags[1])), (n_users + 1, n_tags))
-    mine = np.where(asked.user < 0, n_users, asked.user)  # the last row is empty
-    return counts[mine].toarray() + everybody.astype(np.float32)
+    counts = sparse.csr_matrix((ones, (user, train.tags[1])), (n_users + 1, n_tags))  # the last row is empty
+    return lambda asked: counts[np.where(asked.user < 0, n_users, asked.user)].toarray() + everybody
+
+
+def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:
+    """The scores of `frequency` for some posts, float32 (len(asked), K)."""
+    return frequency(train, n_tags, n_users, own)(asked)
+
+
+def hits(
+    score: Callable[[Posts], np.ndarray], posts: Posts, n_tags: int, at: Sequence[int] = (1, 10), bonuses=None
+) -> np.ndarray:
+    """Whether each of n posts has one of its tags among the k best, for each k of `at`, cut to K: float64
+    (len(at), n), 1 or 0; their means are accuracy@k (Veit et al. 2018, eq. 7).
+
+    `score` maps posts to scores of all tags, float (·, K). It is asked for so few at once that they fill
+    `CELLS`: memory does not grow with the posts. With `bonuses`, float (T, K), each is added to the scores in
+    turn: (T, len(at), n)."""
+    sizes, rows = [min(k, n_tags) for k in at], max(1, CELLS // n_tags)
+    found = np.zeros((1 if bonuses is None else len(bonuses), len(at), len(posts)))
+    for start in range(0, len(posts), rows):
+        some = posts.take(np.arange(start, min(start + rows, len(posts))))
+        scores = score(some)
+        for t, of_bonus in enumerate(found[:, :, start : start + rows]):
+            best = metrics.top_k(scores if bonuses is None else scores + bonuses[t], max(sizes))
+            right = metrics.hits(best, some.tags)
+            for k, row in zip(sizes, of_bonus, strict=True):
+                row[:] = right[:, :k].any(axis=1)
+    return found[0] if bonuses is None else found
+
+
+def items_apart(posts: Sequence[Posts], shares: Sequence[float], rng: np.random.Generator) -> list[Posts]:
+    """Posts of a training, a validation and a test part such that no item is in two of them: each item goes
+    to one part at random, with these shares (adding up to 1), and a part keeps the posts of its items."""
+    images = np.unique(np.concatenate([some.image for some in posts]))
+    part = rng.choice(len(posts), len(images), p=shares)
+    kept = [part[np.searchsorted(images, some.image)] == k for k, some in enumerate(posts)]
+    return [some.take(np.flatnonzero(rows)) for some, rows in zip(posts, kept, strict=True)]
 
 
 def over_users(values: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> Interval:

@@ -2,7 +2,8 @@
 
 Three ways to combine the three embeddings: a full core tensor (the paper's model), a multi-layer perceptron
 on their concatenation (the paper's comparison), and pairwise products only. All learn the embeddings of users
-and hashtags and a linear map of frozen image features, by the ranking loss with six negatives (`learn`).
+and hashtags and a linear map of frozen image features, by the ranking loss with six negatives (`learn`). A
+fourth, which is of today, has no vector for a user: it attends to the tags that the user wrote.
 """
 
 import math
@@ -53,7 +54,7 @@ class TripletModel(nn.Module):
         super().__init__()
         features = features if isinstance(features, Tensor) else standard(features)
         self.register_buffer("features", features, persistent=False)
-        self.n_tags, self.n_users = n_tags, n_users
+        self.n_tags, self.n_users, self.E = n_tags, n_users, E
         self.image = nn.Linear(features.shape[1], F)
         self.tag = nn.Parameter(torch.randn(n_tags, D) / math.sqrt(D))
         self.user = nn.Parameter(torch.randn(n_users, E) / math.sqrt(E))
@@ -69,7 +70,7 @@ class TripletModel(nn.Module):
         one more post, an image at the ridge regression of h̄ on its features. Both are cut to the E and F
         directions that hold most of them (SVD), and `align` is told how to get back to tags."""
         h = self.tag[:, : self.tag.shape[1] - self.held]
-        E, F, bags = self.user.shape[1], self.image.out_features, Bags(*posts.tags)
+        E, F, bags = self.E, self.image.out_features, Bags(*posts.tags)
         row, tag = torch.from_numpy(bags.owner), torch.from_numpy(bags.indices.astype(np.int64))
         mean = torch.zeros(len(posts), h.shape[1]).index_add_(0, row, h[tag]) / row.bincount()[:, None]
         user, image = torch.from_numpy(posts.user), torch.from_numpy(posts.image)
@@ -81,7 +82,8 @@ class TripletModel(nn.Module):
         self.image.bias.zero_()
         users, to_user = _directions(of_user, E, self.held)
         maps, to_image = _directions(slope, F, self.held)
-        self.user.copy_(users)
+        if self.user is not None:
+            self.user.copy_(users)
         self.image.weight[: F - self.held] = maps.T[: F - self.held]
         self.align(to_user, to_image, offset)
 
@@ -101,15 +103,25 @@ class TripletModel(nn.Module):
         (0, b, c) scores triplet b with the tag of c, (1, b, c) with the image of c, (2, b, c) with the user
         of c. The three diagonals are the scores of the triplets themselves."""
         image, tag, user = batch[:, :3].unbind(1)
-        f, h, u = self.embed_images(image), self.tag[tag], self.embed_users(user)
-        return torch.stack([self.with_tags(f, u, h), self.with_images(h, u, f), self.with_users(f, h, u)])
+        return torch.stack(self.replaced(self.embed_images(image), self.tag[tag], self.embed_users(user)))
+
+    def replaced(self, f: Tensor, h: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The three parts of `forward`, each (B, B), from the embeddings of B triplets."""
+        return self.with_tags(f, u, h), self.with_images(h, u, f), self.with_users(f, h, u)
+
+    def all_tags(self, image: Tensor, user: Tensor) -> Tensor:
+        """Scores (B, K) of all tags for image rows and users, both int (B,)."""
+        return self.with_tags(self.embed_images(image), self.embed_users(user), self.tag)
 
     @torch.inference_mode()
     def tag_scores(self, image: np.ndarray, user: np.ndarray) -> np.ndarray:
         """s(t; W) of every hashtag for pairs of image row and user (eq. 6): float32 (Q, K)."""
         pairs = zip(*(self._rows(x).split(128) for x in (image, user)), strict=True)
-        scores = (self.with_tags(self.embed_images(i), self.embed_users(u), self.tag) for i, u in pairs)
-        return torch.cat(list(scores)).float().cpu().numpy()
+        return torch.cat([self.all_tags(*pair).float().cpu() for pair in pairs]).numpy()
+
+    def scores(self, posts: Posts) -> np.ndarray:
+        """`tag_scores` of the images and users of posts, for `posts.hits`."""
+        return self.tag_scores(posts.image, posts.user)
 
     @torch.inference_mode()
     def image_scores(self, tag: np.ndarray, user: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -172,6 +184,12 @@ class UserTensor(TripletModel):
         """Scores (B, C) of pairs f (B, F), h (B, D) with each of the users u (C, E)."""
         return (self._ended(f)[:, None, :] @ self._of_tags(h))[:, 0] @ self._ended(u).T
 
+    def replaced(self, f: Tensor, h: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        f, u, of_tags = self._ended(f), self._ended(u), self._of_tags(h)  # W is met once
+        pairs = (f[:, :, None] * u[:, None, :]).flatten(1)
+        with_images = (of_tags @ u[:, :, None])[:, :, 0] @ f.T
+        return pairs @ of_tags.flatten(1).T, with_images, (f[:, None, :] @ of_tags)[:, 0] @ u.T
+
     def _of_tags(self, h: Tensor) -> Tensor:
         return (self._ended(h) @ self.W.flatten(1)).view(-1, *self.W.shape[1:])
 
@@ -219,7 +237,55 @@ class UserMLP(TripletModel):
         return self._combined(self.of_image(f) + self.of_tag(h), self.of_user(u))
 
     def _combined(self, pair: Tensor, third: Tensor) -> Tensor:
-        return self.out((pair[:, None] + third[None]).relu_())[..., 0]
+        if pair.device.type != "cpu":
+            return self.out((pair[:, None] + third[None]).relu_())[..., 0]
+        return RectifiedSums.apply(pair, third, self.out.weight[0])
+
+
+class RectifiedSums(torch.autograd.Function):
+    """Σ_h o_h · max(0, a_bh + c_kh): float (…, B, K) of a (…, B, H), c (…, K, H) and o (…, H).
+
+    The perceptron's hidden layer for all combinations has B · K · H numbers, too many for a processor's
+    cache. Here no more than some rows of it are there at once, forward and, computed again, backward."""
+
+    ROWS = 8
+
+    @staticmethod
+    def forward(a: Tensor, c: Tensor, o: Tensor) -> Tensor:
+        flat = (x.reshape(-1, *x.shape[-k:]) for x, k in ((a, 2), (c, 2), (o, 1)))
+        found = [
+            torch.cat([(rows[:, None] + c[None]).relu_() @ o for rows in a.split(RectifiedSums.ROWS)])
+            for a, c, o in zip(*flat, strict=True)
+        ]
+        return torch.stack(found).view(*a.shape[:-1], c.shape[-2])
+
+    @staticmethod
+    def setup_context(context, inputs, output) -> None:
+        context.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, n = context.saved_tensors, RectifiedSums.ROWS
+        to = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in inputs]
+        sizes = (2, 2, 1, 2, 2, 1, 2)  # axes of one copy
+        flat = [x.reshape(-1, *x.shape[-k:]) for x, k in zip([*inputs, *to, gradient], sizes, strict=True)]
+        for a, c, o, to_a, to_c, to_o, g in zip(*flat, strict=True):
+            for k in range(0, len(a), n):
+                some = (a[k : k + n, None] + c[None]).relu_()
+                to_o += g[k : k + n].flatten() @ some.flatten(0, 1)
+                some.sign_().mul_(g[k : k + n, :, None])  # through the units that are on
+                to_a[k : k + n] = some.sum(1) * o
+                to_c += some.sum(0)
+            to_c *= o
+        return tuple(to)
+
+    @staticmethod
+    def vmap(info, in_dims, a, c, o):
+        parts = [
+            x.expand(info.batch_size, *x.shape) if d is None else x.movedim(d, 0)
+            for x, d in zip((a, c, o), in_dims, strict=True)
+        ]
+        return RectifiedSums.apply(*parts), 0
 
 
 @remembered
@@ -246,6 +312,54 @@ class UserPairs(TripletModel):
 
     def with_users(self, f: Tensor, h: Tensor, u: Tensor) -> Tensor:
         return (h * self.A(f)).sum(1)[:, None] + h @ self.B(u).T
+
+
+@remembered
+class UserAttention(TripletModel):
+    """Two towers with attention, as today's recommenders have them (DIN, Zhou et al. 2018, arXiv 1706.06978,
+    and the many after it): s = hᵀ(A f + B Σ_l α_l h_l). A user is what they wrote: the embeddings h_l of at
+    most `past` of their training tags, each as often as written. What the image asks for says which of them
+    matter, α = softmax over l of (Q f)ᵀ(P h_l) / √E, beside one more place with score and value 0.
+
+    Tags of the very post that is asked about are not looked at, else training would only learn to copy them.
+    `begin` must be called: it looks up who wrote what. Scores of all tags only, for the loss "softmax"."""
+
+    def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, past: int = 32):
+        super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
+        self.user = None
+        self.A, self.B = nn.Linear(F, D), nn.Linear(D, D, bias=False)
+        self.Q, self.P = nn.Linear(F, E, bias=False), nn.Linear(D, E, bias=False)
+        # tags and images of the past; the last row is for users without one
+        self.register_buffer("wrote", torch.full((n_users + 1, past), -1), persistent=False)
+        self.register_buffer("at", torch.full((n_users + 1, past), -1), persistent=False)
+
+    @torch.no_grad()
+    def begin(self, posts: Posts) -> None:
+        """As in other models; and look up the past of each user: the tags of the latest rows of posts."""
+        super().begin(posts)
+        post, tag = Bags(*posts.tags).owner, posts.tags[1]
+        order = np.lexsort((-post, posts.user[post]))
+        user = posts.user[post][order]
+        rank = np.arange(len(user)) - np.searchsorted(user, user)
+        kept = rank < self.wrote.shape[1]
+        place = torch.from_numpy(user[kept]), torch.from_numpy(rank[kept])
+        self.wrote[place] = torch.from_numpy(tag[order][kept].astype(np.int64))
+        self.at[place] = torch.from_numpy(posts.image[post][order][kept].astype(np.int64))
+
+    @torch.no_grad()
+    def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
+        self.A.weight.copy_(to_image)
+        self.A.bias.copy_(offset)
+        self.B.weight.copy_(torch.eye(len(offset)))
+
+    def all_tags(self, image: Tensor, user: Tensor) -> Tensor:
+        row, f = torch.where(user < 0, self.n_users, user), self.embed_images(image)
+        tag = self.wrote[row]
+        h, hidden = self.tag[tag.clamp_min(0)], (tag < 0) | (self.at[row] == image[:, None])
+        ask = (self.P(h) @ self.Q(f)[:, :, None])[:, :, 0] / math.sqrt(self.E)
+        ask = torch.cat([ask.masked_fill(hidden, -torch.inf), torch.zeros_like(ask[:, :1])], 1)
+        past = (ask.softmax(1)[:, None, :-1] @ h)[:, 0]
+        return (self.A(f) + self.B(past)) @ self.tag.T
 
 
 @remembered
@@ -309,8 +423,7 @@ class OverAllTags(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Scores (B, K) of all tags for the images and users of triplets int (B, 3)."""
-        m, (image, _, user) = self.model, batch[:, :3].unbind(1)
-        return m.with_tags(m.embed_images(image), m.embed_users(user), m.tag)
+        return self.model.all_tags(batch[:, 0], batch[:, 2])
 
 
 def learn(

@@ -1,6 +1,7 @@
 """Executed notebooks and results as web pages that need no network: nothing is loaded from afar."""
 
 import copy
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -116,6 +117,14 @@ def write_html(executed: Path, target: Path, profile: str) -> None:
     _write(target, "notebook.html.j2", about)
 
 
+def write_explorer(answers: Path, target: Path, profile: str) -> None:
+    """Write the answers of an `Explorer` as a page with menus that works without a kernel and a network."""
+    data = re.sub(
+        "[<>&]", lambda m: f"\\u{ord(m[0]):04x}", json.dumps(read_json(answers))
+    )  # no end of script
+    _write(target, "explorer.html.j2", {"profile": profile, "answers": Markup(data)})
+
+
 def relinked(html: str, folder: Path) -> str:
     """Links between notebooks lead to their pages; other relative links to where they led from notebooks/."""
 
@@ -177,6 +186,11 @@ def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
         row.setdefault("seed", None)
         pages = [f"{number_of(name)}/{name}{suffix}" for suffix in (".html", ".failed.ipynb")]
         row["link"] = next((page for page in pages if (folder / page).is_file()), None)
+        folder_of = folder / number_of(name)
+        row["explorer"] = None
+        if (folder_of / "explorer.json").is_file():
+            write_explorer(folder_of / "explorer.json", folder_of / "explorer.html", folder.name)
+            row["explorer"] = f"{number_of(name)}/explorer.html"
         row["share"] = round(100 * row["seconds"] / longest, 1) if row["seconds"] and longest else 0
     return [table[name] for name in sorted(table)]
 

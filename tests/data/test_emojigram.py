@@ -234,3 +234,25 @@ def test_every_option_says_what_it_plants():
     assert table["what it plants"].str.len().min() > 10
     assert set(table["parameter"]) == set(Settings.model_fields)
     assert len(STYLES) == 8
+
+
+def test_the_languages_of_words_are_those_of_the_people_who_write_them(monkeypatch, tmp_path):
+    made = fresh(monkeypatch, tmp_path, multilingual=0.0)
+    known = made.truth["words"]
+    assert set(known["kind"]) == {"language", "place"}
+    languages = known[known["kind"] == "language"].groupby("word")["value"].agg(set)
+    assert languages["schwarzweiss"] == {"de"}
+    kinds = made.truth["tag_kinds"].astype({"tag": str, "kind": str})
+    kinds = kinds[kinds["kind"].isin(["content", "style"])]
+    speaks = made.truth["people"]["language"].to_numpy()[made.items["owner"].to_numpy()[kinds["item"]]]
+    assert all(language in languages[word] for word, language in zip(kinds["tag"], speaks, strict=True))
+
+
+def test_places_are_named_by_those_who_live_there(network):
+    known = network.truth["words"]
+    country = known[known["kind"] == "place"].set_index("word")["value"]
+    kinds = network.truth["tag_kinds"].astype({"tag": str, "kind": str})
+    kinds = kinds[(kinds["kind"] == "attribute") & kinds["tag"].isin(country.index)]
+    lives = network.users["country"].to_numpy()[network.items["owner"].to_numpy()[kinds["item"]]]
+    assert len(kinds) > 0
+    assert all(country[tag] == where for tag, where in zip(kinds["tag"], lives, strict=True))

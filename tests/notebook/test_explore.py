@@ -1,6 +1,8 @@
 """The explorer answers again when a menu changes, and gives the same answers as a picture."""
 
+import base64
 import io
+import json
 
 import numpy as np
 import PIL.Image
@@ -45,6 +47,16 @@ def test_each_menu_changes_its_answers():
 def test_the_still_picture_is_a_picture():
     picture = explorer().still(["Ann", "Ben"], "first", "#sea")
     assert PIL.Image.open(io.BytesIO(picture.data)).size[0] > 300
+
+
+def test_all_answers_are_there_without_a_kernel():
+    answers = explorer().answers()
+    assert json.loads(json.dumps(answers)) == answers
+    assert answers["suggest"][1][0] == ["tag31", "<b>"]
+    assert answers["retrieve"] == [[[0, 1], [0, 2]], [[1, 1], [1, 2]]]
+    assert set(answers["pictures"]) == {"0", "1", "2", "3", "4"}
+    picture = base64.b64decode(answers["pictures"]["4"].partition(",")[2])
+    assert np.asarray(PIL.Image.open(io.BytesIO(picture))).mean() > 150
 
 
 def test_bad_input_is_refused():

@@ -1,5 +1,6 @@
 """The pages: readable without a network, complete, and safe with any text."""
 
+import json
 import re
 
 import pytest
@@ -144,6 +145,18 @@ def test_the_index_shows_everything(tmp_path):
     assert "0123456789ab-dirty" in page
     assert "numpy 2.4.6" in page
     assert "The last run failed" not in page
+
+
+def test_the_index_leads_to_the_explorer(tmp_path):
+    row = {"number": "07", "name": "07_people", "status": "done", "seconds": 1.0, "peak_mb": 1.0}
+    write_json(tmp_path / "07" / "explorer.json", {"users": ["</script><b>"], "tags": ["#sea & more"]})
+    assert 'href="07/explorer.html"' in profile(tmp_path, [CLAIM], [row])
+    page = (tmp_path / "07" / "explorer.html").read_text(encoding="utf-8")
+    own = page.replace("<script>", "").replace('<script type="application/json" id="answers">', "")
+    assert not FROM_AFAR.search(own)  # a script of its own, none from afar
+    data = page.partition('id="answers">')[2].partition("</script>")[0]
+    assert json.loads(data) == {"users": ["</script><b>"], "tags": ["#sea & more"]}
+    assert re.findall(r'<label for="(\w+)">', page) == ["user", "item", "tag"]
 
 
 def test_a_claim_leads_to_the_cell_that_shows_it(tmp_path):

@@ -1,11 +1,14 @@
 """Posts, floors that know no image, and intervals over users."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from helpers.errors import BadInput
+from helpers.measures import metrics
 from helpers.measures.stats import bootstrap
 from helpers.people import posts as crowd
 
@@ -82,3 +85,62 @@ def test_bad_input_is_refused():
         crowd.Posts(np.zeros(2, int), np.zeros(2, int), (np.array([0, 1, 1]), np.array([0])))
     with pytest.raises(BadInput, match="two"):
         crowd.over_users(np.ones(3), np.zeros(3, int), np.random.default_rng(0))
+
+
+def some_posts(n, K, seed=0):
+    rng = np.random.default_rng(seed)
+    sets = [np.sort(rng.choice(K, rng.integers(1, 4), replace=False)) for _ in range(n)]
+    indptr = np.concatenate([[0], np.cumsum([len(s) for s in sets])])
+    return crowd.Posts(
+        rng.integers(0, 30, n), rng.integers(0, 9, n), (indptr, np.concatenate(sets).astype(np.int32))
+    )
+
+
+@pytest.mark.parametrize("cells", [7, 100, 10**6])
+def test_hits_in_parts_are_those_of_all_scores(cells, monkeypatch):
+    monkeypatch.setattr(crowd, "CELLS", cells)
+    posts, table = some_posts(40, 12), np.random.default_rng(1).normal(size=(30, 12)).round(1)
+    bonuses = np.random.default_rng(2).normal(size=(3, 12))
+    got = crowd.hits(lambda some: table[some.image], posts, 12, (1, 5))
+    with_bonus = crowd.hits(lambda some: table[some.image], posts, 12, (1, 5), bonuses)
+    assert with_bonus.shape == (3, 2, 40)
+    for n, k in enumerate((1, 5)):
+        assert np.array_equal(got[n], metrics.at_k(table[posts.image], posts.tags, k)["accuracy"].each)
+        for t, bonus in enumerate(bonuses):
+            each = metrics.at_k(table[posts.image] + bonus, posts.tags, k)["accuracy"].each
+            assert np.array_equal(with_bonus[t, n], each)
+    assert crowd.hits(lambda some: table[some.image], posts, 12, (1, 50)).shape == (2, 40)
+
+
+def test_many_posts_and_tags_need_bounded_memory():
+    """Scores of 20,000 posts and 20,000 tags would fill 1.6 GB; at no time more than some chunks are held."""
+    n, K = 20_000, 20_000
+    rng = np.random.default_rng(0)
+    posts = crowd.Posts(
+        np.arange(n), rng.integers(0, 99, n), (np.arange(n + 1), rng.integers(0, K, n).astype(np.int32))
+    )
+    posts = posts.take(np.arange(0, n, 10))  # a tenth is enough to see what is held
+    asked = []
+
+    def score(some):
+        asked.append(len(some))
+        return np.broadcast_to(-np.arange(K, dtype=np.float32), (len(some), K))
+
+    tracemalloc.start()
+    found = crowd.hits(score, posts, K)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(asked) * K <= crowd.CELLS
+    assert sum(asked) == len(posts) == found.shape[1]
+    assert peak < 4 * 4 * crowd.CELLS < 4 * len(posts) * K  # a few chunks of float32, not all scores
+
+
+def test_no_item_is_in_two_parts():
+    parts = [some_posts(60, 12, seed) for seed in range(3)]
+    train, held, test = crowd.items_apart(parts, (0.6, 0.2, 0.2), np.random.default_rng(0))
+    assert not set(train.image) & set(held.image)
+    assert not set(train.image) & set(test.image)
+    assert not set(held.image) & set(test.image)
+    assert min(map(len, (train, held, test))) > 0
+    kept = np.isin(parts[0].image, train.image)
+    assert np.array_equal(train.tags[1], parts[0].take(np.flatnonzero(kept)).tags[1])

@@ -7,11 +7,11 @@ import torch
 from helpers.data import load
 from helpers.data.collection import label_matrix
 from helpers.learn.train import Recipe
-from helpers.measures import metrics
+from helpers.measures import metrics, stats
 from helpers.people import conditional as user_conditional
 from helpers.people import descriptors as users
 from helpers.people import posts as crowd
-from helpers.people import user_models
+from helpers.people import retrieval, user_models
 from helpers.people.user_models import UserTensor
 from helpers.words import hashtags
 
@@ -115,9 +115,10 @@ def test_without_attributes_a_description_gains_nothing(model, monkeypatch, tmp_
     assert gain.mean < 0.05
 
 
-def lead_of_the_tensor(dialects):
-    """Accuracy@1 of the tensor minus that of two-way terms, in a crowd where each of some dialects calls the
-    eight things by the same eight words, dealt anew, and where everybody has a favourite word."""
+def dialect_crowd(dialects, favourites=0.2):
+    """A crowd in which each of some dialects calls the eight things by the same eight words, dealt anew, and
+    everybody has a favourite word, put on a share of the posts: features, training and test posts, the thing
+    on each image, and for each user and word the thing that it means."""
     rng = np.random.default_rng(0)
     n, contents, people, K = 3000, 8, 60, 16
     shown, user = rng.integers(0, contents, n), rng.integers(0, people, n)
@@ -125,25 +126,150 @@ def lead_of_the_tensor(dialects):
         np.stack([rng.permutation(contents) for _ in range(dialects)]),
         rng.integers(contents, K, people),
     )
-    tag = np.where(rng.random(n) < 0.2, favourite[user], words[user % dialects, shown]).astype(np.int32)
+    own = rng.random(n) < favourites
+    tag = np.where(own, favourite[user], words[user % dialects, shown]).astype(np.int32)
     features = user_models.standard(np.eye(contents)[shown] + 0.2 * rng.normal(size=(n, contents)))
     posts = crowd.Posts(np.arange(n), user, (np.arange(n + 1), tag))
-    train, test = posts.take(np.arange(2000)), posts.take(np.arange(2000, n))
-    models = []
-    for cls, how in ((UserTensor, {"constants": True}), (user_models.UserPairs, {})):
-        torch.manual_seed(0)
-        models.append(cls(features, K, people, 12, 10, 12, **how))
-        models[-1].begin(train)
+    means = np.argsort(words, axis=1)[np.arange(people) % dialects]
+    return features, posts.take(np.arange(2000)), posts.take(np.arange(2000, n)), shown, means
+
+
+def trained(cls, features, train, K, people, **how):
+    """A model of the crowd after some epochs of softmax; with one person, the user-agnostic one."""
+    torch.manual_seed(0)
+    model = cls(features, K, people, 12, 10, 12, **how)
+    mine = train if people > 1 else nobody(train)
+    model.begin(mine)
     recipe = Recipe(epochs=8, batch=64, lr=0.02, optimiser="adamw", weight_decay=0.1)
-    user_models.learn(models, [train] * 2, [recipe] * 2, [0] * 2, CPU, ["softmax"] * 2)
-    tensor, pairs = (metrics.at_k(m.tag_scores(test.image, test.user), test.tags, 1) for m in models)
-    difference = tensor["accuracy"].each - pairs["accuracy"].each
-    return crowd.over_users(difference, test.user, np.random.default_rng(1))
+    user_models.learn([model], [mine], [recipe], [0], CPU, ["softmax"])
+    return model
+
+
+def nobody(posts):
+    return crowd.Posts(posts.image, 0 * posts.user, posts.tags)
+
+
+def lead_of_the_tensor(dialects):
+    """Accuracy@1 of the tensor minus that of two-way terms."""
+    features, train, test, *_ = dialect_crowd(dialects)
+    tensor = trained(UserTensor, features, train, 16, 60, constants=True)
+    pairs = trained(user_models.UserPairs, features, train, 16, 60)
+    each = [crowd.hits(model.scores, test, 16, (1,))[0] for model in (tensor, pairs)]
+    return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
 
 def test_the_tensor_beats_two_way_terms_only_where_a_word_takes_image_and_user():
     assert lead_of_the_tensor(dialects=4).low > 0.1
     assert abs(lead_of_the_tensor(dialects=1).mean) < 0.03
+
+
+def finds_more(dialects):
+    """What the tensor finds more of than the model without users: own images, those of the own meaning."""
+    features, train, test, shown, means = dialect_crowd(dialects)
+    own, meant = [], []
+    everyone = np.repeat(np.arange(60), 8)
+    word, things = np.tile(np.arange(8), 60), shown[test.image]
+    mine = things == means[everyone, word][:, None]
+    for people in (60, 1):
+        model = trained(UserTensor, features, train, 16, people, constants=True)
+
+        def score(tag, user, model=model, people=people):
+            return model.image_scores(tag, user if people > 1 else 0 * user, test.image)
+
+        found, who = retrieval.own_images(score, test, 16)
+        own.append(found)
+        meant.append(retrieval.own_meaning(score(word, everyone), mine, np.ones_like(mine)))
+    return [
+        crowd.over_users(a - b, user, np.random.default_rng(1))
+        for (a, b), user in ((own, who), (meant, everyone))
+    ]
+
+
+def test_retrieval_knows_the_user_only_where_a_word_means_different_things():
+    own, meant = finds_more(dialects=4)
+    assert own.low > 0
+    assert meant.low > 0.2
+    own, meant = finds_more(dialects=1)
+    assert own.mean < 0.03
+    assert abs(meant.mean) < 0.03
+
+
+def gain_by_past(habits):
+    """How much more users with 40 training posts gain in accuracy@1 from the tensor than users with one. Each
+    thing has two words; of these a user keeps to one, or, without habits, takes any."""
+    rng = np.random.default_rng(0)
+    people, K = 160, 16
+    past = np.where(np.arange(people) < 60, 40, 1)
+    user = np.concatenate([np.repeat(np.arange(people), past), np.repeat(np.arange(people), 6)])
+    n, first = len(user), past.sum()
+    shown, own = rng.integers(0, 8, n), rng.integers(0, 2, (people, 8))
+    second = own[user, shown] if habits else rng.integers(0, 2, n)
+    features = user_models.standard(np.eye(8)[shown] + 0.2 * rng.normal(size=(n, 8)))
+    posts = crowd.Posts(np.arange(n), user, (np.arange(n + 1), (shown + 8 * second).astype(np.int32)))
+    train, test = posts.take(np.arange(first)), posts.take(np.arange(first, n))
+    tensor = trained(UserTensor, features, train, K, people, constants=True)
+    agnostic = trained(UserTensor, features, train, K, 1, constants=True)
+    gain = crowd.hits(tensor.scores, test, K, (1,))[0]
+    gain = gain - crowd.hits(agnostic.scores, nobody(test), K, (1,))[0]
+    of_user = np.bincount(test.user, gain) / np.bincount(test.user)
+    return stats.compare_groups(of_user[past == 40], of_user[past == 1], np.random.default_rng(1))
+
+
+def test_users_with_many_posts_gain_more_only_where_they_have_habits():
+    assert gain_by_past(habits=True).low > 0.05
+    without = gain_by_past(habits=False)
+    assert without.low <= 0
+    assert abs(without.mean) < 0.1
+
+
+def share_of_the_own_language(by_user):
+    """What tensor and two-way terms gain over the model without users, in a crowd of two languages, where a
+    language belongs to the user, or is drawn anew for each post: the own word above the other's for the same
+    thing, and the share of the own language among the eight best tags."""
+    rng = np.random.default_rng(0)
+    n, people, K = 3000, 60, 16
+    shown, user = rng.integers(0, 8, n), rng.integers(0, people, n)
+    spoken = user % 2 if by_user else rng.integers(0, 2, n)
+    features = user_models.standard(np.eye(8)[shown] + 0.2 * rng.normal(size=(n, 8)))
+    posts = crowd.Posts(np.arange(n), user, (np.arange(n + 1), (8 * spoken + shown).astype(np.int32)))
+    train, test = posts.take(np.arange(2000)), posts.take(np.arange(2000, n))
+    things, languages = np.arange(K) % 8, np.arange(K) // 8
+    same = things == shown[test.image][:, None]
+    mine = languages == (test.user % 2)[:, None]
+    found = []
+    for cls, number in ((UserTensor, people), (user_models.UserPairs, people), (user_models.UserPairs, 1)):
+        model = trained(cls, features, train, K, number, **({"constants": True} if cls is UserTensor else {}))
+        scores = model.scores(test if number > 1 else nobody(test))
+        language = retrieval.own_meaning(scores, mine, np.ones_like(mine), 8)
+        found.append((retrieval.better(scores, same & mine, same & ~mine), language))
+    return [
+        [crowd.over_users(each[k] - found[2][k], test.user, np.random.default_rng(1)) for k in range(2)]
+        for each in found[:2]
+    ]
+
+
+def test_synonyms_and_languages_follow_the_user_and_a_sum_is_enough_for_them():
+    for word, language in share_of_the_own_language(by_user=True):  # the tensor, and two-way terms
+        assert word.low > 0.3
+        assert language.low > 0.1
+    for word, language in share_of_the_own_language(by_user=False):
+        assert abs(word.mean) < 0.1
+        assert abs(language.mean) < 0.05
+
+
+def lead_of_attention(favourites):
+    """Accuracy@1 of attention over the user's past tags minus that of the model without users."""
+    features, train, test, *_ = dialect_crowd(1, favourites)
+    attention = trained(user_models.UserAttention, features, train, 16, 60)
+    agnostic = trained(user_models.UserPairs, features, train, 16, 1)
+    gain = crowd.hits(attention.scores, test, 16, (1,))[0]
+    gain = gain - crowd.hits(agnostic.scores, nobody(test), 16, (1,))[0]
+    return crowd.over_users(gain, test.user, np.random.default_rng(1))
+
+
+def test_attention_to_past_tags_helps_only_where_people_repeat_themselves():
+    assert lead_of_attention(favourites=0.6).low > 0.1
+    assert lead_of_attention(favourites=0.0).mean < 0.03
 
 
 def lead_of_the_product(dealt):

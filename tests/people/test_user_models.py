@@ -11,7 +11,7 @@ from helpers.errors import BadInput
 from helpers.learn.train import Recipe, fit
 from helpers.people import user_models
 from helpers.people.posts import UNKNOWN, Posts
-from helpers.people.user_models import UserMLP, UserPairs, UserTensor
+from helpers.people.user_models import UserAttention, UserMLP, UserPairs, UserTensor
 
 CPU = torch.device("cpu")
 M, K, U, D, F, E = 6, 5, 4, 4, 3, 3
@@ -219,6 +219,97 @@ def test_side_by_side_each_learns_as_alone(name, loss):
         fit(network, some, criterion, recipe, device=CPU, seed=seed, log=None)
         for a, b in zip(one.parameters(), found.parameters(), strict=True):
             assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("copies", [0, 3])
+def test_rectified_sums_and_their_gradients_are_those_of_the_formula(copies):
+    torch.manual_seed(0)
+    first, shapes = [copies] if copies else [], ((11, 4), (6, 4), (4,))
+    parts = [torch.randn(*first, *shape, requires_grad=True) for shape in shapes]
+
+    def formula(a, c, o):
+        return torch.relu(a[:, None] + c[None]) @ o
+
+    one = torch.func.vmap(formula) if copies else formula
+    ours = torch.func.vmap(user_models.RectifiedSums.apply) if copies else user_models.RectifiedSums.apply
+    want, got = (each(*parts) for each in (one, ours))
+    assert torch.allclose(got, want, atol=1e-6)
+    weight = torch.randn_like(want)
+    pairs = (torch.autograd.grad((weight * each).sum(), parts) for each in (want, got))
+    for a, b in zip(*pairs, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_what_all_copies_share_is_shared_in_rectified_sums():
+    torch.manual_seed(0)
+    a, c, o = torch.randn(3, 5, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True), torch.randn(4)
+    got = torch.func.vmap(user_models.RectifiedSums.apply, (0, None, None))(a, c, o)
+    want = torch.relu(a[:, :, None] + c) @ o
+    assert torch.allclose(got, want, atol=1e-6)
+    pairs = (torch.autograd.grad(each.square().sum(), (a, c)) for each in (want, got))
+    for x, y in zip(*pairs, strict=True):
+        assert torch.allclose(x, y, atol=1e-4)
+
+
+def attention(data, past=3, seed=0):
+    torch.manual_seed(seed)
+    m = UserAttention(np.random.default_rng(seed).normal(size=(M, 8)), K, U, D, F, E, past=past)
+    m.begin(data)
+    return m
+
+
+def test_attention_against_loops():
+    data = posts(12)
+    m = attention(data)
+    image, user = np.array([0, 3, 5, 1]), np.array([1, 0, 3, UNKNOWN])
+    got = m.tag_scores(image, user)
+    with torch.no_grad():
+        for q, (i, u) in enumerate(zip(image, user, strict=True)):
+            f, written = m.embed_images(torch.tensor([i]))[0], []
+            for post in range(len(data) - 1, -1, -1):  # latest first
+                if data.user[post] == u:
+                    some = data.tags[1][data.tags[0][post] : data.tags[0][post + 1]]
+                    written += [(t, data.image[post]) for t in some]
+            written = [t for t, at in written[:3] if at != i]
+            ask = [float((m.P.weight @ m.tag[t]) @ (m.Q.weight @ f)) / E**0.5 for t in written]
+            weight = np.exp([*ask, 0.0]) / np.exp([*ask, 0.0]).sum()
+            context = sum((w * m.tag[t] for w, t in zip(weight, written, strict=False)), torch.zeros(D))
+            want = m.tag @ (m.A.weight @ f + m.A.bias + m.B.weight @ context)
+            assert np.allclose(got[q], want, atol=1e-5)
+
+
+def test_attention_does_not_look_at_the_post_that_it_predicts():
+    """Else training would only copy: with another tag at that post, its own scores stay."""
+    data = posts(12)
+    changed = Posts(data.image, data.user, (data.tags[0], data.tags[1].copy()))
+    changed.tags[1][0] = (changed.tags[1][0] + 1) % K
+    one, two = attention(data, past=32), attention(data, past=32)
+    two.wrote.copy_(attention(changed, past=32).wrote)
+    at = data.image[[0]], data.user[[0]]
+    others = np.flatnonzero((data.user == data.user[0]) & (data.image != data.image[0]))
+    assert len(others) > 0
+    assert np.array_equal(one.tag_scores(*at), two.tag_scores(*at))
+    elsewhere = data.image[others], data.user[others]
+    assert not np.allclose(one.tag_scores(*elsewhere), two.tag_scores(*elsewhere))
+
+
+def test_attention_learns_and_repeats(device, same):
+    recipe = Recipe(epochs=12, batch=20, lr=0.02, optimiser="adamw", weight_decay=0.0)
+    one, two = (attention(posts()).to(device) for _ in range(2))
+    history = user_models.learn([one], [posts()], [recipe], [5], device, ["softmax"])[0]
+    user_models.learn([two], [posts()], [recipe], [5], device, ["softmax"])
+    assert history[-1]["loss"] < history[0]["loss"] - 0.02
+    assert same(*(torch.from_numpy(m.tag_scores([0, 1], [0, 1])) for m in (one, two)))
+
+
+def test_a_shared_contraction_scores_as_three_do():
+    for name in ("tensor", "constants"):
+        m = made(name)
+        with torch.no_grad():
+            f, h, u = torch.randn(5, F), torch.randn(5, D), torch.randn(5, E)
+            apart = m.with_tags(f, u, h), m.with_images(h, u, f), m.with_users(f, h, u)
+            for got, want in zip(m.replaced(f, h, u), apart, strict=True):
+                assert torch.allclose(got, want, atol=1e-5)
 
 
 def test_bad_input_is_refused():

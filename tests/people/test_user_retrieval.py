@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadInput
+from helpers.people import retrieval
 from helpers.people.posts import UNKNOWN, Posts
-from helpers.people.retrieval import own_images, own_meaning, two_meanings
+from helpers.people.retrieval import better, main_thing, own_images, own_meaning, two_meanings
 
 POSTS = Posts(
     np.array([4, 5, 6]), np.array([1, 0, 1]), (np.array([0, 2, 3, 4]), np.array([0, 2, 2, 0], np.int32))
@@ -56,3 +57,28 @@ def test_the_own_meaning_is_counted_among_images_of_either():
     assert np.allclose(own_meaning(scores, mine, either, k=4), 1 / 3)  # the fourth may not be found
     with pytest.raises(BadInput, match="without any image"):
         own_meaning(scores, mine, either & (np.arange(2) > 0)[:, None])
+
+
+def test_the_best_right_tag_has_to_be_above_the_best_wrong_one():
+    scores = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, 2.0, 0.0]])
+    right = np.array([[True, False, True], [True, False, False], [True, False, False]])
+    wrong = np.array([[False, True, False], [False, True, True], [False, True, False]])
+    assert better(scores, right, wrong).tolist() == [1, 0, 0]  # the last is a tie
+    with pytest.raises(BadInput, match="without a right or"):
+        better(scores, right, wrong & False)
+
+
+def test_queries_in_parts_find_the_same(monkeypatch):
+    def score(tag, user):
+        return np.sin(np.arange(3)[None] * (1.0 + tag[:, None]) + user[:, None])
+
+    whole = own_images(score, POSTS, 3, k=1)
+    monkeypatch.setattr(retrieval, "CELLS", 3)  # one query at a time
+    parts = own_images(score, POSTS, 3, k=1)
+    assert np.array_equal(whole[0], parts[0])
+    assert np.array_equal(whole[1], parts[1])
+
+
+def test_the_main_thing_of_a_tag():
+    tag, thing = np.array([0, 0, 0, 2, 2, 2, 2]), np.array([5, 7, 7, 4, 3, 4, 3])
+    assert main_thing(tag, thing, 4).tolist() == [7, -1, 3, -1]

@@ -54,3 +54,17 @@ def drawing_words(catalogue: pd.DataFrame, reserved: set[str]) -> dict[str, list
             own = dict.fromkeys(_words(names.get(language, "").replace("_", " "), language))
             words[language].append([w for w in own if w not in reserved] or english[:1])
     return words
+
+
+def about_words(words: dict[str, list[list[str]]]) -> pd.DataFrame:
+    """What is known about words, those of `drawing_words` and the planted ones for styles and cities: a row
+    for each word (text), kind ("language" or "place") and value (a language that has the word, or the country
+    of the city). Several languages may share a word."""
+    rows = {
+        (word, "language", language)
+        for language in LANGUAGES
+        for some in [*words[language], *STYLE_WORDS[language]]
+        for word in some
+    }
+    rows |= {(city, "place", country) for country, _, _, cities in COUNTRIES for city in cities}
+    return pd.DataFrame(sorted(rows), columns=["word", "kind", "value"])

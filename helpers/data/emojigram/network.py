@@ -39,8 +39,9 @@ def generate(**options) -> Collection:
     Returns a collection with label kinds group, content and style, and `truth`: settings (parameter, value as
     JSON), people (user, community, language, second_language, spammer, generation, activity), content_taste
     and style_taste (a row a user, one column each), friends (user, friend), posts (item, exposure, drawing,
-    angle, scale), tag_kinds (item, tag, kind), senses (community, word, content). Raises BadInput: an option
-    is unknown or out of range.
+    angle, scale), tag_kinds (item, tag, kind), senses (community, word, content), words (word, kind, value:
+    a language that has the word, or the country of the place that it names). Raises BadInput: an option is
+    unknown or out of range.
     """
     settings = Settings.check(options)
     streams = iter(np.random.default_rng(settings.seed).spawn(5))
@@ -162,5 +163,5 @@ def _truth(settings, people, posts, poses, tags, contents) -> dict[str, pd.DataF
             "item": tags.item, "tag": pd.Categorical.from_codes(tags.word, tags.words),
             "kind": pd.Categorical.from_codes(tags.kind, KINDS),
         }),
-        "senses": tags.senses,
+        "senses": tags.senses, "words": tags.known,
     }  # fmt: skip

@@ -41,6 +41,7 @@ class Tags:
     kind: np.ndarray  # int8
     words: list[str]
     senses: pd.DataFrame  # community, word, content: the meaning that each community gives to a word
+    known: pd.DataFrame  # word, kind ("language" or "place"), value: the languages of a word, or its country
 
 
 def draw_tags(
@@ -91,7 +92,8 @@ def draw_tags(
     # a post carries a tag once; the first slot that gave it decides its kind
     _, first = np.unique(item.astype(np.int64) * len(vocabulary) + word, return_index=True)
     first = first[np.argsort(item[first], kind="stable")]
-    return Tags(item[first], word[first], kind[first], list(vocabulary), senses)
+    known = lexicon.about_words(words)
+    return Tags(item[first], word[first], kind[first], list(vocabulary), senses, known)
 
 
 def _habitual(settings, salt, user, what, rng):
