@@ -39,12 +39,13 @@ def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
 def one_versus_all(counts: np.ndarray, n: int, power: float = 1.0) -> Loss:
     """One logistic loss per class, positives weighted 1 / N_k and negatives 1 / (N − N_k).
 
-    `power` is an exponent of these weights: 1 are the paper's, 0 weighs all alike, one half lies between
-    (the paper tried "various schemes" that it does not name). The weights make positives and negatives of each class count alike however rare it is. The paper prints a
-    sum over the training set without its minus sign; here it is multiplied by −N / K, so that the mean of a
-    batch estimates the average over classes of (mean loss of positives + mean loss of negatives): 2 log 2
-    for a network that knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k,
-    the pictures with class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, 3, first loss."""
+    `power` is an exponent of these weights: 1 is the paper's choice, 0 weighs all alike, one half lies
+    between; the paper tried "various schemes" that it does not name. The weights make positives and negatives
+    of each class count alike however rare it is. The paper prints a sum over the training set without its
+    minus sign; here it is multiplied by −N / K, so that (for power 1) the mean of a batch estimates the
+    average over classes of (mean loss of positives + mean loss of negatives): 2 log 2 for a network that
+    knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k, the pictures with
+    class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, section 3, first loss."""
     counts = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
         raise BadInput(f"one_versus_all: counts must lie between 0 and N = {n}, one for each class")

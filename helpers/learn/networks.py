@@ -219,7 +219,7 @@ class PairAdapter(Adapter):
 @remembered
 class Bottleneck(nn.Module):
     """A network with d numbers between it and its K outputs: f ∈ R^d and a vector for each tag, both learnt
-    (Veit et al. 2018, section 3.2, d = 300). `kind` is one of `FROM_SCRATCH`; other arguments as for these."""
+    (Veit et al. 2018, section 3.2, d = 300). `kind` is one of `FROM_SCRATCH`; other arguments as there."""
 
     def __init__(self, kind: str, outputs: int, d: int, side: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()

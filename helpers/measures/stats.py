@@ -106,7 +106,7 @@ def compare(a, b, rng: np.random.Generator, units: np.ndarray | None = None, rep
 
 
 def over_users(values, units: np.ndarray, rng: np.random.Generator) -> Interval:
-    """A mean and its interval with whole users resampled and seeds on top: arguments as `compare` has them."""
+    """A mean and its interval, with whole users and seeds resampled; arguments as for `compare`."""
     alone = compare(values, np.zeros_like(values), rng, units)
     return Interval(alone.mean, alone.low, alone.high)
 

@@ -36,7 +36,7 @@ def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.nda
     the K most common. `parts` are items to train, validate and test on. BadInput where there are fewer words:
     what is called K must be the number of classes."""
     if K > (known := len(words["word"].cat.categories)):
-        raise BadInput(f"a dictionary of {K} words, but 01 kept {known}; raise its words_kept, or ask for less")
+        raise BadInput(f"a dictionary of {K} words: 01 kept {known}; raise its words_kept, or ask for less")
     names = words["word"].cat.categories.to_numpy(str)[:K]
     code = words["word"].cat.codes.to_numpy(np.int32)
     kept = code < len(names)
@@ -62,8 +62,8 @@ def train_words(
     best P@10 on validation items, and its history, whose "validation" is 1 − P@10.
 
     `variant` is "multi-class" or one of `WEIGHTINGS`, losses over all words of a picture; or the softmax loss
-    of one drawn word, with "natural" or "class-uniform" sampling; class-uniform are also "in-batch", a softmax
-    over the words of the batch only, and "ranking", `losses.ranked`. Another one raises BadInput."""
+    of one drawn word, with "natural" or "class-uniform" sampling; so are "in-batch", a softmax over the words
+    of the batch only, and "ranking", `losses.ranked`. Another one raises BadInput."""
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     items, repetitions = book.train if some is None else some, repetitions or [0] * len(recipes)
@@ -103,15 +103,15 @@ def regress_words(
 
 
 def right_labels(
-    features: np.ndarray, labels: np.ndarray, parts: Sequence[np.ndarray], strengths: Sequence[float]
+    features: np.ndarray, labels: np.ndarray, parts: Sequence[np.ndarray], penalties: Sequence[float]
 ) -> np.ndarray:
     """Whether a logistic regression on features names one of an item's labels: float (n,), of the test items
     with a label. It is a probe of learnt features: what the last layer read is asked for what no network was
-    trained on. `features` are float32 (M, d), `labels` bool (M, L); parts are items to train on, to choose the
-    penalty with, and to test."""
+    trained on. `features` are float32 (M, d), `labels` bool (M, L); parts are items to train on, to choose
+    the penalty with, and to test."""
     train, held, test = (part[labels[part].any(axis=1)] for part in parts)
     X, own = standardised(features, train), labels.astype(np.float32)
-    path = logistic_path(X[train], own[train] / own[train].sum(axis=1, keepdims=True), strengths)
+    path = logistic_path(X[train], own[train] / own[train].sum(axis=1, keepdims=True), penalties)
 
     def right(model, items: np.ndarray) -> np.ndarray:
         return own[items, model.scores(X[items]).argmax(axis=1)]
