@@ -1,7 +1,8 @@
 """Words that people have judged: similarity of pairs, analogies, dictionaries. Read in their public formats.
 
 WordSim-353, SimLex-999 and the analogies come with the package `gensim`, the names of emoji with `emoji`, the
-groups of emoji with this project, in OpenMoji's table. MEN and FreeDict lie where the user has put them, in `wordsim` of the data folder; `SOURCES` says from where.
+groups of emoji with this project, in OpenMoji's table. MEN and FreeDict lie where the user has put them, in
+`wordsim` of the data folder; `SOURCES` says from where.
 """
 
 import gzip
