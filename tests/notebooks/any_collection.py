@@ -43,14 +43,15 @@ TINY = {
     "posts": 160, "users": 50, "views_per_user": 24.0, "contents": 6, "drawings_per_content": 6,
     "communities": 3, "min_views": 2, "seeds": 2, "threads": 1, "lam_grid": [0.05], "d_grid": [8], "d": 8,
     "f": 8, "epochs": 1, "timed_cells": 2000, "trials": 1, "cf_epochs": 2, "draws": 1000, "map_items": 20,
-    "search_epochs": 1, "width_grid": [0.05], "network_lr_grid": [0.001], "network_trials": 1, "resolution": 32, "resolutions": [32], "image_side": 32, "network_epochs": 1,
+    "search_epochs": 1, "resolution": 32, "resolutions": [32], "image_side": 32, "network_epochs": 1,
     "least_epochs": 1, "word_epochs": 1, "softmax_classes": [100, 200], "repeats": 2, "set_items": 80,
     "sweeps": 1, "e_grid": [2, 4], "D": 8, "f_grid": [8], "u_grid": [4], "mlp_grid": [8], "rank_grid": [4],
     "d_tested": [4, 8], "ranks_tested": [2, 4], "f_others": [4], "components": 16, "hidden_grid": [16],
     "lr_grid": [0.01], "decay_grid": [0.1], "dropout_grid": [0.2], "alpha_grid": [1.0], "cap_grid": [0.5],
     "tau_grid": [0.1], "detail_seeds": 2,
     "label_ratios": [0.5, 1.0], "ratio_seeds": 2, "class_least": 8, "post_shares": [0.5, 1.0],
-    "train_shares": [0.5, 1.0], "sets": [], "map_words": 20,
+    "train_shares": [0.5, 1.0], "sets": [], "map_words": 20, "width_grid": [0.05],
+    "network_lr_grid": [0.001], "network_trials": 1,
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from helpers.measures.metrics import at_k
 from helpers.measures.stats import compare, compare_groups
 from helpers.words import bags, embeddings, tagging
 from helpers.words.bags import Bags, Drawn
-from helpers.words.prediction import Dictionary, regress_words, train_words, word_scores
+from helpers.words.prediction import Dictionary, regress_words, right_labels, train_words, word_scores
 
 pytestmark = pytest.mark.controls
 CPU = torch.device("cpu")
@@ -146,7 +146,7 @@ def test_a_learned_layer_beats_the_regression_where_tags_are_not_linear_in_the_f
 
 
 @pytest.mark.parametrize("lonely", [True, False])
-def test_mcll_beats_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vector(lonely):
+def test_mcll_and_learnt_vectors_beat_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vector(lonely):
     learner, book = crowd(exponent=0.5)
     mine, K = book.bags.rows(book.train), book.K
     kept = mine
@@ -155,19 +155,23 @@ def test_mcll_beats_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vec
         kept = first
     vectors = embeddings.ppmi_svd(embeddings.TagSets(*kept, K), K) if lonely else np.eye(K, dtype=np.float32)
     found = {}
-    for name in ("MCLL", "NCSL"):
-        net = learner.network("frozen", K)
+    for name in ("MCLL", "pairs", "NCSL"):
+        kind = "pairs" if name == "pairs" else "frozen"
+        net = learner.network(kind, K)
         if name == "MCLL":
-            given, loss = Drawn(learner.examples("frozen", book.train), mine, K), losses.one_drawn
+            given, loss = Drawn(learner.examples(kind, book.train), mine, K), losses.one_drawn
+        elif name == "pairs":
+            given, loss = learner.examples(kind, book.train, mine.dense(K)), losses.sigmoid_pairs
         else:
             sums = mine.sums(vectors)
             given, loss = learner.examples("frozen", book.train, sums), losses.negative_cosine
-        learner.fit("frozen", [net], given, loss, [RECIPE], lambda nets: [0.0], [0])
-        out = learner.outputs("frozen", net, book.test)
-        scores = out if name == "MCLL" else tagging.product_scores(out, vectors)
+        learner.fit(kind, [net], given, loss, [RECIPE], lambda nets: [0.0], [0])
+        out = learner.outputs(kind, net, book.test)
+        scores = tagging.product_scores(out, vectors) if name == "NCSL" else out
         found[name] = at_k(np.maximum(scores, -1e6), book.bags.rows(book.test), 5)["accuracy"].each
-    lead = compare(found["MCLL"], found["NCSL"], rng(12))
-    assert lead.low > 0.1 if lonely else lead.mean < 0.05
+    for name in ("MCLL", "pairs"):  # vectors that are learnt jointly need no company
+        lead = compare(found[name], found["NCSL"], rng(12))
+        assert lead.low > 0.1 if lonely else lead.mean < 0.05
 
 
 @pytest.mark.parametrize("visible", [True, False])
@@ -218,3 +222,92 @@ def test_tag_models_beat_global_frequency_where_tags_are_visual(visual, monkeypa
     right = [at_k(s, images.bags.rows(test), 10)["accuracy"].each for s in (model.scores(X[test]), floor)]
     lead = compare(*right, rng(15))
     assert lead.low > 0.1 if visual else lead.low <= 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_class_uniform_sampling_learns_better_features_where_rare_words_tell_more(told):
+    """Four frequent words name two features; eight rare ones, where told, name what the probe asks for."""
+    draw, n, K = rng(16), 1800, 12
+    X = draw.normal(size=(n, 18)).astype(np.float32)
+    label = draw.integers(0, 8, n)
+    X[:, 2:10] += 2.5 * np.eye(8)[label]
+    words = np.zeros((n, K), bool)
+    words[np.arange(n), (X[:, 0] > 0).astype(int)] = True
+    words[np.arange(n), 2 + (X[:, 1] > 0).astype(int)] = True
+    rare = draw.random(n) < 0.08
+    words[np.flatnonzero(rare), 4 + (label if told else draw.permutation(label))[rare]] = True
+    parts = np.split(draw.permutation(n), [500, 700])
+    book = Dictionary(
+        K, Bags.of(*np.nonzero(words), n), np.arange(K).astype(str), parts[2], parts[1], parts[0]
+    )
+    learner, found = Learner(None, torch.from_numpy(X), 8, 0.0, 24, 0.1, 0, CPU), {}
+    for way in ("class-uniform", "natural"):
+        nets = train_words(learner, book, way, [RECIPE] * 3, repetitions=range(3))
+        features = [learner.outputs("frozen", net, np.arange(n), "features") for net, _ in nets]
+        order = parts[2], parts[1], parts[0]
+        found[way] = np.array(
+            [right_labels(f, np.eye(8, dtype=bool)[label], order, [0.001]) for f in features]
+        )
+    lead = compare(found["class-uniform"], found["natural"], rng(17))
+    assert lead.low > 0.05 if told else lead.low <= 0.02
+
+
+@pytest.mark.parametrize("batch", [96, 2])
+def test_the_softmax_over_the_batch_is_as_good_where_batches_hold_the_dictionary_and_not_where_two(batch):
+    learner, book = crowd(exponent=0.8, n=600, noise=2.0)
+    recipe = Recipe(6, batch, 0.01 if batch > 2 else 0.001, weight_decay=0.1, optimiser="adamw")
+    ways = (scored(learner, book, way, recipe=recipe)[0] for way in ("in-batch", "class-uniform"))
+    lead = compare(*ways, rng(18))
+    assert abs(lead.mean) < 0.01 if batch > 2 else lead.high < -0.01
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_ranking_two_words_at_a_time_is_slower_where_there_is_something_to_learn(visible):
+    learner, book = crowd(visible=visible)
+    recipe = Recipe(2, 64, 0.01, weight_decay=0.1, optimiser="adamw")
+    lead = compare(
+        *(scored(learner, book, way, recipe=recipe)[0] for way in ("class-uniform", "ranking")), rng(19)
+    )
+    assert lead.low > 0.005 if visible else lead.low <= 0
+
+
+class Somewhere:
+    """Pictures of noise; where they are visible, the first word gives a small mark at a random place."""
+
+    size = 36
+
+    def __init__(self, book, visible):
+        draw, first = rng(20), book.bags.indices[book.bags.indptr[:-1]]
+        self.images = draw.integers(0, 120, (len(first), 36, 36, 3)).astype(np.uint8)
+        stripes = np.zeros((4, 8, 8), np.uint8)
+        stripes[0, ::2], stripes[1, :, ::2], stripes[2] = (
+            250,
+            250,
+            np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((2, 2))) * 250,
+        )
+        stripes[3] = 125
+        for n, k in enumerate(first if visible else ()):
+            top, left = draw.integers(4, 24, 2)
+            self.images[n, top : top + 8, left : left + 8] = stripes[k % 4, :, :, None]
+
+    def __getitem__(self, rows):
+        return self.images[rows]
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_googlenet_leads_where_its_pooling_helps_and_not_where_nothing_can_be_seen(visible):
+    """A mark at any place: GoogLeNet averages over places, AlexNet must learn each of them."""
+    draw = rng(21)
+    words = np.stack([draw.integers(0, 4, 500), draw.integers(4, 12, 500)], axis=1).astype(np.int32)
+    parts = np.split(draw.permutation(500), [150, 200])
+    tags = Bags.of(np.repeat(np.arange(500, dtype=np.int32), 2), words.ravel(), 500)
+    book = Dictionary(12, tags, np.arange(12).astype(str), parts[2], parts[1], parts[0])
+    learner = Learner(Somewhere(book, visible), torch.zeros(500, 1), 8, 0.0, 32, 0.1, 0, CPU)
+    truth, right = np.eye(4)[words[book.test, 0]], {}
+    for kind in ("googlenet", "alexnet"):
+        recipe = Recipe(12, 32, 2e-3, weight_decay=0.01, optimiser="adamw")
+        [(net, _)] = train_words(learner, book, "multi-class", [recipe], kind)
+        scores = learner.outputs(kind, net, book.test)[:, :4]
+        right[kind] = np.take_along_axis(truth, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
+    lead = compare(right["googlenet"], right["alexnet"], rng(22))
+    assert lead.low > 0.1 if visible else lead.low <= 0
