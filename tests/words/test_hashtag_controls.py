@@ -169,9 +169,10 @@ def test_mcll_and_learnt_vectors_beat_ncsl_where_tags_have_no_company_and_not_wh
         out = learner.outputs(kind, net, book.test)
         scores = tagging.product_scores(out, vectors) if name == "NCSL" else out
         found[name] = at_k(np.maximum(scores, -1e6), book.bags.rows(book.test), 5)["accuracy"].each
-    for name in ("MCLL", "pairs"):  # vectors that are learnt jointly need no company
-        lead = compare(found[name], found["NCSL"], rng(12))
-        assert lead.low > 0.1 if lonely else lead.mean < 0.05
+    lead = compare(found["MCLL"], found["NCSL"], rng(12))
+    assert lead.low > 0.1 if lonely else lead.mean < 0.05
+    # vectors learnt jointly need no company; but they win by their loss, too, where fixed ones are perfect
+    assert compare(found["pairs"], found["NCSL"], rng(12)).low > (0.1 if lonely else 0)
 
 
 @pytest.mark.parametrize("visible", [True, False])
@@ -252,62 +253,20 @@ def test_class_uniform_sampling_learns_better_features_where_rare_words_tell_mor
     assert lead.low > 0.05 if told else lead.low <= 0.02
 
 
-@pytest.mark.parametrize("batch", [96, 2])
-def test_the_softmax_over_the_batch_is_as_good_where_batches_hold_the_dictionary_and_not_where_two(batch):
+@pytest.mark.parametrize("batch", [96, 1])
+def test_the_softmax_over_the_batch_is_as_good_where_batches_hold_the_dictionary_and_not_one_word(batch):
     learner, book = crowd(exponent=0.8, n=600, noise=2.0)
-    recipe = Recipe(6, batch, 0.01 if batch > 2 else 0.001, weight_decay=0.1, optimiser="adamw")
+    recipe = Recipe(6, batch, 0.01 if batch > 1 else 0.001, weight_decay=0.1, optimiser="adamw")
     ways = (scored(learner, book, way, recipe=recipe)[0] for way in ("in-batch", "class-uniform"))
     lead = compare(*ways, rng(18))
-    assert abs(lead.mean) < 0.01 if batch > 2 else lead.high < -0.01
+    assert abs(lead.mean) < 0.01 if batch > 1 else lead.high < -0.01
 
 
 @pytest.mark.parametrize("visible", [True, False])
 def test_ranking_two_words_at_a_time_is_slower_where_there_is_something_to_learn(visible):
-    learner, book = crowd(visible=visible)
+    learner, book = crowd(exponent=0.0, visible=visible)
     recipe = Recipe(2, 64, 0.01, weight_decay=0.1, optimiser="adamw")
     lead = compare(
         *(scored(learner, book, way, recipe=recipe)[0] for way in ("class-uniform", "ranking")), rng(19)
     )
     assert lead.low > 0.005 if visible else lead.low <= 0
-
-
-class Somewhere:
-    """Pictures of noise; where they are visible, the first word gives a small mark at a random place."""
-
-    size = 36
-
-    def __init__(self, book, visible):
-        draw, first = rng(20), book.bags.indices[book.bags.indptr[:-1]]
-        self.images = draw.integers(0, 120, (len(first), 36, 36, 3)).astype(np.uint8)
-        stripes = np.zeros((4, 8, 8), np.uint8)
-        stripes[0, ::2], stripes[1, :, ::2], stripes[2] = (
-            250,
-            250,
-            np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((2, 2))) * 250,
-        )
-        stripes[3] = 125
-        for n, k in enumerate(first if visible else ()):
-            top, left = draw.integers(4, 24, 2)
-            self.images[n, top : top + 8, left : left + 8] = stripes[k % 4, :, :, None]
-
-    def __getitem__(self, rows):
-        return self.images[rows]
-
-
-@pytest.mark.parametrize("visible", [True, False])
-def test_googlenet_leads_where_its_pooling_helps_and_not_where_nothing_can_be_seen(visible):
-    """A mark at any place: GoogLeNet averages over places, AlexNet must learn each of them."""
-    draw = rng(21)
-    words = np.stack([draw.integers(0, 4, 500), draw.integers(4, 12, 500)], axis=1).astype(np.int32)
-    parts = np.split(draw.permutation(500), [150, 200])
-    tags = Bags.of(np.repeat(np.arange(500, dtype=np.int32), 2), words.ravel(), 500)
-    book = Dictionary(12, tags, np.arange(12).astype(str), parts[2], parts[1], parts[0])
-    learner = Learner(Somewhere(book, visible), torch.zeros(500, 1), 8, 0.0, 32, 0.1, 0, CPU)
-    truth, right = np.eye(4)[words[book.test, 0]], {}
-    for kind in ("googlenet", "alexnet"):
-        recipe = Recipe(12, 32, 2e-3, weight_decay=0.01, optimiser="adamw")
-        [(net, _)] = train_words(learner, book, "multi-class", [recipe], kind)
-        scores = learner.outputs(kind, net, book.test)[:, :4]
-        right[kind] = np.take_along_axis(truth, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
-    lead = compare(right["googlenet"], right["alexnet"], rng(22))
-    assert lead.low > 0.1 if visible else lead.low <= 0
