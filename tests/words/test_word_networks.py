@@ -159,7 +159,7 @@ def test_the_regression_finds_the_colour_too_and_unknown_networks_are_refused(sm
     said = [book.words[k] for k in scores.argmax(axis=1)]
     assert np.mean([s == f"colour{c}" for s, c in zip(said, colour, strict=True)]) > 0.9
     assert 0.1 < found < 0.3
-    with pytest.raises(BadInput, match="choose frozen, alexnet"):
+    with pytest.raises(BadInput, match="choose frozen, pairs, alexnet"):
         learner.network("vgg", 3)
 
 
