@@ -1,7 +1,8 @@
 """Words that people have judged: similarity of pairs, analogies, dictionaries. Read in their public formats.
 
-WordSim-353, SimLex-999 and the analogies come with the package `gensim`, the names of emoji with `emoji`. MEN
-and FreeDict lie where the user has put them, in `wordsim` of the data folder; `SOURCES` says from where.
+WordSim-353, SimLex-999 and the analogies come with the package `gensim`, the names of emoji with `emoji`, the
+groups of emoji with this project, in OpenMoji's table. MEN and FreeDict lie where the user has put them, in
+`wordsim` of the data folder; `SOURCES` says from where.
 """
 
 import gzip
@@ -15,9 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import emoji
+import numpy as np
 import pandas as pd
 from gensim.test.utils import datapath
 
+from helpers.data import openmoji
 from helpers.data.delimited import text_lines
 from helpers.errors import BadInput
 from helpers.paths import data
@@ -96,6 +99,33 @@ def emoji_names() -> pd.DataFrame:
         if {"en", "fr"} <= about.keys()
     ]
     return pd.DataFrame(rows, columns=["character", "first", "second"])
+
+
+def emoji_pairs(words: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    """Pairs of some words, text (K,), graded by where Unicode files the emoji whose English names hold them:
+    in one subgroup (2), in one group (1), or neither (0). Nobody judged these pairs; they are computed.
+
+    A word counts where most of its emoji are in one subgroup: "banana", not "red" or "person". For each such
+    word up to three partners are drawn, one of each grade, so that all grades are about as frequent and no
+    word is in a great many pairs. Columns first, second, score; each pair once."""
+    table = openmoji.catalogue()
+    table = table[~table["skintone"] & ~table["group"].str.startswith("extras")]
+    names = table["annotation"].str.lower().str.findall("[a-z]{2,}").map(set)
+    uses = table.assign(word=names).explode("word")
+    uses = uses[uses["word"].isin(words)]
+    place = uses.groupby("word")[["group", "subgroup"]].agg(lambda filed: filed.mode()[0])
+    share = (uses["subgroup"] == uses["word"].map(place["subgroup"])).groupby(uses["word"]).mean()
+    place = place[share > 0.5]
+    group, subgroup = (place[column].to_numpy(str) for column in ("group", "subgroup"))
+    grade = (group[:, None] == group).astype(int) + (subgroup[:, None] == subgroup)
+    np.fill_diagonal(grade, -1)
+    pairs = set()
+    for one, row in enumerate(grade):
+        partners = [rng.permutation(np.flatnonzero(row == score))[:1] for score in (0, 1, 2)]
+        pairs |= {(min(one, other), max(one, other)) for other in np.concatenate(partners)}
+    first, second = np.array(sorted(pairs), int).reshape(-1, 2).T
+    known = place.index.to_numpy(str)
+    return pd.DataFrame({"first": known[first], "second": known[second], "score": grade[first, second]})
 
 
 def freedict(folder: Path | None = None) -> pd.DataFrame | None:

@@ -36,19 +36,21 @@ def one_drawn(outputs: Tensor, tags: Tensor) -> Tensor:
 
 
 @remembered
-def one_versus_all(counts: np.ndarray, n: int) -> Loss:
+def one_versus_all(counts: np.ndarray, n: int, power: float = 1.0) -> Loss:
     """One logistic loss per class, positives weighted 1 / N_k and negatives 1 / (N − N_k).
 
-    The weights make positives and negatives of each class count alike however rare it is. The paper prints a
-    sum over the training set without its minus sign; here it is multiplied by −N / K, so that the mean of a
-    batch estimates the average over classes of (mean loss of positives + mean loss of negatives): 2 log 2
-    for a network that knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k,
-    the pictures with class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, 3, first loss."""
+    `power` is an exponent of these weights: 1 is the paper's choice, 0 weighs all alike, one half lies
+    between; the paper tried "various schemes" that it does not name. The weights make positives and negatives
+    of each class count alike however rare it is. The paper prints a sum over the training set without its
+    minus sign; here it is multiplied by −N / K, so that (for power 1) the mean of a batch estimates the
+    average over classes of (mean loss of positives + mean loss of negatives): 2 log 2 for a network that
+    knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k, the pictures with
+    class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, section 3, first loss."""
     counts = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
         raise BadInput(f"one_versus_all: counts must lie between 0 and N = {n}, one for each class")
     # a class without positives (or without negatives) has nothing to weigh there: any finite number will do
-    weights = torch.stack([n / counts.clamp(min=1), n / (n - counts).clamp(min=1)])
+    weights = torch.stack([n / counts.clamp(min=1), n / (n - counts).clamp(min=1)]) ** power
     on = cache(weights.to)  # a device: copied once, not in each step
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -57,6 +59,23 @@ def one_versus_all(counts: np.ndarray, n: int) -> Loss:
         return -each.mean()
 
     return loss
+
+
+@known
+def ranked(outputs: Tensor, tags: Tensor) -> Tensor:
+    """Pairwise ranking: the score of a picture's drawn tag, int64 (B,), should be 1 above that of the tag
+    drawn for the next picture of the batch. So a picture moves two columns of the output layer and no other:
+    the alternative that Joulin et al. 2016, section 3, leave out, after Weston et al. 2011."""
+    own, other = (outputs.gather(1, each[:, None])[:, 0] for each in (tags, tags.roll(1)))
+    return F.relu(1 - own + other).mean()
+
+
+@known
+def sigmoid_pairs(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Each pair of a picture and a tag is judged alone, right or wrong: the sum over all tags, for targets
+    (B, K) of 0 or 1. Source: Zhai et al. 2023 (SigLIP), equation 1, where the texts are those of the batch;
+    here all tags are, so a tag that a picture has is never taken for a wrong one."""
+    return F.binary_cross_entropy_with_logits(outputs, targets, reduction="sum") / len(outputs)
 
 
 @known

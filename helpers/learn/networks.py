@@ -1,8 +1,10 @@
 """The networks of the papers, at any resolution: `features(images)`, then an output layer, `head`."""
 
+import math
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.errors import BadInput
@@ -197,6 +199,46 @@ class Adapter(nn.Module):
 
 
 @remembered
+class PairAdapter(Adapter):
+    """An adapter that scores a picture and a tag by t · cosine + b_k, where the factor t is learnt.
+
+    Source: Zhai et al. 2023 (SigLIP), section 3.2, t = 10 at first. b_k is one number a tag (theirs is one
+    for all), and starts at the log odds of one tag in K: theirs, −10, is far from the end of a short training
+    in which a weight moves by `lr` a step."""
+
+    def __init__(self, inputs: int, units: int, outputs: int, dropout: float = 0.5):
+        super().__init__(inputs, units, outputs, dropout)
+        self.log_t = nn.Parameter(torch.tensor(10.0).log())
+        nn.init.constant_(self.head.bias, -math.log(max(outputs - 1, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        picture = F.normalize(self.drop(self.features(x)), dim=-1)
+        return self.log_t.exp() * (picture @ F.normalize(self.head.weight, dim=-1).mT) + self.head.bias
+
+
+@remembered
+class Bottleneck(nn.Module):
+    """A network with d numbers between it and its K outputs: f ∈ R^d and a vector for each tag, both learnt
+    (Veit et al. 2018, section 3.2, d = 300). `kind` is one of `FROM_SCRATCH`; other arguments as there."""
+
+    def __init__(self, kind: str, outputs: int, d: int, side: int, width: float = 1.0, dropout: float = 0.0):
+        super().__init__()
+        self.trunk, self.head = FROM_SCRATCH[kind](d, side, width, dropout), nn.Linear(d, outputs)
+        nn.init.kaiming_normal_(self.trunk.head.weight, nonlinearity="linear")
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def features(self, images: Tensor) -> Tensor:
+        """f: float (B, d) for float images (B, 3, side, side), in evaluation mode."""
+        return self.trunk(images)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Outputs (B, K), or several of them while training where the network has auxiliary classifiers."""
+        f = self.trunk(images)
+        return self.head(f) if isinstance(f, Tensor) else tuple(map(self.head, f))
+
+
+@remembered
 class ResNet(nn.Module):
     """torchvision's ResNet-50 without its weights: the image model of Veit et al. 2018, section 4.2.
 
@@ -221,6 +263,9 @@ class ResNet(nn.Module):
         return self.trunk(images)
 
     forward = Adapter.forward  # the output layer, after dropout
+
+
+FROM_SCRATCH = {"alexnet": AlexNet, "googlenet": GoogLeNet, "resnet": ResNet}
 
 
 def _check_side(name: str, side: int) -> None:

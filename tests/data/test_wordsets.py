@@ -5,6 +5,7 @@ import io
 import tarfile
 from base64 import b64encode
 
+import numpy as np
 import pytest
 
 from helpers.data import BadInput, wordsets
@@ -143,3 +144,18 @@ def test_the_real_dictionary():
     assert {("dog", "chien"), ("tree", "arbre"), ("cat", "chat")} <= {
         *zip(frame["english"], frame["french"], strict=True)
     }
+
+
+def test_pairs_of_words_are_graded_by_where_unicode_files_their_emoji():
+    words = np.array(["banana", "grapes", "pizza", "violin", "guitar", "wolf", "red", "nothing"])
+    found = wordsets.emoji_pairs(words, np.random.default_rng(0))
+    score = {frozenset(pair): s for *pair, s in found.itertuples(index=False)}
+    truth = {("banana", "grapes"): 2, ("guitar", "violin"): 2, ("banana", "pizza"): 1, ("grapes", "pizza"): 1}
+    for pair, grade in score.items():
+        assert grade == truth.get(tuple(sorted(pair)), 0)
+    assert {0, 1, 2} == set(score.values())
+    assert set(found["first"]) | set(found["second"]) == set(words[:6]), "red is in many places"
+    assert not found.duplicated(["first", "second"]).any()
+    again = wordsets.emoji_pairs(words, np.random.default_rng(0))
+    assert again.equals(found)
+    assert wordsets.emoji_pairs(np.array(["nothing"]), np.random.default_rng(0)).empty

@@ -79,3 +79,31 @@ def test_in_batch_sums_over_the_classes_of_the_batch_only(case):
     expected = np.mean([np.log(np.exp(z[n, 1]) + np.exp(z[n, 3])) - z[n, t] for n, t in enumerate(tags)])
     assert losses.in_batch(Z, torch.tensor(tags)).item() == pytest.approx(expected)
     assert losses.in_batch(Z, torch.tensor(tags)) < losses.one_drawn(Z, torch.tensor(tags))
+
+
+def test_the_power_of_the_weights_leads_from_the_papers_to_none(case):
+    z, y, Z, Y = case
+    counts = y.sum(axis=0)
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(Z, Y).item()
+    assert losses.one_versus_all(counts, 7, 0.0)(Z, Y).item() == pytest.approx(plain)
+    root = -(y * np.sqrt(7 / counts) * np.log(1 / (1 + np.exp(-z))))
+    root -= (1 - y) * np.sqrt(7 / (7 - counts)) * np.log(1 / (1 + np.exp(z)))
+    assert losses.one_versus_all(counts, 7, 0.5)(Z, Y).item() == pytest.approx(root.mean(), rel=1e-5)
+
+
+def test_ranking_moves_two_columns_of_a_picture(case):
+    z, _, _, _ = case
+    Z, tags = torch.tensor(z, requires_grad=True), torch.tensor([0, 1, 2, 3, 4, 0, 1])
+    loss = losses.ranked(Z, tags)
+    others = [1, 0, 1, 2, 3, 4, 0]  # that of the picture before
+    expected = [max(0.0, 1 - z[n, tags[n]] + z[n, others[n]]) for n in range(7)]
+    assert loss.item() == pytest.approx(np.mean(expected))
+    loss.backward()
+    moved = [set(np.flatnonzero(row)) for row in Z.grad.numpy()]
+    assert moved == [{int(tags[n]), others[n]} if expected[n] else set() for n in range(7)]
+
+
+def test_sigmoid_pairs_judge_each_pair_alone(case):
+    z, y, Z, Y = case
+    signs = 2 * y - 1
+    assert losses.sigmoid_pairs(Z, Y).item() == pytest.approx(np.log1p(np.exp(-signs * z)).sum() / 7)

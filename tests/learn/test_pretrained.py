@@ -125,7 +125,7 @@ def test_identity_of_files_depends_on_each_of_them(tmp_path):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(BadInput, match="'alexnett' is unknown; give efficientnet-lite0, or"):
+    with pytest.raises(BadInput, match="'alexnett' is unknown; give efficientnet-lite0, dino_resnet50, or"):
         pretrained.load("alexnett")
 
 
@@ -169,3 +169,32 @@ def test_networks_of_torchvision_by_name(monkeypatch, store, name, widths):
     if name == "alexnet":
         fc7 = torch.relu(original.classifier[4](torch.from_numpy(network.layer(found, "fc6"))))
         assert np.allclose(last_layer, fc7.detach().numpy(), atol=1e-3)
+
+
+def test_other_weights_of_a_model_by_name(monkeypatch):
+    state, urls = torchvision.models.get_model("vit_b_16", weights=None).state_dict(), []
+    monkeypatch.setattr(
+        "torchvision.models._api.load_state_dict_from_url", lambda url, **_: urls.append(url) or state
+    )
+    assert pretrained.load("vit_b_16:IMAGENET1K_SWAG_LINEAR_V1").widths == {"head": 768}
+    assert "swag" in urls[0]
+    with pytest.raises(BadInput, match="resnet18: no weights 'SWAG'; it has IMAGENET1K_V1, DEFAULT"):
+        pretrained.load("resnet18:SWAG")
+
+
+def test_dino_is_torchvisions_network_without_a_classifier(monkeypatch):
+    whole = torchvision.models.get_model("resnet50", weights=None).eval()
+    state = {name: tensor for name, tensor in whole.state_dict().items() if not name.startswith("fc.")}
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", lambda *_, **__: state)
+    dino = pretrained.load("dino_resnet50")
+    whole.fc = torch.nn.Identity()
+    x = torch.zeros(1, 3, 64, 64)
+    assert torch.allclose(dino.network.eval()(x), whole(x), atol=1e-5)
+    assert pretrained.load("dino_resnet50").weights == dino.weights
+
+    def fails(*_, **__):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", fails)
+    with pytest.raises(BadInput, match=r"dino_resnet50: .*no route.*put .*dino_resnet50_pretrain.pth into"):
+        pretrained.load("dino_resnet50")

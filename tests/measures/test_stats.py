@@ -55,3 +55,11 @@ def test_spread():
 def test_bad_input():
     with pytest.raises(BadInput, match="at least two"):
         stats.bootstrap(np.array([1.0]), np.random.default_rng(0))
+
+
+def test_over_users_is_wider_where_users_repeat_themselves():
+    rng, users = np.random.default_rng(0), np.repeat(np.arange(30), 10)
+    values = np.repeat(rng.random(30), 10)
+    whole, each = stats.over_users(values, users, rng), stats.over_users(values, np.arange(300), rng)
+    assert whole.mean == pytest.approx(values.mean())
+    assert 2 < (whole.high - whole.low) / (each.high - each.low) < 4.5, "about the root of ten"

@@ -51,7 +51,8 @@ TINY = {
     "lr_grid": [0.01], "decay_grid": [0.1], "dropout_grid": [0.2], "alpha_grid": [1.0], "cap_grid": [0.5],
     "tau_grid": [0.1], "detail_seeds": 2, "vocabularies": [50, 100], "viewings": 100,
     "label_ratios": [0.5, 1.0], "ratio_seeds": 2, "class_least": 8, "post_shares": [0.5, 1.0],
-    "train_shares": [0.5, 1.0], "sets": [], "map_words": 20,
+    "train_shares": [0.5, 1.0], "sets": [], "map_words": 20, "width_grid": [0.05],
+    "network_lr_grid": [0.001], "network_trials": 1,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.manifold import TSNE
 
+from helpers.data import openmoji, wordsets
 from helpers.learn.learners import Learner
 from helpers.learn.train import Recipe
 from helpers.measures.stats import compare, compare_groups
@@ -245,3 +246,20 @@ def test_neighbours_on_the_map_of_words_share_a_topic_where_pictures_show_it(vis
     five = np.take_along_axis(same, np.argsort(gap, axis=1)[:, :5], axis=1).mean(axis=1)
     lead = compare(five, (same.sum(axis=1) - 1) / (K - 1), rng(21))
     assert lead.low > 0.4 if visible else lead.low <= 0 or lead.mean < 0.05
+
+
+@pytest.mark.parametrize("filed", [True, False])
+def test_groups_of_emoji_rank_vectors_that_know_them_and_no_others(filed):
+    table = openmoji.catalogue()
+    words = np.unique(table["annotation"].str.lower().str.findall("[a-z]{2,}").explode().dropna())[::3]
+    pairs = wordsets.emoji_pairs(words, rng(40))
+    names = table["annotation"].str.lower().str.findall("[a-z]{2,}")
+    draw, groups = rng(41), sorted(table["subgroup"].unique())
+    vectors = draw.normal(size=(len(words), len(groups)))
+    for k, word in enumerate(words if filed else ()):
+        here = table.loc[[word in name for name in names], "subgroup"]
+        vectors[k, groups.index(here.mode()[0])] += 5
+    rows, places = wordvectors.covered(words, pairs, ["first", "second"])
+    found = wordvectors.spearman(wordvectors.cosines(vectors, places), rows["score"].to_numpy())
+    assert len(rows) > 100
+    assert found > 0.4 if filed else abs(found) < 0.2

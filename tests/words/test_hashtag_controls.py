@@ -13,7 +13,7 @@ from helpers.measures.metrics import at_k
 from helpers.measures.stats import compare, compare_groups
 from helpers.words import bags, embeddings, tagging
 from helpers.words.bags import Bags, Drawn
-from helpers.words.prediction import Dictionary, regress_words, train_words, word_scores
+from helpers.words.prediction import Dictionary, regress_words, right_labels, train_words, word_scores
 
 pytestmark = pytest.mark.controls
 CPU = torch.device("cpu")
@@ -146,7 +146,7 @@ def test_a_learned_layer_beats_the_regression_where_tags_are_not_linear_in_the_f
 
 
 @pytest.mark.parametrize("lonely", [True, False])
-def test_mcll_beats_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vector(lonely):
+def test_mcll_and_learnt_vectors_beat_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vector(lonely):
     learner, book = crowd(exponent=0.5)
     mine, K = book.bags.rows(book.train), book.K
     kept = mine
@@ -155,19 +155,24 @@ def test_mcll_beats_ncsl_where_tags_have_no_company_and_not_where_each_has_a_vec
         kept = first
     vectors = embeddings.ppmi_svd(embeddings.TagSets(*kept, K), K) if lonely else np.eye(K, dtype=np.float32)
     found = {}
-    for name in ("MCLL", "NCSL"):
-        net = learner.network("frozen", K)
+    for name in ("MCLL", "pairs", "NCSL"):
+        kind = "pairs" if name == "pairs" else "frozen"
+        net = learner.network(kind, K)
         if name == "MCLL":
-            given, loss = Drawn(learner.examples("frozen", book.train), mine, K), losses.one_drawn
+            given, loss = Drawn(learner.examples(kind, book.train), mine, K), losses.one_drawn
+        elif name == "pairs":
+            given, loss = learner.examples(kind, book.train, mine.dense(K)), losses.sigmoid_pairs
         else:
             sums = mine.sums(vectors)
             given, loss = learner.examples("frozen", book.train, sums), losses.negative_cosine
-        learner.fit("frozen", [net], given, loss, [RECIPE], lambda nets: [0.0], [0])
-        out = learner.outputs("frozen", net, book.test)
-        scores = out if name == "MCLL" else tagging.product_scores(out, vectors)
+        learner.fit(kind, [net], given, loss, [RECIPE], lambda nets: [0.0], [0])
+        out = learner.outputs(kind, net, book.test)
+        scores = tagging.product_scores(out, vectors) if name == "NCSL" else out
         found[name] = at_k(np.maximum(scores, -1e6), book.bags.rows(book.test), 5)["accuracy"].each
     lead = compare(found["MCLL"], found["NCSL"], rng(12))
     assert lead.low > 0.1 if lonely else lead.mean < 0.05
+    # vectors learnt jointly need no company; but they win by their loss, too, where fixed ones are perfect
+    assert compare(found["pairs"], found["NCSL"], rng(12)).low > (0.1 if lonely else 0)
 
 
 @pytest.mark.parametrize("visible", [True, False])
@@ -218,3 +223,50 @@ def test_tag_models_beat_global_frequency_where_tags_are_visual(visual, monkeypa
     right = [at_k(s, images.bags.rows(test), 10)["accuracy"].each for s in (model.scores(X[test]), floor)]
     lead = compare(*right, rng(15))
     assert lead.low > 0.1 if visual else lead.low <= 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_class_uniform_sampling_learns_better_features_where_rare_words_tell_more(told):
+    """Four frequent words name two features; eight rare ones, where told, name what the probe asks for."""
+    draw, n, K = rng(16), 1800, 12
+    X = draw.normal(size=(n, 18)).astype(np.float32)
+    label = draw.integers(0, 8, n)
+    X[:, 2:10] += 2.5 * np.eye(8)[label]
+    words = np.zeros((n, K), bool)
+    words[np.arange(n), (X[:, 0] > 0).astype(int)] = True
+    words[np.arange(n), 2 + (X[:, 1] > 0).astype(int)] = True
+    rare = draw.random(n) < 0.08
+    words[np.flatnonzero(rare), 4 + (label if told else draw.permutation(label))[rare]] = True
+    parts = np.split(draw.permutation(n), [500, 700])
+    book = Dictionary(
+        K, Bags.of(*np.nonzero(words), n), np.arange(K).astype(str), parts[2], parts[1], parts[0]
+    )
+    learner, found = Learner(None, torch.from_numpy(X), 8, 0.0, 24, 0.1, 0, CPU), {}
+    for way in ("class-uniform", "natural"):
+        nets = train_words(learner, book, way, [RECIPE] * 3, repetitions=range(3))
+        features = [learner.outputs("frozen", net, np.arange(n), "features") for net, _ in nets]
+        order = parts[2], parts[1], parts[0]
+        found[way] = np.array(
+            [right_labels(f, np.eye(8, dtype=bool)[label], order, [0.001]) for f in features]
+        )
+    lead = compare(found["class-uniform"], found["natural"], rng(17))
+    assert lead.low > 0.05 if told else lead.low <= 0.02
+
+
+@pytest.mark.parametrize("batch", [96, 1])
+def test_the_softmax_over_the_batch_is_as_good_where_batches_hold_the_dictionary_and_not_one_word(batch):
+    learner, book = crowd(exponent=0.8, n=600, noise=2.0)
+    recipe = Recipe(6, batch, 0.01 if batch > 1 else 0.001, weight_decay=0.1, optimiser="adamw")
+    ways = (scored(learner, book, way, recipe=recipe)[0] for way in ("in-batch", "class-uniform"))
+    lead = compare(*ways, rng(18))
+    assert abs(lead.mean) < 0.01 if batch > 1 else lead.high < -0.01
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_ranking_two_words_at_a_time_is_slower_where_there_is_something_to_learn(visible):
+    learner, book = crowd(exponent=1.2 if visible else 0.0, visible=visible)
+    recipe = Recipe(2, 64, 0.01, weight_decay=0.1, optimiser="adamw")
+    lead = compare(
+        *(scored(learner, book, way, recipe=recipe)[0] for way in ("class-uniform", "ranking")), rng(19)
+    )
+    assert lead.low > 0.005 if visible else lead.low <= 0

@@ -1,5 +1,7 @@
 """GoogLeNet, ResNet, the adapter, and how they are fed and trained on words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,9 +10,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.errors import BadInput
 from helpers.learn.learners import Learner
-from helpers.learn.networks import Adapter, AlexNet, GoogLeNet, ResNet, parameters
+from helpers.learn.losses import one_drawn
+from helpers.learn.networks import Adapter, AlexNet, GoogLeNet, PairAdapter, ResNet, parameters
 from helpers.learn.train import Recipe
-from helpers.words.prediction import VARIANTS, dictionary, regress_words, train_words, word_scores
+from helpers.words.bags import Drawn
+from helpers.words.prediction import (
+    VARIANTS,
+    dictionary,
+    regress_words,
+    right_labels,
+    train_words,
+    word_scores,
+)
 
 CPU = torch.device("cpu")
 
@@ -50,6 +61,15 @@ def test_the_adapters_head_reads_its_features():
     assert net.features(x).min() >= 0
 
 
+def test_a_pair_is_scored_by_the_cosine_of_picture_and_tag():
+    torch.manual_seed(0)
+    net, x = PairAdapter(6, 4, 3).eval(), torch.randn(5, 6)
+    f, h = net.features(x).detach().numpy(), net.head.weight.detach().numpy()
+    size = np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-12) * np.linalg.norm(h, axis=1)
+    expected = 10 * f @ h.T / size - np.log(2)
+    assert np.allclose(net(x).detach().numpy(), expected, atol=1e-5)
+
+
 class Store:
     """Pictures whose colour is their first word."""
 
@@ -87,7 +107,8 @@ def test_a_dictionary_keeps_the_most_common_words_and_the_items_that_have_one(sm
     having = set(words.loc[words["word"].isin(book.words), "item"])
     assert set(book.train) == set(parts[0]) & having
     assert (book.bags.dense(2).sum(axis=1) > 0).sum() == len(having)
-    assert dictionary(words, 1000, 240, parts).K == 18
+    with pytest.raises(BadInput, match="a dictionary of 1000 words: 01 kept 18"):
+        dictionary(words, 1000, 240, parts)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -138,7 +159,7 @@ def test_the_regression_finds_the_colour_too_and_unknown_networks_are_refused(sm
     said = [book.words[k] for k in scores.argmax(axis=1)]
     assert np.mean([s == f"colour{c}" for s, c in zip(said, colour, strict=True)]) > 0.9
     assert 0.1 < found < 0.3
-    with pytest.raises(BadInput, match="choose frozen, alexnet"):
+    with pytest.raises(BadInput, match="choose frozen, pairs, alexnet"):
         learner.network("vgg", 3)
 
 
@@ -161,3 +182,32 @@ def test_word_scores_against_a_loop(small):
     np.put_along_axis(hit, top, True, axis=1)
     expected = [(has & hit)[:, k].sum() / has[:, k].sum() for k in range(9, 18) if has[:, k].any()]
     assert rare.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "googlenet"])
+def test_a_network_learns_words_end_to_end_through_a_bottleneck(small, kind):
+    words, parts, learner = small
+    book = dictionary(words, 18, 240, parts)
+    whole, items = replace(learner, width=1.0 if kind == "resnet" else 0.1), book.train[:24]
+    net = whole.network(kind, 18, bottleneck=5)
+    before = [p.detach().clone() for p in net.parameters()]
+    given = Drawn(whole.examples(kind, items), book.bags.rows(items), 18)
+    recipe = Recipe(1, 12, 1e-3, optimiser="adamw")
+    whole.fit(kind, [net], given, one_drawn, [recipe], lambda nets: [0.0], [0])
+    assert any(not torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    f, scores = (whole.outputs(kind, net, items[:3], part) for part in ("features", "forward"))
+    head = [p.detach().numpy() for p in net.head.parameters()]
+    assert f.shape == (3, 5)
+    assert np.allclose(f @ head[0].T + head[1], scores, atol=1e-4)
+
+
+def test_a_probe_names_what_features_show_and_nothing_else(small):
+    _, parts, learner = small
+    colours = np.argmax(learner.frozen.numpy(), axis=1)
+    labels = np.eye(3, dtype=bool)[colours]
+    labels[:7] = False  # without a label: not asked
+    right = right_labels(learner.frozen.numpy(), labels, parts, [0.01, 0.1])
+    assert len(right) == (parts[2] >= 7).sum()
+    assert right.mean() > 0.95
+    noise = np.random.default_rng(0).normal(size=(240, 3)).astype(np.float32)
+    assert right_labels(noise, labels, parts, [0.01, 0.1]).mean() < 0.6
