@@ -163,6 +163,14 @@ def retrieve(
     return Retrieved(neighbours, common, owned[:, experiment.with_owner(all_queries(folds))])
 
 
+def random_pairs(experiment: Experiment, folds: Sequence[Fold], n: int, rng: np.random.Generator) -> Retrieved:
+    """Both measures where each query has n neighbours drawn from its base; axes as of `retrieve`, S = 1."""
+    drawn = [rng.choice(fold.base, (len(fold.queries), n)) for fold in folds]
+    queries = all_queries(folds)
+    neighbours, common, owned = experiment.measure(queries, np.concatenate(drawn))
+    return Retrieved(neighbours[None], common[None], owned[None, experiment.with_owner(queries)])
+
+
 def all_queries(folds: Sequence[Fold]) -> np.ndarray:
     """Rows of the items that query, fold after fold."""
     return np.concatenate([fold.queries for fold in folds])

@@ -110,8 +110,9 @@ def bands(
     """A curve over ranks with a bootstrap interval at each: the units that are drawn are queries.
 
     values are float or bool (Q, k), by query and rank, or (S, Q, k) of several trainings, whose mean is
-    shown; so many neighbouring ranks as `window` are averaged first. Returns float64 (4, k / window): middle rank of each window (from 1), mean, low, high.
-    BadInput for fewer than two queries, or if k is no multiple of the window."""
+    shown; so many neighbouring ranks as `window` are averaged first. Returns float64 (4, k / window): middle
+    rank of each window (from 1), mean, low, high. BadInput for fewer than two queries, or if k is no
+    multiple of the window."""
     values = np.asarray(values, np.float64)
     values = values.mean(axis=0) if values.ndim == 3 else values
     Q, k = values.shape
