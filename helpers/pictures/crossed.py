@@ -163,7 +163,9 @@ def retrieve(
     return Retrieved(neighbours, common, owned[:, experiment.with_owner(all_queries(folds))])
 
 
-def random_pairs(experiment: Experiment, folds: Sequence[Fold], n: int, rng: np.random.Generator) -> Retrieved:
+def random_pairs(
+    experiment: Experiment, folds: Sequence[Fold], n: int, rng: np.random.Generator
+) -> Retrieved:
     """Both measures where each query has n neighbours drawn from its base; axes as of `retrieve`, S = 1."""
     drawn = [rng.choice(fold.base, (len(fold.queries), n)) for fold in folds]
     queries = all_queries(folds)
