@@ -51,6 +51,7 @@ TINY = {
     "tau_grid": [0.1], "detail_seeds": 2,
     "label_ratios": [0.5, 1.0], "ratio_seeds": 2, "class_least": 8, "post_shares": [0.5, 1.0],
     "train_shares": [0.5, 1.0], "sets": [], "map_words": 20,
+    "n_folds": 2, "adapter_trials": 1, "adapter_lr": [0.001], "adapter_epochs": [1],
 }  # fmt: skip
 
 

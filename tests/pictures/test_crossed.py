@@ -1,4 +1,4 @@
-"""Cross-fitting: no picture queries what has learnt from it; and adapters find what views tell, if they do."""
+"""Cross-fitting: no picture queries what learnt from it; and adapters find what views tell."""
 
 import numpy as np
 import pytest
