@@ -9,7 +9,7 @@ from numba import njit, prange
 from helpers.crowd.filtering import to_csr
 from helpers.crowd.neighbours import nearest
 from helpers.errors import BadInput
-from helpers.measures.stats import resamples
+from helpers.measures.stats import Effect, resamples
 
 
 def common_viewers(
@@ -93,14 +93,28 @@ class Experiment:
         return self.owner[queries] >= 0
 
 
+def in_gains(effect: Effect, reach: Effect) -> Effect | None:
+    """A difference between two features in another unit: the gain of a third one over random pairs, `reach`.
+
+    One unit for all features and data sets: a raw difference means little where much of a measure is chance.
+    The levels become shares of that gain too, so that random pairs stand at 0 and the third feature at 1. As
+    of any unit, its own uncertainty is left out; None where the gain itself may be 0."""
+    if not reach.low > 0:
+        return None
+    return effect._replace(a=effect.a - reach.b, b=effect.b - reach.b).scaled(1 / reach.mean)
+
+
 def bands(
     values: np.ndarray, rng: np.random.Generator, window: int = 1, repeats: int = 1000, level: float = 0.95
 ) -> np.ndarray:
     """A curve over ranks with a bootstrap interval at each: the units that are drawn are queries.
 
-    values are float or bool (Q, k), by query and rank; so many neighbouring ranks as `window` are averaged
-    first. Returns float64 (4, k / window): middle rank of each window (from 1), mean, low, high.
-    BadInput for fewer than two queries, or if k is no multiple of the window."""
+    values are float or bool (Q, k), by query and rank, or (S, Q, k) of several trainings, whose mean is
+    shown; so many neighbouring ranks as `window` are averaged first. Returns float64 (4, k / window): middle
+    rank of each window (from 1), mean, low, high. BadInput for fewer than two queries, or if k is no
+    multiple of the window."""
+    values = np.asarray(values, np.float64)
+    values = values.mean(axis=0) if values.ndim == 3 else values
     Q, k = values.shape
     if k % window or Q < 2:
         raise BadInput(f"bands: {Q} queries, {k} ranks, window {window}; give a divisor of k and two queries")

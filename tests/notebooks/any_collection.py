@@ -53,6 +53,7 @@ TINY = {
     "label_ratios": [0.5, 1.0], "ratio_seeds": 2, "class_least": 8, "post_shares": [0.5, 1.0],
     "train_shares": [0.5, 1.0], "sets": [], "map_words": 20, "width_grid": [0.05],
     "network_lr_grid": [0.001], "network_trials": 1,
+    "n_folds": 2, "adapter_trials": 1, "adapter_lr": [0.001], "adapter_epochs": [1],
 }  # fmt: skip
 
 

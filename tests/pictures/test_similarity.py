@@ -71,6 +71,8 @@ def test_bands_hold_the_mean_and_shrink_with_queries(rng):
     assert np.allclose(mean, [values[:, :5].mean(), values[:, 5:].mean()])
     assert (low < mean).all()
     assert (mean < high).all()
+    trainings = np.stack([values - 0.1, values + 0.1])
+    assert np.allclose(bands(trainings, rng, window=5)[:2], [ranks, mean])
     few = bands(values[:25], rng, window=5)
     assert (few[3] - few[2] > 2.5 * (high - low)).all()
     # an interval of 95 %: about ± 1.96 standard errors
