@@ -163,12 +163,14 @@ def test_the_second_task_helps_as_much_as_pictures_tell_of_vectors():
 
 def test_the_gain_is_larger_with_few_labels_where_vectors_teach_and_only_there():
     x, z, y = planted()
-    strong = replace(SMALL, alpha=3.0)
-    settings = {"uniform": strong, "image-only": SMALL}
+    settings = {"uniform": replace(SMALL, alpha=3.0), "image-only": SMALL}
     for q, seen in ((z, True), (noise(*z.shape), False)):
         few, every = (mean_ap(x, y, q, settings, known=known) for known in (30, TRAIN))
-        relative = [(f[0] - f[1]).mean(axis=1) / f[1].mean() for f in (few, every)]
-        assert (stats.mean_interval(relative[0] - relative[1]).low > 0.02) == seen
+        gains = [(f[0] - f[1]).mean(axis=1) / f[1].mean() for f in (few, every)]
+        more, gain = stats.mean_interval(gains[0] - gains[1]), stats.mean_interval(gains[0])
+        # noise does less harm where labels are few, which is no gain
+        assert (more.low > 0.02 and gain.low > 0.02) == seen, (more, gain)
+        assert seen or gain.high < 0.02, gain
 
 
 def test_confidence_by_viewers_helps_where_few_viewers_mean_noise_and_only_there():
@@ -185,9 +187,8 @@ def test_confidence_by_viewers_helps_where_few_viewers_mean_noise_and_only_there
 
 
 def test_confidence_by_loss_helps_where_some_vectors_are_noise_and_only_there():
-    x, z, y = planted()
-    y[~y.any(axis=1), 0] = True  # everybody has a label, so that each vector has a loss
-    settings = {"loss": replace(SMALL, alpha=3.0), "uniform": replace(SMALL, alpha=3.0)}
+    x, z, y = planted(thresholds=(0,) * 6)
+    bounded = replace(SMALL, alpha=3.0, quantile=0.7)
     for some in (True, False):
         q = z.copy()
         if some:
@@ -196,15 +197,15 @@ def test_confidence_by_loss_helps_where_some_vectors_are_noise_and_only_there():
         rng = np.random.default_rng(0)
         told = cf2label.out_of_fold(q[:TRAIN], y[:TRAIN], recipe, rng, folds=3, device=CPU)
         omega = {"loss": cf2label.confidence(told, y[:TRAIN])}
-        found = lead(mean_ap(x, y, q, settings, known=30, omega=omega))
+        found = lead(mean_ap(x, y, q, {"loss": bounded, "uniform": bounded}, known=30, omega=omega))
         assert (found.low > 0.003) == some, found
 
 
 def test_sequential_is_below_where_vectors_are_noise_and_not_where_they_teach():
     x, z, y = planted()
-    settings = {"image-only": SMALL, "sequential": SMALL}
-    assert lead(mean_ap(x, y, noise(*z.shape), settings, known=60)).low > 0.005
-    assert lead(mean_ap(x, y, z, settings, known=60)).high < 0
+    settings = {name: replace(SMALL, lr=0.01) for name in ("image-only", "sequential")}
+    assert lead(mean_ap(x, y, noise(*z.shape), settings)).low > 0.01
+    assert lead(mean_ap(x, y, z, settings)).high < -0.01
 
 
 def test_rare_classes_gain_more_where_vectors_tell_of_them_and_only_there():
