@@ -32,7 +32,7 @@ from helpers.learn.train import Recipe, fit
 from helpers.multitask.heads import Targets, TwoHeads, objective
 from helpers.paths import ROOT
 
-CLASSES, FEATURES = 100, 1280
+CLASSES = 100
 NETWORKS = {
     "AlexNet": lambda side: AlexNet(CLASSES, side),
     "ResNet-50": lambda side: ResNet(CLASSES, side),
@@ -109,16 +109,17 @@ def extraction(options, device: torch.device) -> None:
 
 
 def search(options, device: torch.device) -> None:
-    """08's search: networks with two heads on frozen features, each with its own rate, dropout and seed."""
+    """08's search: networks with two heads on as many components of frozen features as its profile has, demo
+    without and gpu with CUDA, each with its own rate, dropout and seed."""
     rng, n, C = np.random.default_rng(0), options.examples, options.networks
     few = min(C, 8)
     targets = Targets.of(rng.random((n, 20)) < 0.1, rng.normal(size=(n, 64)))
-    examples = Vectors(torch.randn(n, FEATURES), targets.packed())
+    examples = Vectors(torch.randn(n, options.components), targets.packed())
     recipes = [Recipe(epochs=8, batch=128, lr=(0.004, 0.01)[c % 2], optimiser="adamw") for c in range(C)]
 
     def networks() -> list[nn.Module]:
         torch.manual_seed(0)
-        return [TwoHeads(FEATURES, 20, 64, 128, dropout=(0.2, 0.5)[c // 2 % 2]) for c in range(C)]
+        return [TwoHeads(options.components, 20, 64, 128, dropout=(0.2, 0.5)[c // 2 % 2]) for c in range(C)]
 
     loss, how = objective(targets), {"device": device}
     runs = {
@@ -166,9 +167,9 @@ def steps(options, device: torch.device) -> dict[str, Callable[[], None]]:
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     device = resolve("auto")
-    sizes = {"pictures": 8192, "side": 224, "examples": 12_000, "networks": 64}
+    sizes = {"pictures": 8192, "side": 224, "examples": 12_000, "networks": 64, "components": 512}
     if device.type != "cuda":
-        sizes = {"pictures": 512, "side": 64, "examples": 3_000, "networks": 24}
+        sizes = {"pictures": 512, "side": 64, "examples": 3_000, "networks": 24, "components": 256}
     made = parser(__doc__, repeats=2, seconds=3600, step_seconds=120, **sizes)
     made.add_argument("--profile", default="demo")
     made.add_argument("--notebooks", nargs="*", default=[], metavar="NN")

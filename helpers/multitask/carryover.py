@@ -13,7 +13,7 @@ from helpers.learn.many import fit_many
 from helpers.learn.train import Recipe, fit
 from helpers.measures.metrics import mean_average_precision
 from helpers.measures.search import Found, Space, search
-from helpers.multitask.heads import Blocks, Targets, TwoHeads, capped, nearest_other, objective
+from helpers.multitask.heads import Blocks, Targets, TwoHeads, capped, objective
 
 METHODS = ("image-only", "sequential", "contrastive", "uniform", "interaction", "loss")
 # who reads which parameter
@@ -77,7 +77,11 @@ class Study:
 
     def learn(self, jobs: Sequence[Job]) -> list[tuple[TwoHeads, float]]:
         """Train at once: of each job the network of its best epoch on validation, and that mAP (−inf if the
-        training failed). BadInput for a method that is unknown."""
+        training failed). Jobs that are the same share one training. BadInput for a method that is unknown."""
+        keys = [(job.method, job.setting, job.seed, id(job.labelled)) for job in jobs]
+        if len(once := dict(zip(keys, jobs, strict=True))) < len(jobs):
+            made = dict(zip(once, self.learn(list(once.values())), strict=True))
+            return [made[key] for key in keys]
         networks, last = [], [None] * len(jobs)
         for job in jobs:
             if job.method not in METHODS:
@@ -101,7 +105,7 @@ class Study:
         if not jobs:
             return []
         contrastive, made, recipes = jobs[0].method == "contrastive", [], []
-        nearest = nearest_other(self.targets.vectors) if contrastive else None
+        nearest = self.targets.nearest if contrastive else None
         for job in jobs:
             known = self.targets.labelled if alone or job.labelled is None else job.labelled
             labelled, two_tasks = np.flatnonzero(known), alone or job.method in OWN["alpha"]
@@ -157,7 +161,8 @@ class Study:
         seed: int,
     ) -> dict[str, Found]:
         """Search the fields of `Setting` for each method, by mAP on validation, all with equally many tries.
-        A method searches what it reads: the parameters of `OWN` are those of two tasks."""
+        A method searches what it reads: the parameters of `OWN` are those of two tasks. Few tries come in few
+        rounds, since networks are trained fastest side by side."""
         spaces = {}
         for method in methods:
             own = {name: grid for name, grid in grids.items() if method in OWN.get(name, METHODS)}
@@ -167,4 +172,5 @@ class Study:
             jobs = [Job(method, Setting(**setting), seed) for method, setting in tries]
             return [value for _, value in self.learn(jobs)]
 
-        return search(evaluate, spaces, tries, rng, exchange=True)
+        rounds = max(1, min(4, tries // 3))
+        return search(evaluate, spaces, tries, rng, rounds, extra=rounds // 2, exchange=True)

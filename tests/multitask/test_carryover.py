@@ -156,6 +156,29 @@ def test_pictures_and_features_are_trained_alike(monkeypatch):
         assert torch.allclose(weights(many), weights(one), atol=1e-5), method
 
 
+def test_jobs_that_are_the_same_share_one_training():
+    made = study()
+    jobs = [Job("uniform", SETTING, 1), Job("loss", SETTING, 1), Job("uniform", SETTING, 1)]
+    first, other, again = made.learn(jobs)
+    assert first[0] is again[0]
+    assert first[0] is not other[0]
+    assert torch.allclose(weights(first), weights(learn(made, "uniform", SETTING, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_items_without_a_vector_take_part_with_their_labels(method):
+    """Their labels count, whatever stands in the place of their vector and confidence."""
+    whole = study()
+    viewed = np.arange(120) < 60
+    Q = np.where(viewed[:, None], whole.targets.vectors, np.nan)
+    omega = {name: np.where(viewed, values, np.nan) for name, values in whole.omega.items()}
+    some = replace(whole, targets=Targets.of(whole.targets.labels, Q), omega=omega)
+    found = learn(some, method, SETTING, 1)
+    assert found[1] > 0.7
+    flipped = replace(some.targets, labels=whole.targets.labels ^ ~viewed[:, None])
+    assert learn(replace(some, targets=flipped), method, SETTING, 1)[1] < found[1] - 0.1
+
+
 def test_a_rate_that_is_too_large_fails_alone():
     jobs = [Job("uniform", replace(SETTING, lr=lr), 1) for lr in (1e30, 0.01)]
     failed, found = study().learn(jobs)

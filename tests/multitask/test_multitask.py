@@ -122,6 +122,28 @@ def test_capped():
     assert np.allclose(found / found[0], [1, 2, 3, 3])
 
 
+def test_items_without_a_vector_learn_from_their_labels_alone():
+    labels, Q, rng = some()
+    viewed = np.arange(12) % 3 > 0
+    targets = Targets.of(labels, np.where(viewed[:, None], Q, np.nan))
+    alone = Targets.of(labels[viewed], Q[viewed])
+    assert np.array_equal(targets.vectors[viewed], alone.vectors)
+    assert not targets.vectors[~viewed].any()
+    assert targets.unit == alone.unit
+    assert np.array_equal(np.flatnonzero(viewed)[alone.nearest], targets.nearest[viewed])
+    assert (targets.nearest != np.arange(12)).all()
+    omega = np.where(viewed, rng.uniform(0.5, 2, 12), np.nan)
+    assert multitask.capped(omega, 0.8)[viewed] == pytest.approx(multitask.capped(omega[viewed], 0.8))
+    out = torch.from_numpy(rng.normal(size=(12, 10)).astype(np.float32))
+    for form in ("exp", "L2"):
+        loss = multitask.objective(targets, form=form)
+        both = loss(out, targets.packed(multitask.capped(omega, 0.8), 1.3)).item()
+        labels_alone = loss(out, targets.packed(alpha=0.0)).item()
+        packed = alone.packed(multitask.capped(omega[viewed], 0.8), 1.3, main=False)
+        second = multitask.objective(alone, form=form)(out[torch.from_numpy(viewed)], packed).item()
+        assert both - labels_alone == pytest.approx(second * viewed.mean(), rel=1e-5)
+
+
 def test_nearest_other_equals_brute_force():
     vectors = np.random.default_rng(0).normal(size=(1100, 3))
     found = multitask.nearest_other(vectors)

@@ -1,5 +1,7 @@
 """The claims of notebook 08: seen where tastes are planted, vanished where there are none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from helpers.data import load
 from helpers.data.collection import label_matrix
 from helpers.learn import pretrained
 from helpers.learn.examples import Vectors
+from helpers.learn.many import outputs_of
 from helpers.learn.train import Recipe
 from helpers.measures import stats
 from helpers.measures.metrics import mean_average_precision, resampled_map
@@ -104,3 +107,113 @@ def test_without_tastes_neither_remains(monkeypatch, tmp_path):
     over, floor = told_by_vectors(labels, Q, items[0])
     assert over.mean < 0.25 * floor, "what is left is the optimism of mAP on few positives"
     assert carried_over(X, labels, Q, *items).low <= 0
+
+
+# Worlds of random numbers, in which one thing alone is planted or left out.
+TRAIN, HELD = 300, 600  # the first rows are trained on, those up to here are for choosing, the rest tests
+SEEDS = 6
+
+
+def planted(thresholds=(0.8,) * 6):
+    """Features (n, 60), what six directions in them say (n, 6), and labels: whether that is large."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1800, 60)).astype(np.float32)
+    z = x @ rng.normal(size=(60, 6)) / 60**0.5
+    return torch.from_numpy(x), z, z > thresholds
+
+
+def noise(*shape):
+    return np.random.default_rng(1).normal(size=shape)
+
+
+def mean_ap(x, y, q, settings, known=TRAIN, omega=None):
+    """AP on test items of each method (a name -> its setting), (methods, seeds, classes); each seed knows
+    other labels, the same for all methods."""
+    inputs, N = x[:TRAIN], y.shape[1]
+    kept = [np.random.default_rng(s).permutation(TRAIN) < known for s in range(SEEDS)]
+    study = Study(
+        lambda packed: Vectors(inputs, packed), Targets.of(y[:TRAIN], q[:TRAIN]), omega or {},
+        lambda s: TwoHeads(60, N, q.shape[1], s.hidden, s.dropout),
+        lambda networks: outputs_of(networks, x[TRAIN:HELD])[..., :N].numpy(), y[TRAIN:HELD],
+        Recipe(12, 32, optimiser="adamw", validate_every=2), CPU,
+    )  # fmt: skip
+    jobs = [Job(m.split()[0], s, seed, kept[seed]) for m, s in settings.items() for seed in range(SEEDS)]
+    scores = outputs_of([network for network, _ in study.learn(jobs)], x[HELD:])[..., :N].numpy()
+    each = [mean_average_precision(y[HELD:], one).each for one in scores]
+    return np.reshape(each, (len(settings), SEEDS, N))
+
+
+def lead(found):
+    """How far the first method is ahead of the second: an interval over seeds."""
+    return stats.mean_interval((found[0] - found[1]).mean(axis=1))
+
+
+SMALL = Setting(0.003, 0.2, hidden=32)
+BOTH = {"uniform": SMALL, "image-only": SMALL}
+
+
+def test_the_second_task_helps_as_much_as_pictures_tell_of_vectors():
+    x, z, y = planted()
+    told = {share: share**0.5 * z + (1 - share) ** 0.5 * noise(*z.shape) for share in (0.0, 0.3, 1.0)}
+    found = {share: lead(mean_ap(x, y, q, BOTH, known=30)) for share, q in told.items()}
+    assert found[1.0].low > 0.005
+    assert found[1.0].low > found[0.3].mean > found[0.0].high
+    assert found[0.0].high < 0.005
+
+
+def test_the_gain_is_larger_with_few_labels_where_vectors_teach_and_only_there():
+    x, z, y = planted()
+    settings = {"uniform": replace(SMALL, alpha=3.0), "image-only": SMALL}
+    for q, seen in ((z, True), (noise(*z.shape), False)):
+        few, every = (mean_ap(x, y, q, settings, known=known) for known in (30, TRAIN))
+        gains = [(f[0] - f[1]).mean(axis=1) / f[1].mean() for f in (few, every)]
+        more, gain = stats.mean_interval(gains[0] - gains[1]), stats.mean_interval(gains[0])
+        # noise does less harm where labels are few, which is no gain
+        assert (more.low > 0.02 and gain.low > 0.02) == seen, (more, gain)
+        assert seen or gain.high < 0.02, gain
+
+
+def test_confidence_by_viewers_helps_where_few_viewers_mean_noise_and_only_there():
+    x, z, y = planted()
+    viewers = np.where(np.arange(TRAIN) % 2, 400.0, 1.0)
+    settings = {"interaction": replace(SMALL, alpha=3.0), "uniform": replace(SMALL, alpha=3.0)}
+    omega = {"interaction": np.sqrt(viewers)}
+    for matters in (True, False):
+        q = z.copy()
+        lost = viewers == 1 if matters else np.arange(TRAIN) % 4 < 2
+        q[:TRAIN][lost] = noise(lost.sum(), 6)
+        found = lead(mean_ap(x, y, q, settings, known=30, omega=omega))
+        assert (found.low > 0.003) == matters, found
+
+
+def test_confidence_by_loss_helps_where_some_vectors_are_noise_and_only_there():
+    x, z, y = planted(thresholds=(0,) * 6)
+    bounded = replace(SMALL, alpha=3.0, quantile=0.7)
+    for some in (True, False):
+        q = z.copy()
+        if some:
+            q[:TRAIN][::2] = noise(TRAIN // 2, 6)
+        recipe = Recipe(epochs=20, batch=64, lr=0.01, optimiser="adamw")
+        rng = np.random.default_rng(0)
+        told = cf2label.out_of_fold(q[:TRAIN], y[:TRAIN], recipe, rng, folds=3, device=CPU)
+        omega = {"loss": cf2label.confidence(told, y[:TRAIN])}
+        found = lead(mean_ap(x, y, q, {"loss": bounded, "uniform": bounded}, known=30, omega=omega))
+        assert (found.low > 0.003) == some, found
+
+
+def test_sequential_is_below_where_vectors_are_noise_and_not_where_they_teach():
+    x, z, y = planted()
+    settings = {name: replace(SMALL, lr=0.01) for name in ("image-only", "sequential")}
+    assert lead(mean_ap(x, y, noise(*z.shape), settings)).low > 0.01
+    assert lead(mean_ap(x, y, z, settings)).high < -0.01
+
+
+def test_rare_classes_gain_more_where_vectors_tell_of_them_and_only_there():
+    x, z, y = planted(thresholds=(0.4, 0.4, 0.4, 1.3, 1.3, 1.3))
+    for told, sign in ((slice(3, 6), 1), (slice(0, 3), -1)):
+        q = noise(*z.shape)
+        q[:, told] = z[:, told]
+        found = mean_ap(x, y, q, {"uniform": replace(SMALL, alpha=3.0), "image-only": SMALL}, known=60)
+        gain = found[0] - found[1]
+        rarer = stats.mean_interval(gain[:, 3:].mean(axis=1) - gain[:, :3].mean(axis=1))
+        assert min(sign * rarer.low, sign * rarer.high) > 0.005, rarer
