@@ -40,7 +40,7 @@ class Shown(NamedTuple):
 
 
 def place(x: float) -> float:
-    """Where a difference of so many margins lies, in pixels: straight near 0, by powers of ten far from it."""
+    """Where a difference of so many margins lies, in pixels: straight near 0, by powers of ten beyond."""
     x = max(-FAR, min(FAR, x))
     return round(WIDTH / 2 + REACH * math.asinh(x) / math.asinh(FAR), 1)
 
@@ -55,10 +55,8 @@ def drawing(claim: Claim, found: Sequence[Line], verdict: str) -> Markup:
     for k, line in enumerate(found):
         y = step * k + 4 + step / 2
         ends = [place(x) for x in (line.low, line.mean, line.high)]
-        title = f"{line.part + ': ' if line.part else ''}{line.mean:+.1f} [{line.low:+.1f}, {line.high:+.1f}]"
-        svg.append(
-            f'<g><title>{escape(title)} margins</title><path class="bar" d="M{ends[0]} {y}H{ends[2]}"/>'
-        )
+        title = f"{line.part} {line.mean:+.1f} [{line.low:+.1f}, {line.high:+.1f}] margins".strip()
+        svg.append(f'<g><title>{escape(title)}</title><path class="bar" d="M{ends[0]} {y}H{ends[2]}"/>')
         svg.append(f'<circle class="dot" cx="{ends[1]}" cy="{y}" r="3"/></g>')
         for x in sorted({place(theirs) for theirs in line.paper}):
             svg.append(f'<path class="theirs" d="M{x - 4} {y}l4 -4 4 4 -4 4z"/>')
@@ -69,11 +67,35 @@ def drawing(claim: Claim, found: Sequence[Line], verdict: str) -> Markup:
 
 def axis() -> Markup:
     """The axis with its numbers, in margins."""
-    marks = "".join(f'<text x="{place(t)}" y="11">{t:+d}</text>' if t else "" for t in TICKS)
-    marks += f'<text x="{WIDTH / 2}" y="11">0</text>'
-    return Markup(
-        f'<svg class="plot axis" viewBox="0 0 {WIDTH} 14" width="{WIDTH}" height="14">{marks}</svg>'
-    )
+    marks = "".join(f'<text x="{place(t)}" y="11">{named(t)}</text>' for t in TICKS)
+    size = f'viewBox="0 0 {WIDTH} 14" width="{WIDTH}" height="14"'
+    return Markup(f'<svg class="plot axis" {size} aria-hidden="true">{marks}</svg>')
+
+
+def named(tick: int) -> str:
+    """ "+10", "−1", "0"."""
+    return f"{tick:+d}".replace("-", "−") if tick else "0"
+
+
+def beside(profile: Profile) -> Markup | None:
+    """Ours against the paper's, a dot for each difference whose effect the paper gives; None without any."""
+    dots = []
+    for id, record in profile.claims.items():
+        for line in [line for line in lines(CLAIMS[id], record) if line.paper]:
+            x, y = place(sum(line.paper) / len(line.paper)), WIDTH - place(line.mean)
+            title = f"<title>{escape(f'{id} {line.part}'.strip())}, {record['verdict']}</title>"
+            link = f'<a href="#{id}"><circle class="dot {slug(record["verdict"])}" cx="{x}" cy="{y}" r="4">'
+            dots.append(f"{link}{title}</circle></a>")
+    if not dots:
+        return None
+    grid = [f"M{place(t)} 0V{WIDTH}M0 {place(t)}H{WIDTH}" for t in TICKS]
+    svg = [f'<path class="tick" d="{"".join(grid)}"/>', f'<path class="same" d="M0 {WIDTH}L{WIDTH} 0"/>']
+    svg.append(f'<path class="zero" d="M{place(0)} 0V{WIDTH}M0 {place(0)}H{WIDTH}"/>')
+    svg += [f'<text x="{place(t)}" y="{WIDTH + 12}">{named(t)}</text>' for t in TICKS]
+    svg += [f'<text x="{WIDTH + 14}" y="{WIDTH + 4 - place(t)}">{named(t)}</text>' for t in TICKS]
+    size = f'viewBox="0 0 {WIDTH + 30} {WIDTH + 16}" width="{WIDTH + 30}" height="{WIDTH + 16}"'
+    about = f'role="img" aria-label="{profile.name}: {len(dots)} differences, ours against the papers\'"'
+    return Markup(f'<svg class="plot axis square" {size} {about}>{"".join(svg + dots)}</svg>')
 
 
 @cache
@@ -108,9 +130,8 @@ def shown(claim: Claim, profiles: Sequence[Profile], folder: Path, outputs: Path
         found = lines(claim, record)
         picture = drawing(claim, found, record["verdict"]) if found else None
         took = minutes(profile.until(number_of(claim.notebook)))
-        decide = (
-            would_decide(claim, parts(claim, record)) if record["verdict"] == "undecided" and found else ""
-        )
+        open_ = record["verdict"] == "undecided"
+        decide = would_decide(claim, parts(claim, record)) if open_ else ""
         where = link(claim, profile.name, folder, outputs)
         made.append(Shown(profile.name, record, picture, where, took, decide))
     return made
@@ -144,6 +165,7 @@ def write(folder: Path) -> list[Profile]:
         "verdicts": VERDICTS,
         "sides": SIDES,
         "axis": axis(),
+        "beside": {p.name: picture for p in profiles if (picture := beside(p))},
         "example": drawing(CLAIMS["F11b"], [Line("", 40, 12, 90, [11])], "supported"),
         "index": (folder / "index.html").is_file(),
         "minutes": {p.name: minutes(p.until("09")) for p in profiles},

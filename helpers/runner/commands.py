@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
                 artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)
                 print(compare.told(table))
                 code = int(given.strict and not all(row["same"] for row in table))
-            folder = paths.outputs() / given.profile
-            exports.write(folder, board_page.write(folder))
+            home = paths.outputs() / given.profile
+            exports.write(home, board_page.write(home))
             return code
     except (BadInput, Failure) as error:
         print(f"error: {error}", file=sys.stderr)

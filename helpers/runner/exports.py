@@ -9,21 +9,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from helpers.claims.papers import CLAIMS, PAPERS, row_of
+from helpers.claims.papers import CLAIMS, PAPERS, Claim, row_of
 from helpers.files import replacing
+from helpers.measures.stats import Effect
 from helpers.notebook.artefacts import manifest, read_json, write_json
 from helpers.paths import NUMBER
 from helpers.runner.board_page import counted
-from helpers.runner.evidence import Profile, lines, parts
+from helpers.runner.evidence import Line, Profile, lines, parts
 from helpers.runner.report import write_page
 
 CRATE = "ro-crate-metadata.json"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 MIT, PROFILE = "https://spdx.org/licenses/MIT", "https://w3id.org/ro/crate/1.1"
+OF_CLAIM = ("paper", "notebook", "statement", "where")
+OF_RECORD = ("data", "simulated", "source", "verdict", "corrected", "p", "note")
 COLUMNS = (
-    "claim row paper notebook statement where claimed profile data simulated source part mean low high unit margin"
-    " units seeds paper_low paper_high verdict corrected other_seeds p note"
-).split()  # paper_low and paper_high in margins, as mean/margin: the paper's smallest and largest effect
+    "claim row paper notebook statement where claimed profile data simulated source part mean low high unit"
+    " margin units seeds paper_low paper_high verdict corrected other_seeds p note"
+).split()  # mean, low and high in `unit`, as paper_low and paper_high, the ends of the paper's own effects
 
 
 def write(folder: Path, profiles: Sequence[Profile]) -> None:
@@ -45,21 +48,18 @@ def write_csv(target: Path, profiles: Sequence[Profile]) -> None:
             for profile in [p for p in profiles if claim.id in p.claims]:
                 record = profile.claims[claim.id]
                 line = {"claim": claim.id, "row": row_of(claim.id), "claimed": claim.says}
-                line |= {name: getattr(claim, name) for name in ("paper", "notebook", "statement", "where")}
-                line |= {
-                    name: record[name] for name in ("data", "simulated", "source", "verdict", "corrected")
-                }
-                line |= {"profile": profile.name, "p": record["p"], "note": record["note"]}
+                line |= {name: getattr(claim, name) for name in OF_CLAIM}
+                line |= {name: record[name] for name in OF_RECORD} | {"profile": profile.name}
                 line["other_seeds"] = "; ".join(record.get("others", []))
                 if claim.measure:
                     line |= {"unit": claim.measure.unit, "margin": claim.measure.margin}
                 found = zip(parts(claim, record).items(), lines(claim, record), strict=True)
-                writer.writerows(
-                    [line | _difference(n, p.effect, of.paper) for (n, p), of in found] or [line]
-                )
+                rows = [line | _difference(name, part.effect, of, claim) for (name, part), of in found]
+                writer.writerows(rows or [line])
 
 
-def _difference(name: str, effect, paper: Sequence[float]) -> dict:
+def _difference(name: str, effect: Effect, line: Line, claim: Claim) -> dict:
+    paper = [claim.measure.margin * x for x in line.paper]
     ends = {"paper_low": f"{min(paper):.4g}", "paper_high": f"{max(paper):.4g}"} if paper else {}
     values = {key: f"{getattr(effect, key):.6g}" for key in ("mean", "low", "high")}
     return {"part": name, "units": effect.units, "seeds": effect.seeds} | values | ends
@@ -79,10 +79,9 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
     compared = read_json(folder / "comparison.json") if (folder / "comparison.json").is_file() else []
     claims = read_json(folder / "scoreboard.json")["claims"]
     mine = next((p for p in profiles if p.name == folder.name), None)
-    parameters = {name: value for run in done for name, value in run["parameters"].items()}
-    searched = sorted(
-        name for name, value in parameters.items() if isinstance(value, list) and len(value) > 1
-    )
+    kinds = {
+        kind: [row["same"] for row in compared if row["kind"] == kind] for kind in ("metrics", "verdicts")
+    }
     return latest | {
         "papers": list(PAPERS.values()),
         "runs": done,
@@ -97,13 +96,9 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
         "simulated": any(claim["simulated"] for claim in claims),
         "claims": len(claims),
         "counts": counted([mine])[folder.name] if mine else {},
-        "metrics": sum(row["kind"] == "metrics" for row in compared),
-        "same": {
-            kind: sum(r["same"] for r in compared if r["kind"] == kind) for kind in ("metrics", "verdicts")
-        },
-        "compared_verdicts": sum(row["kind"] == "verdicts" for row in compared),
+        "compared": {kind: f"{sum(of)} of {len(of)} {kind}" for kind, of in kinds.items() if of},
         "seeds": {run["number"]: run["parameters"]["seeds"] for run in done if "seeds" in run["parameters"]},
-        "searched": searched,
+        "grids": sorted({n for run in done for n in run["parameters"] if n.endswith("_grid")}),
         "intervals": sum(bool(claim["effects"]) for claim in claims),
         "profiles": [profile.name for profile in profiles],
         "dirty": latest["commit"].endswith("-dirty"),
@@ -111,7 +106,7 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
 
 
 def crate(folder: Path) -> dict:
-    """The RO-Crate 1.1 of a profile's folder: its files, and for each notebook what was run, on what, when."""
+    """The RO-Crate 1.1 of a profile's folder: its files, and of each notebook what ran, on what, when."""
     each, latest = runs(folder), read_json(folder / "run.json")
     files = {f.name: f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")}
     files.pop(CRATE, None)
@@ -128,7 +123,7 @@ def crate(folder: Path) -> dict:
     software |= {"softwareVersion": latest["commit"], "license": {"@id": MIT}}
     software["softwareRequirements"] = [f"{name} {version}" for name, version in latest["versions"].items()]
     root = {
-        "@id": "./", "@type": "Dataset", "name": f"Learning from the crowd: results of the profile {folder.name}",
+        "@id": "./", "@type": "Dataset", "name": f"Learning from the crowd: the profile {folder.name}",
         "description": "Executed notebooks, metrics and verdicts on the claims of five papers: "
         + "; ".join(PAPERS.values()) + ".",
         "datePublished": latest["started_at"], "license": {"@id": MIT},
@@ -141,11 +136,7 @@ def crate(folder: Path) -> dict:
         "about": {"@id": "./"},
         "conformsTo": {"@id": PROFILE},
     }
-    licence = {
-        "@id": MIT,
-        "@type": "CreativeWork",
-        "name": "MIT License, of the code; pictures keep their own",
-    }
+    licence = {"@id": MIT, "@type": "CreativeWork", "name": "MIT License, of code and results"}
     return {"@context": CONTEXT, "@graph": [descriptor, root, software, licence, *entities, *actions]}
 
 
