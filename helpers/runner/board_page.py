@@ -15,6 +15,7 @@ from helpers.claims.papers import CLAIMS, PAPERS, ROWS, Claim, row_of
 from helpers.claims.rule import VERDICTS, would_decide
 from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS, number_of
+from helpers.runner.compare import REFERENCE
 from helpers.runner.evidence import Line, Profile, gather, lines, parts
 from helpers.runner.report import slug, write_page
 
@@ -146,9 +147,9 @@ def counted(profiles: Sequence[Profile]) -> dict[str, dict[str, tuple[int, int]]
     return found
 
 
-def write(folder: Path) -> list[Profile]:
+def write(folder: Path, reference: Path = REFERENCE) -> list[Profile]:
     """Write `board.html` into a profile's folder; what is on it."""
-    outputs, profiles = folder.parent, gather(folder.parent)
+    outputs, profiles = folder.parent, gather(folder.parent, reference)
     _cells.cache_clear()
     rows = {row: [c for c in CLAIMS.values() if row_of(c.id) == row] for row in ROWS}
     each = {c.id: shown(c, profiles, folder, outputs) for c in CLAIMS.values()}

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from helpers import paths
 from helpers.claims import board, rule
 from helpers.claims.papers import CLAIMS, Claim
 from helpers.measures.stats import Effect
@@ -45,10 +44,9 @@ class Line(NamedTuple):
     paper: list[float]  # the paper's own, none where it gives no numbers
 
 
-def gather(outputs: Path | None = None, reference: Path = REFERENCE) -> list[Profile]:
+def gather(outputs: Path, reference: Path = REFERENCE) -> list[Profile]:
     """All profiles with a run or a reference. A notebook that was run counts with that run, any other with
     its reference; Holm's correction is over what is then there."""
-    outputs = outputs or paths.outputs()
     names = {file.parent.name for file in outputs.glob("*/scoreboard.json")}
     names |= {file.parent.name for file in reference.glob("*/*.json")}
     order = {name: k for k, name in enumerate(FIRST)}
