@@ -12,6 +12,8 @@ from helpers.claims.papers import CLAIMS
 from helpers.notebook.artefacts import record, write_json
 from helpers.runner import board_page, exports
 from helpers.runner.evidence import gather, lines
+from helpers.runner.maintain import write_reference
+from helpers.runner.plan import Job
 
 FROM_AFAR = re.compile(r"""(?:src|href)\s*=\s*["'](?:https?:)?//|@import|url\(|<script|<link""")
 LEAD = {"mean": 0.113, "low": 0.07, "high": 0.15, "a": 0.689, "b": 0.576, "units": 90}
@@ -192,3 +194,20 @@ def test_the_crate_keeps_the_rules_of_ro_crate(places):
     assert entities[action["instrument"]["@id"]]["@type"] == "SoftwareApplication"
     assert action["startTime"] < action["endTime"]
     assert "09/claims.json" in set(references(action["result"]))
+
+
+def test_a_reference_shows_what_its_run_showed(places, monkeypatch):
+    """Renewing a reference keeps effects, p values and reasons, so the board is the same without the run."""
+    monkeypatch.setenv("CROWD_OUTPUTS", str(places.parent))
+    write_json(places / "09" / "metrics.json", {})
+    reference = places.parent.parent / "reference"
+    write_reference([Job("09", places / "09_benchmarks.ipynb", "smoke", {}, {}, [], "")], reference)
+    before = profiles(places)[0]
+    (places / "09" / "claims.json").unlink()
+    after = profiles(places)[0]
+    for id in ("F11a", "F11b"):
+        assert lines(CLAIMS[id], after.claims[id]) == lines(CLAIMS[id], before.claims[id])
+        same = ("verdict", "corrected", "p", "note", "ours", "simulated")
+        assert all(after.claims[id][name] == before.claims[id][name] for name in same)
+    assert after.seconds["09"] == 90.0
+    assert after.claims["F11b"]["source"] == "reference"
