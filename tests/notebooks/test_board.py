@@ -119,8 +119,9 @@ def test_the_page_needs_no_network_and_shows_every_claim(places):
     assert "undecided after Holm" in page
     assert "or contradicted with other seeds" in page
     assert page.count('class="theirs"') > 2, "the paper's effect is beside ours"
-    inside = re.findall(r'href="#(\w+)"', page)
-    assert set(inside) <= set(re.findall(r'id="(\w+)"', page))
+    inside, there = re.findall(r'href="#([^"]+)"', page), re.findall(r'\bid="([^"]+)"', page)
+    assert set(inside) <= set(there)
+    assert len(there) == len(set(there))
 
 
 def test_the_table_has_a_line_for_each_difference(places):
