@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers.data.sets.shape import ACCURACY, LabelledSet
 from helpers.errors import BadInput
-from helpers.measures import metrics
+from helpers.measures import metrics, stats
 from helpers.measures.stats import Interval, bootstrap, corrected_interval, interval, resamples
 
 SVM, LOGISTIC = "linear SVM", "logistic regression"
@@ -275,3 +275,21 @@ def difference(a: Probe, b: Probe, rng: np.random.Generator) -> Interval:
     truth, counts = a.data.labels[first.test], resamples(len(first.test), rng, 200)
     drawn = [metrics.resampled_map(truth, np.mean(p.outcomes, axis=0), counts) for p in (a, b)]
     return interval(a.mean - b.mean, drawn[0] - drawn[1])
+
+
+def over_trainings(a: Sequence[Probe], b: Sequence[Probe], rng: np.random.Generator) -> stats.Effect:
+    """a − b of features that were learnt S times, a probe each, on the test items of the first repetition;
+    the spread over items and over trainings in one interval. BadInput if splits or numbers differ."""
+    first, truth = a[0].splits[0], a[0].data
+    if len(a) != len(b) or any(not np.array_equal(p.splits[0].test, first.test) for p in (*a, *b)):
+        raise BadInput(f"over_trainings: {len(a)} and {len(b)} probes; as many are needed, on the same items")
+    outcomes = [np.array([p.outcomes[0] for p in probes], float) for probes in (a, b)]
+    if truth.measure == ACCURACY:
+        return stats.compare(*outcomes, rng)
+    counts = resamples(len(first.test), rng, 200)
+    drawn = [[metrics.resampled_map(truth.labels[first.test], s, counts) for s in of] for of in outcomes]
+    reached = [np.array([p.values[0] for p in probes]) for probes in (a, b)]
+    levels, resampled = map(np.mean, reached), np.mean(drawn[0], axis=0) - np.mean(drawn[1], axis=0)
+    return stats.compare_resampled(
+        reached[0] - reached[1], resampled, rng, *map(float, levels), len(first.test)
+    )

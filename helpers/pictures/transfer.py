@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 
 from helpers.data.collection import Collection
 from helpers.data.sets import BROUGHT, LabelledSet, own_sets
@@ -173,3 +174,42 @@ def compare(
 def share_of_gain(effect: Effect, whole: float) -> Effect:
     """A difference a − b as a share of a gain over chance, `whole`: 1 + it is what a reaches of b's gain."""
     return effect.scaled(1 / whole)._replace(a=1 + effect.mean / whole, b=1.0)
+
+
+def widened(effect: Effect, reached: Sequence[float]) -> Effect:
+    """The difference of one network from something fixed, with an interval that allows for other trainings:
+    reached, float (S,), is what S trainings of such a network reach. With one nothing is known of that, and
+    the effect stays what it is."""
+    S = len(reached)
+    if S < 2:
+        return effect
+    variance = float(np.var(reached, ddof=1))
+    far = stats.t.ppf(0.975, S - 1) * variance**0.5  # where a single other training may lie
+    low, high = (float(np.hypot(effect.mean - end, far)) for end in (effect.low, effect.high))
+    units = ((effect.high - effect.low) / 2 / stats.norm.ppf(0.975)) ** 2
+    share = variance / max(variance + units, 1e-300)
+    return effect._replace(low=effect.mean - low, high=effect.mean + high, seed_share=share)
+
+
+def label_targets(collection: Collection, least: int) -> dict[str, np.ndarray]:
+    """kind of label -> targets of all M items, float32 (M, L): the labels of a picture share a weight of 1; a
+    row of zeros where there is none. A class needs `least` items."""
+    M, found = len(collection.items), {}
+    for kind, data in own_sets(collection, np.arange(M), least).items():
+        found[kind] = np.zeros((M, len(data.classes)), np.float32)
+        found[kind][data.rows] = data.labels / data.labels.sum(axis=1, keepdims=True)
+    return found
+
+
+class Middle:
+    """The central crops of an image store: who learns from them meets a picture in one place only."""
+
+    def __init__(self, store, side: int):
+        self.store, self.size = store, side
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        edge = (self.store.size - self.size) // 2
+        return self.store[rows][:, edge : edge + self.size, edge : edge + self.size]

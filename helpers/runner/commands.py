@@ -10,7 +10,7 @@ from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
-from helpers.runner import compare, maintain
+from helpers.runner import board_page, compare, exports, maintain
 from helpers.runner.execute import Failure, lacking, one_runner, run_all
 from helpers.runner.plan import SMOKE, Job, Project, plan
 
@@ -84,6 +84,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
                 artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)
                 print(compare.told(table))
                 code = int(given.strict and not all(row["same"] for row in table))
+            home = paths.outputs() / given.profile
+            exports.write(home, board_page.write(home))
             return code
     except (BadInput, Failure) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -16,9 +16,13 @@ LEAST, MOST = 0.005, 0.9  # of the value: what rounding alone may do; and a zero
 CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may tip over: it may differ
 
 
+EVIDENCE = ("ours", "note", "p", "effects", "data", "simulated")  # what the board shows beside a verdict
+
+
 def reference_of(job: Job, folder: Path = REFERENCE) -> dict:
-    """`metrics` (name -> value and sd, its standard deviation over `seeds`) and `verdicts` (by claim); empty
-    where there is no file."""
+    """`metrics` (name -> value and sd, its standard deviation over `seeds`), `verdicts` (by claim), and in
+    files that are young enough `claims` (id -> `EVIDENCE`) and the run's `seconds`; empty where there is no
+    file."""
     file = folder / job.profile / f"{job.number}.json"
     return artefacts.read_json(file) if file.is_file() else {"metrics": {}, "verdicts": {}}
 
@@ -31,6 +35,8 @@ def found(job: Job) -> dict:
         "metrics": {name: value for name, value in metrics.items() if not name.endswith(NOT_REPEATABLE)},
         "verdicts": {claim["id"]: claim["verdict"] for claim in claims},
         "p": {claim["id"]: claim["p"] for claim in claims if claim["p"] is not None},
+        "claims": {claim["id"]: {name: claim[name] for name in EVIDENCE} for claim in claims},
+        "seconds": artefacts.read_json(job.folder / "run.json")["seconds"],
     }
 
 

@@ -90,6 +90,7 @@ def write_reference(
             )
             verdicts[id] = OR.join(dict.fromkeys(given))
         seeds = len(more) + 1 if more else old.get("seeds", 1)
-        new = {"seeds": seeds, "metrics": metrics, "verdicts": verdicts}
+        new = {"seeds": seeds, "seconds": ours["seconds"], "metrics": metrics, "verdicts": verdicts}
+        new["claims"] = ours["claims"]
         artefacts.write_json(folder / job.profile / f"{job.number}.json", new)
         print(f"{job.file.stem}: {len(metrics)} reference metrics, {len(verdicts)} verdicts, {seeds} seeds")

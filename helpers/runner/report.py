@@ -114,7 +114,7 @@ def write_html(executed: Path, target: Path, profile: str) -> None:
     about = {"title": target.stem, "profile": profile, "body": html}
     for theme, style in {"light": "default", "dark": "github-dark"}.items():
         about[f"highlight_{theme}"] = Markup(HtmlFormatter(style=style).get_style_defs(".highlight"))
-    _write(target, "notebook.html.j2", about)
+    write_page(target, "notebook.html.j2", about)
 
 
 def write_explorer(answers: Path, target: Path, profile: str) -> None:
@@ -163,7 +163,7 @@ def write_index(folder: Path) -> Path:
         "notebooks": table,
         "total": sum(row["seconds"] or 0 for row in table),
     }
-    _write(folder / "index.html", "index.html.j2", content)
+    write_page(folder / "index.html", "index.html.j2", content)
     return folder / "index.html"
 
 
@@ -195,10 +195,17 @@ def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
     return [table[name] for name in sorted(table)]
 
 
-def _write(target: Path, template: str, content: Mapping[str, object]) -> None:
-    style = Markup((PAGES / "style.css").read_text(encoding="utf-8"))
-    environment = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True)
-    environment.filters["slug"] = lambda text: re.sub(r"\W+", "-", text).strip("-")  # a verdict in CSS
-    page = environment.get_template(template).render(content, style=style)
+def slug(verdict: str) -> str:
+    """The class of a verdict in CSS."""
+    return re.sub(r"\W+", "-", verdict).strip("-")
+
+
+def write_page(target: Path, template: str, content: Mapping[str, object]) -> None:
+    """Write a page of the report, or a text beside it, from one of the templates in pages/."""
+    style, marks = (Markup((PAGES / f"{n}.css").read_text(encoding="utf-8")) for n in ("style", "marks"))
+    html = ".html" in template
+    environment = Environment(loader=FileSystemLoader(PAGES), autoescape=html, trim_blocks=True)
+    environment.filters["slug"] = slug
+    page = environment.get_template(template).render(content, style=style, marks=marks)
     with replacing(target) as new:
         new.write_text(page, encoding="utf-8", newline="\n")

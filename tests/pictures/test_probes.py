@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.svm import SVC
@@ -10,7 +11,7 @@ from helpers.data import BadInput
 from helpers.data.sets.shape import ACCURACY, PRECISION, LabelledSet
 from helpers.measures import stats
 from helpers.pictures import probes
-from helpers.pictures.probes import LOGISTIC, SVM, difference, probe, splits
+from helpers.pictures.probes import LOGISTIC, SVM, Probe, Split, difference, over_trainings, probe, splits
 
 GRID = [1.0, 10.0]
 
@@ -282,3 +283,45 @@ def test_a_feature_that_remembers_labels_gains_on_told_items_only():
     assert seen.mean > 0.9
     n_train, n_test = len(unseen.splits[0].train), len(unseen.splits[0].test)
     assert stats.corrected_interval(unseen.values - data.chance, n_train, n_test).low <= 0
+
+
+def test_trainings_and_items_widen_one_interval():
+    """As wide as the spread of independent experiments, in which both trainings and items are new."""
+    n, S, apart, noise = 100, 8, 0.1, 0.05
+    rng = np.random.default_rng(0)
+
+    def experiment():
+        data = made(2 * n)
+        split = [Split(*np.split(np.arange(n), [n // 2]), np.arange(n), np.arange(n, 2 * n))]
+        hard = rng.normal(size=n)  # what an item brings, the same for all trainings
+        each = []
+        for level in (0.6 + apart, 0.6):
+            skill = norm.ppf(level) + rng.normal(scale=noise / 0.39, size=S)
+            right = [(s - hard > 0) for s in skill]
+            each.append([Probe(np.array([o.mean()]), np.ones(1), [o], split, data) for o in right])
+        return over_trainings(*each, rng)
+
+    found = [experiment() for _ in range(60)]
+    covered = np.mean([e.low <= np.mean([f.mean for f in found]) <= e.high for e in found])
+    assert covered > 0.85
+    assert all(e.seeds == S and e.units == n for e in found)
+    assert 0.1 < np.mean([e.seed_share for e in found]) < 0.95
+
+
+def test_precision_over_trainings_and_other_items_are_refused():
+    data = made(120, measure=PRECISION)
+    split = splits(data, np.random.default_rng(0), 1)
+
+    def learnt(strength):
+        return [probe([planted(data, strength, seed=k)], data, split, LOGISTIC, [1.0]) for k in range(2)]
+
+    good, bad = learnt(3.0), learnt(0.0)
+    found = over_trainings(good, bad, np.random.default_rng(1))
+    assert found.low > 0
+    assert found.mean == pytest.approx(found.a - found.b)
+    assert found.a == pytest.approx(np.mean([p.mean for p in good]))
+    assert (found.seeds, found.units) == (2, len(split[0].test))
+    other = probe([planted(data, 3.0)], data, splits(data, np.random.default_rng(2), 1), LOGISTIC, [1.0])
+    for wrong in ([other, other], good[:1]):
+        with pytest.raises(BadInput, match="on the same items"):
+            over_trainings(good, wrong, np.random.default_rng(1))

@@ -202,3 +202,34 @@ def test_more_pictures_do_not_help_where_words_tell_nothing(tmp_path):
     found = rising(tmp_path, False)
     assert found.low <= 0
     assert found.mean < 0.05
+
+
+def test_other_trainings_widen_the_interval_of_one():
+    effect = stats.Effect(5.0, 4.0, 6.0, 7.0, 2.0, 90)
+    assert transfer.widened(effect, [1.0]) == effect
+    assert transfer.widened(effect, [1.0, 1.0, 1.0])[:3] == pytest.approx((5, 4, 6))
+    wide = transfer.widened(effect, [1.0, 2.0, 3.0])
+    assert wide.high - 5 == pytest.approx(5 - wide.low)
+    assert wide.high - 5 == pytest.approx(np.hypot(1, 4.303), abs=1e-3), "Student's quantile, 2 degrees"
+    assert wide.seed_share == pytest.approx(1 / (1 + (1 / 1.96) ** 2), abs=1e-3)
+
+
+def test_labels_of_a_picture_share_a_weight_of_one():
+    collection = load("openmoji", size=24, include=["animals-nature", "food-drink"])
+    found = transfer.label_targets(collection, 5)
+    assert found
+    for kind, targets in found.items():
+        sums = targets.sum(axis=1)
+        assert set(np.round(sums, 5)) <= {0.0, 1.0}
+        of_kind = collection.labels[collection.labels["kind"] == kind]
+        large = of_kind["label"].value_counts().loc[lambda n: n >= 5]
+        assert targets.shape == (len(collection.items), len(large))
+        assert ((targets > 0).sum(axis=0) >= 5).all()
+
+
+def test_the_middle_of_pictures(tmp_path):
+    keep_array(tmp_path / "a.npy", np.arange(2 * 6 * 6 * 3, dtype=np.uint8).reshape(2, 6, 6, 3))
+    store = ArrayImages(tmp_path / "a.npy")
+    middle = transfer.Middle(store, 4)
+    assert (len(middle), middle.size) == (2, 4)
+    assert np.array_equal(middle[np.array([1])], store[np.array([1])][:, 1:5, 1:5])
