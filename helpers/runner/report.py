@@ -122,7 +122,7 @@ def write_explorer(answers: Path, target: Path, profile: str) -> None:
     data = re.sub(
         "[<>&]", lambda m: f"\\u{ord(m[0]):04x}", json.dumps(read_json(answers))
     )  # no end of script
-    _write(target, "explorer.html.j2", {"profile": profile, "answers": Markup(data)})
+    write_page(target, "explorer.html.j2", {"profile": profile, "answers": Markup(data)})
 
 
 def relinked(html: str, folder: Path) -> str:
