@@ -117,7 +117,11 @@ CASES = {
     "multi-class": lambda d: (adapter(), vectors(DENSE), losses.multiclass),
     "one versus all": lambda d: (adapter(), vectors(DENSE), losses.one_versus_all(BAGS.counts(K), N)),
     "cosine": lambda d: (adapter(), vectors(DENSE), losses.negative_cosine),
-    "ranked words": lambda d: (adapter(), Drawn(vectors(), BAGS, K, "class-uniform"), losses.ranked),
+    "ranked words": lambda d: (
+        adapter(),
+        Drawn(vectors(), BAGS, K, "class-uniform"),
+        losses.pairwise_ranking,
+    ),
     "sigmoids": lambda d: (adapter(), vectors(DENSE), losses.sigmoid_pairs),
     "some rows": lambda d: (adapter(), vectors(rows=np.arange(0, N, 2)), losses.one_drawn),
     "two heads": lambda d: (two_heads(), vectors(PACKED), both()),

@@ -27,7 +27,11 @@ _asking = ContextVar("asking", default=False)
 
 
 def known(kind):
-    """Decorator of a loss, a data class or a named tuple: it may be written, as its name and its fields."""
+    """Decorator of a loss, a data class or a named tuple: it may be written, as its name and its fields.
+    ValueError if something of another module has that name."""
+    there = KINDS.setdefault(kind.__name__, kind)
+    if there.__module__ != kind.__module__:
+        raise ValueError(f"{kind.__module__} and {there.__module__} both have a {kind.__name__}")
     KINDS[kind.__name__] = kind
     return kind
 

@@ -62,7 +62,7 @@ def one_versus_all(counts: np.ndarray, n: int, power: float = 1.0) -> Loss:
 
 
 @known
-def ranked(outputs: Tensor, tags: Tensor) -> Tensor:
+def pairwise_ranking(outputs: Tensor, tags: Tensor) -> Tensor:
     """Pairwise ranking: the score of a picture's drawn tag, int64 (B,), should be 1 above that of the tag
     drawn for the next picture of the batch. So a picture moves two columns of the output layer and no other:
     the alternative that Joulin et al. 2016, section 3, leave out, after Weston et al. 2011."""

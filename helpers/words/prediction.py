@@ -63,7 +63,7 @@ def train_words(
 
     `variant` is "multi-class" or one of `WEIGHTINGS`, losses over all words of a picture; or the softmax loss
     of one drawn word, with "natural" or "class-uniform" sampling; so are "in-batch", a softmax over the words
-    of the batch only, and "ranking", `losses.ranked`. Another one raises BadInput."""
+    of the batch only, and "ranking", `losses.pairwise_ranking`. Another one raises BadInput."""
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     items, repetitions = book.train if some is None else some, repetitions or [0] * len(recipes)
@@ -76,7 +76,9 @@ def train_words(
     else:
         sampling = "natural" if variant == "natural" else "class-uniform"
         given = Drawn(learner.examples(kind, items), mine, book.K, sampling)
-        loss = {"in-batch": losses.in_batch, "ranking": losses.ranked}.get(variant, losses.one_drawn)
+        loss = {"in-batch": losses.in_batch, "ranking": losses.pairwise_ranking}.get(
+            variant, losses.one_drawn
+        )
     truth = book.bags.rows(book.held)
 
     def errors(nets: list[nn.Module]) -> list[float]:

@@ -94,7 +94,7 @@ def test_the_power_of_the_weights_leads_from_the_papers_to_none(case):
 def test_ranking_moves_two_columns_of_a_picture(case):
     z, _, _, _ = case
     Z, tags = torch.tensor(z, requires_grad=True), torch.tensor([0, 1, 2, 3, 4, 0, 1])
-    loss = losses.ranked(Z, tags)
+    loss = losses.pairwise_ranking(Z, tags)
     others = [1, 0, 1, 2, 3, 4, 0]  # that of the picture before
     expected = [max(0.0, 1 - z[n, tags[n]] + z[n, others[n]]) for n in range(7)]
     assert loss.item() == pytest.approx(np.mean(expected))
