@@ -213,8 +213,8 @@ def written(
 
 
 def collections(folder: Path | None = None) -> dict[str, dict]:
-    """Name -> parameters: simulated crowds without one part or two neighbours of `PARTS` (all pairs would take
-    ten minutes more), and small releases of an odd kind.
+    """Name -> parameters: simulated crowds without one part or two neighbours of `PARTS` (all pairs would
+    take ten minutes more), and small releases of an odd kind.
 
     Args:
         folder: where the releases are written, if anywhere.
