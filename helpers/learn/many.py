@@ -47,8 +47,8 @@ def fit_many(
 
     Each ends as `train.fit` with the same seed would leave it, up to rounding (relative 1e-3 on weights after
     some epochs in float32), whichever copies are beside it. Copies of
-    one shape, whose recipes differ in `lr` and `weight_decay` alone, and which have as many examples, share
-    operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
+    one shape, whose recipes differ in `lr` and `weight_decay` alone, and which have as many examples with
+    targets of one kind, share operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
 
     Examples are `Vectors`, or others with their `together`, `plan` and `look_up`. `loss` maps the outputs and
     targets of *one* copy to its mean loss, by operations that `vmap` knows; or it has an attribute
@@ -67,7 +67,9 @@ def fit_many(
 
     def alike(c: int) -> str:
         shapes = [(name, *p.shape) for name, p in networks[c].named_parameters()]
-        return repr((len(examples[c]), replace(recipes[c], lr=1.0, weight_decay=0.0), shapes))
+        targets = getattr(examples[c], "targets", None)  # a class, or a number for each class: another shape
+        kind = (targets.shape[1:], targets.dtype) if isinstance(targets, Tensor) else None
+        return repr((len(examples[c]), replace(recipes[c], lr=1.0, weight_decay=0.0), shapes, kind))
 
     parts, size = [], together or (TOGETHER if device.type == "cpu" else C)
     for _, group in groupby(sorted(range(C), key=alike), alike):

@@ -102,6 +102,17 @@ def test_other_targets_rows_sizes_and_shapes():
     both(nets, [*examples, ALL], recipes, [0, 0, 1, 2])
 
 
+def test_classes_and_shares_of_classes_are_targets_of_two_kinds():
+    classes, loss = Y[:200].argmax(1), nn.functional.cross_entropy
+    examples = [Vectors(X[:200], classes), Vectors(X[:200], Y[:200].softmax(1))]
+    nets, recipe = networks([0.1, 0.1]), Recipe(4, 32, 0.02)
+    alone = copy.deepcopy(nets)
+    fit_many(nets, examples, loss, [recipe] * 2, [0, 1], device=CPU)
+    for seed, (network, given) in enumerate(zip(alone, examples, strict=True)):
+        fit(network, given, loss, recipe, device=CPU, seed=seed, log=None)
+        assert apart(network, nets[seed]) < 1e-4
+
+
 def test_company_does_not_matter():
     found = []
     for others in ([0.5, 0.0], [0.2, 0.3]):
