@@ -48,7 +48,8 @@ def fit_many(
     Each ends as `train.fit` with the same seed would leave it, up to rounding (relative 1e-3 on weights after
     some epochs in float32), whichever copies are beside it. Copies of
     one shape, whose recipes differ in `lr` and `weight_decay` alone, and which have as many examples with
-    targets of one kind, share operations, at most `together` of them at once (None: 8 a core, or all on a GPU).
+    targets of one kind, share operations, at most `together` of them at once (None: 8 a core, or all on a
+    GPU).
 
     Examples are `Vectors`, or others with their `together`, `plan` and `look_up`. `loss` maps the outputs and
     targets of *one* copy to its mean loss, by operations that `vmap` knows; or it has an attribute
