@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from crowds import tastes
 from scipy.optimize import minimize
 
 from helpers.crowd import least_squares, peers
@@ -57,14 +58,6 @@ def test_ials_equals_implicit_where_all_rows_have_one_penalty():
     V = ours.X @ ours.Y.T
     np.testing.assert_allclose(theirs.X @ theirs.Y.T, target * V, atol=1e-3)
     assert V.max() > 0.4
-
-
-def tastes(seed=0, n_users=200, n_items=60, each=12):
-    rng = np.random.default_rng(seed)
-    like = np.where(rng.integers(0, 3, n_users)[:, None] == np.arange(n_items) % 3, 10.0, 1.0)
-    item = np.argsort(-np.log(like) - rng.gumbel(size=like.shape), axis=1)[:, :each].ravel()
-    user, held = np.repeat(np.arange(n_users), each), np.tile(np.arange(each) < 3, n_users)
-    return to_csr(user[~held], item[~held], n_users), to_csr(user[held], item[held], n_users)
 
 
 def test_ials_repeats_keeps_the_best_epoch_and_stops():

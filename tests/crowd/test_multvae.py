@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from crowds import tastes
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
@@ -85,14 +86,6 @@ def test_no_tensor_strays_to_another_device():
         assert users.items.device.type == users.indptr.device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):  # the check can fail
             model.loss(items, offsets, 0.1, torch.zeros(9, 5, device="cpu"))
-
-
-def tastes(seed=0, n_users=200, n_items=60, each=12):
-    rng = np.random.default_rng(seed)
-    like = np.where(rng.integers(0, 3, n_users)[:, None] == np.arange(n_items) % 3, 10.0, 1.0)
-    item = np.argsort(-np.log(like) - rng.gumbel(size=like.shape), axis=1)[:, :each].ravel()
-    user, held = np.repeat(np.arange(n_users), each), np.tile(np.arange(each) < 3, n_users)
-    return to_csr(user[~held], item[~held], n_users), to_csr(user[held], item[held], n_users)
 
 
 def test_training_repeats_learns_and_keeps_the_best(device, same):

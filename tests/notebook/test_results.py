@@ -106,7 +106,8 @@ def test_exchanged_models_are_found_in_the_committed_references(profile):
                 found.append(bool(differing(swapped, {name: metrics[name] for name in pair})))
                 if pair == (names[0], names[-1]):
                     assert found[-1] == ((profile, file.stem, measure) not in TIES), (file.stem, pair)
-    assert np.mean(found) > 0.6, "the others are ties"
+    # demo has the spreads of smoke's smaller crowd, which are wider than its own
+    assert np.mean(found) > (0.6 if profile == "demo" else 2 / 3), "the others are ties"
 
 
 def test_renewing_the_reference_keeps_spreads(run, tmp_path):
