@@ -9,15 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
+from helpers.crowd.neighbours import unit
 from helpers.people.posts import CELLS, Posts
 from helpers.words.bags import Bags
 
 Scorer = Callable[[Posts], np.ndarray]  # n posts -> scores of all tags, float32 (n, K)
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """Rows of length 1, float32; a row of zeros stays one."""
-    return (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
 def neighbours(
