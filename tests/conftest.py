@@ -8,16 +8,16 @@ import torch
 
 from helpers.learn import devices
 
-BOTH_CORES = ("test_nbval.py", "test_any_collection.py")
+LONGEST = ("test_nbval.py", "test_any_collection.py")  # together half of all minutes
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """With `-n 2` a file stays on one process, and what needs both cores by itself (notebooks) is never
-    beside its like."""
+    """With `-n 2` a file stays on one process. The two longest begin, one on each, and the others fill up
+    what is left: a long one that began late would end long after the rest."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
-        group = "both cores" if item.path.name in BOTH_CORES else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

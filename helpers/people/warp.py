@@ -167,31 +167,32 @@ def candidate(seed, example, draw, n):
     return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
+@numba.njit(nogil=True, fastmath=FAST, inline="always")
+def find(x, V, width, threshold, true, mine, most, seed, example):
+    """The first negative of an example that scores above the threshold (−1: none), and the tries. `mine`
+    is bool (K,), all False, and is left so: asking it is faster than looking through many true tags."""
+    for y in true:
+        mine[y] = True
+    count, attempt, found = 0, 0, -1
+    while found < 0 and count < most and len(true) < len(V):
+        y = candidate(seed, example, attempt, len(V))
+        attempt += 1
+        if not mine[y]:
+            count += 1
+            v, score = V[y], np.float32(0)
+            for k in range(width):
+                score += x[k] * v[k]
+            if score > threshold:
+                found = y
+    for y in true:
+        mine[y] = False
+    return found, count
+
+
 @lru_cache
 def kernels(width: int):
     """The compiled loops for embeddings of `width` numbers: the search of `violators` for a batch, and one
     pass of AdaGrad over examples (row of X, positive row of V), as `fit_tables` describes."""
-
-    @numba.njit(nogil=True, fastmath=FAST, inline="always")
-    def find(x, V, threshold, true, mine, most, seed, example):
-        """The first negative of an example that scores above the threshold (−1: none), and the tries. `mine`
-        is bool (K,), all False, and is left so: asking it is faster than looking through many true tags."""
-        for y in true:
-            mine[y] = True
-        count, attempt, found = 0, 0, -1
-        while found < 0 and count < most and len(true) < len(V):
-            y = candidate(seed, example, attempt, len(V))
-            attempt += 1
-            if not mine[y]:
-                count += 1
-                v, score = V[y], np.float32(0)
-                for k in range(width):
-                    score += x[k] * v[k]
-                if score > threshold:
-                    found = y
-        for y in true:
-            mine[y] = False
-        return found, count
 
     @numba.njit(nogil=True, fastmath=FAST, cache=True)
     def search(phi, V, positive, row, indptr, indices, margin, most, seed, negative, draws):
@@ -201,7 +202,7 @@ def kernels(width: int):
             for k in range(width):
                 score += x[k] * v[k]
             true = indices[indptr[row[b]] : indptr[row[b] + 1]]
-            negative[b], draws[b] = find(x, V, score - margin, true, mine, most, seed, b)
+            negative[b], draws[b] = find(x, V, width, score - margin, true, mine, most, seed, b)
 
     @numba.njit(nogil=True, fastmath=FAST, cache=True)
     def learn(X, V, G, H, row, positive, indptr, indices, weight, margin, most, step, seed):
@@ -212,7 +213,7 @@ def kernels(width: int):
                 x[k] = own[k]
                 score += x[k] * up[k]
             true = indices[indptr[row[b]] : indptr[row[b] + 1]]
-            found, count = find(x, V, score - margin, true, mine, most, seed, b)
+            found, count = find(x, V, width, score - margin, true, mine, most, seed, b)
             if found < 0:
                 continue
             c, down = weight[(len(V) - len(true)) // count], V[found]

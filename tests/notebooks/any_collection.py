@@ -287,6 +287,8 @@ if __name__ == "__main__":
     for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
         if module.name not in ("helpers.run", "helpers.crowd.spark"):  # the second needs an extra
             importlib.import_module(module.name)
+    for slow in ("torch._dynamo", "pandera.pandas", "seaborn"):  # what the forks would import each time
+        importlib.import_module(slow)
     torch.set_num_threads(1)
     known = collections(base / f"data-{os.getpid()}")
     for wanted in sys.argv[2:]:

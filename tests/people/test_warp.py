@@ -176,3 +176,17 @@ def test_bad_input_is_refused():
         warp.violators(phi * np.nan, V, positive, row, true, seed=0)
     with pytest.raises(BadInput, match="from 0 to 2"):
         warp.fit_tables((np.array([0, 1]), np.array([3], np.int32)), 3, 4, 1)
+
+
+def test_a_later_process_finds_the_compiled_loops():
+    """A loop that closes over another compiled function would be compiled again by every process."""
+    phi, V, positive, row, true = problem()
+    for made in range(2):
+        search, learn = warp.kernels.__wrapped__(D)
+        X, Y = phi.copy(), V.copy()
+        negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
+        search(phi, V, positive, row, *true, np.float32(0.1), 100, 1, negative, draws)
+        pairs = (row, positive.astype(np.int32), *true, warp.rank_weights(K))
+        learn(X, Y, np.ones_like(phi), np.ones_like(V), *pairs, np.float32(0.1), 100, np.float32(0.1), 1)
+        for kernel in (search, learn) if made else ():
+            assert sum(kernel.stats.cache_hits.values()) == 1
