@@ -10,7 +10,7 @@ what it would have set is missing to later cells, which are left out too and nee
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from IPython import get_ipython
 from IPython.display import Markdown, display
@@ -60,11 +60,16 @@ def first_reason(needs: Iterable[str], missing: Mapping[str, str]) -> str | None
     return next(filter(None, (reason(needed, missing) for needed in needs)), None)
 
 
-def known(profile: str, before: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What notebooks before a number left word of: missing part -> why, and "01/missing.json" -> digest."""
+def known(
+    profile: str, before: str, after: Collection[str] | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What notebooks before a number left word of: missing part -> why, and "01/missing.json" -> digest. Of
+    those named in `after` alone, if it is given: they tell what they were told, too."""
     missing, read = {}, {}
     for folder in sorted((outputs() / profile).glob("*/")):
         if not re.fullmatch(NUMBER, folder.name) or folder.name >= before:
+            continue
+        if after is not None and folder.name not in after:
             continue
         if entry := artefacts.manifest(folder).get(FILE):
             missing |= artefacts.read_json(folder / FILE)

@@ -29,7 +29,7 @@ def save(run: Run, metrics: Mapping) -> None:
     seconds = time.perf_counter() - run.clock
     metrics = {name: finite(name, value) for name, value in flat(metrics)}
     claims = run.concluded()
-    parts.record(run.profile, run.number, run.found_missing)
+    parts.record(run.profile, run.number, run.missing)
     write_json(run.folder / "metrics.json", metrics)
     write_json(run.folder / "claims.json", claims)
     about = {

@@ -49,7 +49,6 @@ class Run(Conclusions):
     inputs: dict[str, str] = field(default_factory=dict)  # read so far: "01/views.parquet" -> SHA-256
     missing: dict[str, str] = field(default_factory=dict)  # parts that the data lack -> why
     found: dict[str, dict] = field(default_factory=dict)  # claims judged so far
-    found_missing: dict[str, str] = field(default_factory=dict)  # by this notebook, for later ones
     used_device: object = "cpu"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
@@ -80,11 +79,12 @@ class Run(Conclusions):
         """Say that the data lack a part, for `%%needs` and `requires` here and in later notebooks; why is a
         clause without a full stop, "movielens has no owners: nobody uploads a movie"."""
         parts.reason(part, {})  # refuses what is no part
-        self.missing[part] = self.found_missing[part] = why
+        self.missing[part] = why
 
     def not_testable(self, why: str) -> NotTestable:
         """To be raised where a notebook finds that it can show nothing on these data; later ones know it."""
-        parts.record(self.profile, self.number, {self.number: f"notebook {self.number} needs more: {why}"})
+        self.missing[self.number] = f"notebook {self.number} needs more: {why}"
+        parts.record(self.profile, self.number, self.missing)
         return NotTestable(f"{self.name}{NOT_TESTABLE}{why}")
 
     def rng(self, *key) -> np.random.Generator:
@@ -164,13 +164,19 @@ class Run(Conclusions):
         return content
 
 
-def start(name: str, namespace: dict, requires: Sequence[str] = ()) -> Run:
+def start(
+    name: str, namespace: dict, requires: Sequence[str] = (), after: Sequence[str] | None = None,
+    alone: bool = False,
+) -> Run:  # fmt: skip
     """Check the parameters, seed every generator, print one line.
 
     name is the file name without ".ipynb"; the annotated names of the namespace, `globals()`, are the
     parameters, so a notebook annotates no others: BadInput if one is unknown or its value wrong.
     requires names parts of the data without which the notebook shows nothing (`helpers.notebook.parts`): the
     runner reads them here, as text, and does not run it where one is missing; run by hand it is NotTestable.
+    after names the notebooks whose results it reads, if not those of all before it: the runner may run it
+    beside others, but not beside these. What these in turn come after is meant too.
+    alone is for a notebook that measures seconds: the runner has no other beside it.
     """
     if number_of(name) is None:
         raise BadInput(f"start: {name!r} is no notebook's name such as 03_matrix_factorization")
@@ -193,7 +199,8 @@ def start(name: str, namespace: dict, requires: Sequence[str] = ()) -> Run:
         sys.modules["torch"].manual_seed(run.seed)
     # what the runner finished here before is about to be overwritten
     (run.folder / DONE).unlink(missing_ok=True)
-    run.missing, read = parts.known(run.profile, before=run.number + "~" * run.name.endswith("_solutions"))
+    before = run.number + "~" * run.name.endswith("_solutions")
+    run.missing, read = parts.known(run.profile, before, after)
     run.inputs |= read
     if why := parts.first_reason(requires, run.missing):
         raise run.not_testable(why)

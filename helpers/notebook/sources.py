@@ -96,14 +96,15 @@ def parameters(notebook, where: str) -> dict[str, Parameter]:
     return found
 
 
-def requirements(notebook, where: str) -> list[str]:
-    """The parts of the data that the call of `start` requires; see `helpers.notebook.parts`."""
+def told_to_start(notebook, where: str) -> dict[str, object]:
+    """What the call of `start` says by keyword (`requires`, `after`, `alone`): literals, read as text."""
     for n, cell in enumerate(code_cells(notebook)):
+        if "start(" not in cell.source:
+            continue
         for node in ast.walk(parse(cell.source, f"{where}, code cell {n + 1}")):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "start":
-                given = [ast.literal_eval(k.value) for k in node.keywords if k.arg == "requires"]
-                return given[0] if given else []
-    return []
+                return {k.arg: ast.literal_eval(k.value) for k in node.keywords}
+    return {}
 
 
 def code_digest(notebook, package: Path, where: str) -> str:

@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
                       help="a parameter, for every selected notebook that has it")  # fmt: skip
     made.add_argument("--data-dir", metavar="FOLDER", help="downloaded data, for notebooks that read them")
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
+    made.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
+                      help="notebooks that run side by side where neither needs the other (here: %(default)s); "
+                      "each takes memory of its own")  # fmt: skip
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
     made.add_argument("--refresh", action="store_true", help="maintainers: write a smoke run into notebooks/")
     made.add_argument("--strict", action="store_true",
@@ -62,6 +65,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         given.profile = SMOKE if given.profile is None else given.profile
         if given.refresh and given.profile != SMOKE:
             raise BadInput("--refresh is for the profile smoke")
+        if given.jobs < 1:
+            raise BadInput("--jobs is how many notebooks run side by side, 1 or more")
         if given.seeds < 0 or (given.seeds and not given.reference):
             raise BadInput("--seeds is a number of runs that --reference makes")
         if (given.refresh or given.reference or given.strict) and given.assignments:
@@ -74,11 +79,11 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         warn_of_old_inputs(project, jobs)
         with one_runner(given.profile):
             force = [job.number for job in jobs] if given.force else []
-            code = run_all(jobs, force + (maintain.stale_sources(jobs) if given.refresh else []))
+            code = run_all(jobs, force + (maintain.stale_sources(jobs) if given.refresh else []), given.jobs)
             if code == 0 and given.refresh:
                 maintain.refresh(project, jobs)
             if code == 0 and given.reference:
-                others = maintain.other_seeds(project, given.profile, given.seeds, folder)
+                others = maintain.other_seeds(project, given.profile, given.seeds, folder, given.jobs)
                 maintain.write_reference(jobs, others=others)
             if code == 0 and not given.assignments and (table := compare.compare(jobs)):
                 artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)

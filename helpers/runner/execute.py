@@ -1,13 +1,15 @@
-"""Running notebooks one after another with papermill."""
+"""Running notebooks with papermill, side by side where neither needs the other."""
 
 import logging
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
@@ -28,6 +30,12 @@ from helpers.runner.plan import Job
 
 class SameInterpreter(AsyncKernelManager):
     """Starts kernels with the Python that runs this, whatever kernels are installed (even none)."""
+
+    made: WeakSet = WeakSet()  # to end their kernels when the command is interrupted
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.made.add(self)
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -96,12 +104,14 @@ def keep(job: Job, running: Path) -> None:
 
 def lacking(job: Job) -> str | None:
     """Why the data cannot show what a notebook is about, or None."""
-    return parts.first_reason(job.requires, parts.known(job.profile, job.number)[0])
+    return parts.first_reason(job.requires, parts.known(job.profile, job.number, job.after)[0])
 
 
 def leave_out(job: Job, why: str) -> None:
     """Record that the data cannot show what a notebook is about: its claims say so, later notebooks know."""
-    parts.record(job.profile, job.number, {job.number: f"notebook {job.number} cannot be run: {why}"})
+    missing, _ = parts.known(job.profile, job.number, job.after)
+    missing[job.number] = f"notebook {job.number} cannot be run: {why}"
+    parts.record(job.profile, job.number, missing)
     claims = conclusions.not_testable(job.file.stem, why, job.profile)
     artefacts.write_json(job.folder / "claims.json", claims)
     about = {"notebook": job.file.stem, "profile": job.profile, "not_testable": why, "seconds": None}
@@ -116,48 +126,87 @@ def clear(job: Job) -> None:
         (job.folder / old).unlink(missing_ok=True)
 
 
-def run_all(jobs: Sequence[Job], force: Collection[str] = ()) -> int:
-    """Run the jobs in order, print a line each, stop at the first failure; then write the report.
-    `force` holds numbers of notebooks that are run even if they are done. Returns 0, or 1 after a failure."""
-    table, failure = [], None
+def run_one(job: Job, forced: bool) -> dict:
+    """Run a job unless it is done (and not `forced`), or the data lack what it requires. Returns its row:
+    number, name, status (done, skipped, not testable, failed), seconds, peak_mb, and why or error."""
+    row = {"number": job.number, "name": job.file.stem, "status": "done", "peak_mb": None}
+    before = time.perf_counter()
+    try:
+        if why := lacking(job):
+            clear(job)
+            raise Untestable(why)
+        if not forced and job.is_done():
+            row["status"] = "skipped"
+        else:
+            run_notebook(job)
+        about = artefacts.read_json(job.folder / "run.json")
+        row |= {name: about[name] for name in ("seconds", "peak_mb")}
+    except Untestable as error:
+        leave_out(job, str(error))
+        row |= {"status": "not testable", "why": str(error)}
+    except Failure as error:
+        row |= {"status": "failed", "error": str(error)}
+    return {"seconds": round(time.perf_counter() - before, 2)} | row
+
+
+def next_of(waiting: Sequence[Job], running: Collection[Job]) -> Job | None:
+    """The first job that waits for no other, unless what is running or it must be alone."""
+    left = {job.number for job in (*waiting, *running)}
+    first = next((job for job in waiting if not job.follows & left), None)
+    if running and first and any(job.alone for job in (first, *running)):
+        return None
+    return first
+
+
+def run_in_order(jobs: Sequence[Job], force: Collection[str], at_once: int) -> Iterator[dict]:
+    """The rows of the jobs as they end, `at_once` side by side at most; no more begin after a failure. What
+    runs when this is interrupted is ended."""
+    waiting, running = list(jobs), {}
+    with ThreadPoolExecutor(at_once) as pool:  # threads only wait: each notebook has a process
+        try:
+            while waiting or running:
+                while len(running) < at_once and (job := next_of(waiting, running.values())):
+                    waiting.remove(job)
+                    running[pool.submit(run_one, job, job.number in force)] = job
+                for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[ended]
+                    yield (row := ended.result())
+                    if row["status"] == "failed":
+                        waiting = []
+        finally:
+            while not all(future.done() for future in running):
+                for kernel in [m.provisioner for m in SameInterpreter.made if m.provisioner]:
+                    if kernel.has_process:
+                        kernel.process.kill()
+                wait(running, timeout=0.1)
+
+
+def run_all(jobs: Sequence[Job], force: Collection[str] = (), at_once: int = 1) -> int:
+    """Run the jobs, each after those that it follows, print a line each as it ends, stop at the first
+    failure; then write the report. `force` holds numbers of notebooks that are run even if they are done.
+    Returns 0, or 1 after a failure."""
+    table = {}
     started, clock = datetime.now(UTC), time.perf_counter()
     width = max(len(job.file.stem) for job in jobs)
-    for job in jobs:
-        print(f"{job.file.stem:<{width}}  ", end="", flush=True)
-        row = {"number": job.number, "name": job.file.stem, "status": "done", "peak_mb": None}
-        before = time.perf_counter()
-        try:
-            if why := lacking(job):
-                clear(job)
-                raise Untestable(why)
-            if job.number not in force and job.is_done():
-                row["status"] = "skipped"
-            else:
-                run_notebook(job)
-            about = artefacts.read_json(job.folder / "run.json")
-            row |= {name: about[name] for name in ("seconds", "peak_mb")}
-        except Untestable as error:
-            leave_out(job, str(error))
-            row |= {"status": "not testable", "why": str(error)}
-        except Failure as error:
-            failure = error
-            row |= {"status": "failed", "error": str(error)}
-        row.setdefault("seconds", round(time.perf_counter() - before, 2))
-        table.append(row)
-        memory = f"{row['peak_mb']:6.0f} MB" if row["peak_mb"] is not None else ""
-        why = f": {row['why']}" if "why" in row else ""
-        print(f"{row['seconds']:7.1f} s {memory:>9}  {row['status']}{why}", flush=True)
-        if failure:
-            break
+    with closing(run_in_order(jobs, force, at_once)) as rows:
+        for row in rows:
+            table[row["number"]] = row
+            memory = f"{row['peak_mb']:6.0f} MB" if row["peak_mb"] is not None else ""
+            told = f"{row['status']}: {row['why']}" if "why" in row else row["status"]
+            print(f"{row['name']:<{width}}  {row['seconds']:7.1f} s {memory:>9}  {told}", flush=True)
+    ended = [job for job in jobs if job.number in table]
+    failed = [job for job in ended if "error" in table[job.number]]
     profile, folder = jobs[0].profile, paths.outputs() / jobs[0].profile
     about = {"profile": profile, "seconds": round(time.perf_counter() - clock, 2)}
     about |= {"started_at": started.isoformat(timespec="seconds"), "versions": provenance.versions()}
-    about |= {"commit": provenance.commit(), "platform": provenance.machine(), "notebooks": table}
+    about |= {"commit": provenance.commit(), "platform": provenance.machine(), "side_by_side": at_once}
+    about["notebooks"] = [table[job.number] for job in ended]
     artefacts.write_json(folder / "run.json", about)
     scoreboard = results.write_scoreboard(profile)
     index = report.write_index(folder)
-    if failure:
-        print(f"error: {failure}\nkept for inspection: {job.failed}", file=sys.stderr)
+    for job in failed:
+        print(f"error: {table[job.number]['error']}\nkept for inspection: {job.failed}", file=sys.stderr)
+    if failed:
         return 1
     print(board.printed(scoreboard["claims"]))
     print(f"report: {index}")

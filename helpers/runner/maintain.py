@@ -46,7 +46,7 @@ def write_back(file: Path, executed: Path) -> None:
 
 
 def other_seeds(
-    project: Project, profile: str, seeds: int, data_dir: str | None = None
+    project: Project, profile: str, seeds: int, data_dir: str | None = None, at_once: int = 1
 ) -> dict[str, list[dict]]:
     """Run a profile again with the seeds 1, 2, …, on the data of seed 0: number -> what `found` gives, by
     seed. Each has its own folder, outputs/seeds/<seed>, where a repeated command finds what is done."""
@@ -57,7 +57,7 @@ def other_seeds(
             data, *later = plan(project, profile, data_dir=data_dir)
             numbers = [job.number for job in later]
             again = plan(project, profile, only=numbers, assignments=[f"seed={seed}"], data_dir=data_dir)
-            if run_all([data, *again]):
+            if run_all([data, *again], at_once=at_once):
                 raise Failure(f"seed {seed} did not come to an end")
             for job in again:
                 if (job.folder / "metrics.json").is_file():

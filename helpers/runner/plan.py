@@ -44,6 +44,9 @@ class Job:
     overrides: Mapping[str, object]  # the parameters that papermill injects
     parameters: Mapping[str, object]  # all of them, defaults included
     requires: Sequence[str]  # the parts of the data without which it is not run
+    after: Sequence[str] | None  # notebooks that tell it what the data lack, None for all before it
+    follows: frozenset[str]  # notebooks that must have ended before it begins
+    alone: bool | None  # whether none may run beside it
     digest: str  # of the parameters, the code and the versions; what is read is compared separately
 
     @property
@@ -139,6 +142,7 @@ def plan(
             raise BadInput("--data-dir and -p data_dir: given twice")
         given["data_dir"] = data_dir
     files = profile_files(project, profile)
+    told = {n: notebooks.told_to_start(notebooks.read(file), file.name) for n, file in found.items()}
     names: set[str] = set()
     jobs = []
     for number in selected(found, first, last, only):
@@ -155,10 +159,26 @@ def plan(
         code = notebooks.code_digest(notebook, project.package, file.name)
         decides = {"parameters": parameters, "code": code, "versions": provenance.versions()}
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        requires = notebooks.requirements(notebook, file.name)
-        jobs.append(Job(number, file, profile, overrides, parameters, requires, digest))
+        requires, after, alone = (told[number].get(name) for name in ("requires", "after", "alone"))
+        follows = predecessors(told, number)
+        jobs.append(
+            Job(number, file, profile, overrides, parameters, requires or [], after, follows, alone, digest)
+        )
     refuse_unknown(given.keys() - {"data_dir"}, names, "-p")
     return jobs
+
+
+def predecessors(told: Mapping[str, Mapping[str, object]], number: str) -> frozenset[str]:
+    """The notebooks that must have ended before one begins: those that its `start` names in `after`, those
+    that these come after in turn, and so on; all before it where it names none. `told` has the keywords of
+    every notebook's `start`."""
+    earlier = [n for n in told if n < number]
+    named = told[number].get("after")
+    if named is None:
+        return frozenset(earlier)
+    if unknown := [n for n in named if n not in earlier]:
+        raise BadInput(f"notebook {number}: after={named}, but no notebook {unknown[0]} is before it")
+    return frozenset(named).union(*(predecessors(told, n) for n in named))
 
 
 def command_line(assignments: Sequence[str]) -> dict[str, object]:

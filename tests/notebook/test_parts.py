@@ -45,6 +45,8 @@ def test_later_notebooks_know_and_earlier_ones_do_not():
     assert missing == {"owners": WHY}
     assert list(read) == ["01/missing.json", "02/missing.json"]
     assert parts.known("demo", before="01") == ({}, {})
+    assert parts.known("demo", before="03", after=["01"]) == (missing, {k: read[k] for k in list(read)[:1]})
+    assert parts.known("demo", before="03", after=[]) == ({}, {})
     assert parts.known("smoke", before="03") == ({}, {}), "another profile has other data"
     with pytest.raises(BadInput, match="is no part"):
         one.lacks("onwers", WHY)
@@ -58,6 +60,8 @@ def test_a_notebook_that_cannot_do_without_stops_with_one_line_and_tells_later_o
     assert error.value._render_traceback_() == [f"NotTestable: 02_x is not testable on this data: {WHY}"]
     with pytest.raises(NotTestable, match="notebook 02 needs more: toy has no owners"):
         start("03_y", namespace(), requires=["02"])
+    assert start("03_y", namespace(), after=["02"]).missing.keys() == {"02", "owners"}, "what it was told"
+    assert start("03_y", namespace(), after=[]).missing == {}
 
 
 @pytest.fixture

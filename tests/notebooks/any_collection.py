@@ -126,7 +126,7 @@ def run(folder: Path, profile: str, parameters: dict) -> tuple[int, dict[str, st
                 if isinstance(value, list) and not listed:
                     chosen[name] = value[0]
         (place / f"{number}.yaml").write_text(yaml.safe_dump(chosen), encoding="utf-8")
-    status = main([profile], project)
+    status = main([profile, "--jobs", "1"], project)
     summary = artefacts.read_json(folder / "outputs" / profile / "run.json")
     assert (folder / "outputs" / profile / "index.html").is_file()
     return status, {r["number"]: r.get("error") or r.get("why") or r["status"] for r in summary["notebooks"]}

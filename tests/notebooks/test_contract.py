@@ -45,6 +45,14 @@ def test_profile(profile):
     assert files <= {job.number for job in jobs}, "a file of parameters without its notebook"
 
 
+@pytest.mark.parametrize("job", plan(Project(), SMOKE), ids=lambda job: job.number)
+def test_a_notebook_follows_all_that_it_reads(job):
+    """Or the runner would have it beside a notebook whose results it needs."""
+    code = "\n".join(cell.source for cell in notebooks.code_cells(notebooks.read(job.file)))
+    read = set(re.findall(r'run\.(?:read_\w+|has)\(\s*"(\d\d\w?)"', code))
+    assert read | {part for part in job.requires if re.fullmatch(r"\d\d\w?", part)} <= job.follows
+
+
 def good():
     """A notebook that keeps the contract."""
     card = "# 03 · Title\n\nPaper, claim, what differs, minutes and memory, reads, writes."

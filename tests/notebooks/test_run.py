@@ -235,16 +235,82 @@ def test_running_by_hand_takes_the_stamp_away(tiny, capsys):
     assert "to do" in capsys.readouterr().out
 
 
+def after(tiny, name: str, told: str, *cells: str) -> None:
+    """Write a notebook whose `start` is told something."""
+    file = tiny.write(name, *cells)
+    notebook = notebooks.read(file)
+    notebook.cells[2].source = notebook.cells[2].source.replace("globals()", f"globals(), {told}")
+    nbformat.write(notebook, file)
+
+
+MEET = """
+import os, time
+from pathlib import Path
+Path(os.environ['CROWD_OUTPUTS'], run.number).touch()
+end = time.monotonic() + {seconds}
+while time.monotonic() < end and not Path(os.environ['CROWD_OUTPUTS'], '{other}').exists():
+    time.sleep(0.05)
+met = Path(os.environ['CROWD_OUTPUTS'], '{other}').exists()
+"""
+
+
+def test_what_needs_nothing_of_each_other_runs_side_by_side(tiny, capsys):
+    """Two wait for each other; the fourth comes after all; the third measures seconds and is alone."""
+    saved = "results.save(run, {'met': int(met)})"
+    after(tiny, "01_second", "after=['00']", MEET.format(seconds=60, other="02"), saved)
+    after(tiny, "02_third", "after=['00']", MEET.format(seconds=60, other="01"), saved)
+    after(tiny, "03_fourth", "after=['00'], alone=True", MEET.format(seconds=1, other="04"), saved)
+    after(tiny, "04_fifth", "after=['00']", MEET.format(seconds=0, other="03"), saved)
+    tiny.write(
+        "05_sixth", "assert {'01', '03'} <= {file[:2] for file in run.inputs}", "results.save(run, {})"
+    )
+    assert tiny.run("smoke", "--jobs", "2") == 0
+    assert states(capsys) == dict.fromkeys(["00", "01", "02", "03", "04", "05"], "done")
+    assert [tiny.metrics("smoke", n).get("met") for n in ("01", "02", "03", "04")] == [1, 1, 0, 1]
+    table = json.loads((tiny.outputs / "smoke" / "run.json").read_text())
+    assert [row["number"] for row in table["notebooks"]] == ["00", "01", "02", "03", "04", "05"]
+    assert table["side_by_side"] == 2
+    assert tiny.run("smoke", "--jobs", "2") == 0
+    assert set(states(capsys).values()) == {"skipped"}
+    assert tiny.run("smoke", "--jobs", "0") == 2
+
+
+def test_one_that_fails_lets_the_other_end_and_nothing_else_begin(tiny, capsys):
+    after(tiny, "01_second", "after=['00']", MEET.format(seconds=60, other="02"), "raise ValueError('no')")
+    after(tiny, "02_third", "after=['00']", MEET.format(seconds=60, other="01") + "time.sleep(2)",
+          "results.save(run, {'x': 1})")  # fmt: skip
+    tiny.write("03_fourth", "results.save(run, {'x': 1})")
+    assert tiny.run("smoke", "--jobs", "2") == 1
+    output = capsys.readouterr()
+    assert re.findall(r"(\d\d)_\w+ .* (\w+)$", output.out, re.MULTILINE) == [
+        ("00", "done"), ("01", "failed"), ("02", "done"),
+    ]  # fmt: skip
+    assert output.err.startswith("error: 01_second, cell [4]: ValueError: no\nkept for inspection: ")
+
+
+def test_a_notebook_cannot_come_after_a_later_one(tiny, capsys):
+    after(tiny, "01_second", "after=['02']", "results.save(run, {'x': 1})")
+    assert tiny.run("smoke") == 2
+    assert "notebook 01: after=['02'], but no notebook 02 is before it" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child process")
 def test_ctrl_c_stops_in_order(tiny):
-    tiny.write("00_first", "open(run.folder / 'here', 'w').close()", "import time\ntime.sleep(60)")
+    waits = ("open(run.folder / 'here', 'w').close()", "import time\ntime.sleep(60)")
+    after(tiny, "00_first", "after=[]", *waits)
+    after(tiny, "01_second", "after=[]", *waits)
     runner = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tiny.folder)], stderr=subprocess.PIPE, text=True
-    )
-    wait_for(Path(tiny.outputs / "smoke" / "00" / "here").exists)
+        [sys.executable, "-c", PROGRAM.replace('["smoke"]', '["smoke", "--jobs", "2"]'), str(tiny.folder)],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for number in ("00", "01"):
+        wait_for(Path(tiny.outputs / "smoke" / number / "here").exists)
+    kernels = psutil.Process(runner.pid).children(recursive=True)
+    assert len(kernels) >= 2
     runner.send_signal(signal.SIGINT)
     error = runner.communicate(timeout=60)[1]
     assert runner.returncode == 130
+    assert not any(kernel.is_running() for kernel in kernels)
     assert "the same command continues" in error
     with one_runner("smoke"):
         pass
