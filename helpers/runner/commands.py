@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data-dir", metavar="FOLDER", help="downloaded data, for notebooks that read them")
     made.add_argument("--force", action="store_true", help="run even what is done with the same digest")
     made.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
-                      help="notebooks that run side by side where neither needs the other (here: %(default)s); "
+                      help="notebooks that run side by side where they can (here: %(default)s); "
                       "each takes memory of its own")  # fmt: skip
     made.add_argument("--list", action="store_true", help="show what is done, run nothing")
     made.add_argument("--refresh", action="store_true", help="maintainers: write a smoke run into notebooks/")

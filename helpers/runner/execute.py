@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 from weakref import WeakSet
 
 from filelock import FileLock, Timeout
@@ -31,7 +32,7 @@ from helpers.runner.plan import Job
 class SameInterpreter(AsyncKernelManager):
     """Starts kernels with the Python that runs this, whatever kernels are installed (even none)."""
 
-    made: WeakSet = WeakSet()  # to end their kernels when the command is interrupted
+    made: ClassVar[WeakSet] = WeakSet()  # to end their kernels when the command is interrupted
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
