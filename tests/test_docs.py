@@ -113,9 +113,15 @@ class Facts(NamedTuple):
     minutes: int  # of reading
 
 
+@cache
+def tree(cell: str) -> ast.Module:
+    """The syntax of a cell; its first line `%%needs tags` is a call of `needs`."""
+    return notebooks.parse(cell, "cell")
+
+
 def calls(cell: str, *names: str) -> Iterator[ast.Call]:
     """Calls of the functions or methods of these names."""
-    for node in ast.walk(ast.parse(re.sub(r"\A%%needs .*", "", cell))):
+    for node in ast.walk(tree(cell)):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
             yield node
 
@@ -141,8 +147,7 @@ def facts() -> dict[str, Facts]:
 def of_notebook(cells: list[dict], code: list[str], saved: dict[str, list[str]], writes: list[str]) -> Facts:
     (start,) = [call for cell in code for call in calls(cell, "start")]
     said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in start.keywords}
-    needs = [need for cell in code for need in re.findall(r"\A%%needs (.*)", cell)]
-    needs += [text for cell in code for call in calls(cell, "has") for text in texts(call)]
+    needs = [text for cell in code for call in calls(cell, "needs", "has") for text in texts(call)]
     uses = {part for need in needs for part in re.split(r", | or ", need)} - {*said.get("requires", [])}
     reads: dict[str, list[str]] = {}
     for cell in code:
@@ -151,7 +156,7 @@ def of_notebook(cells: list[dict], code: list[str], saved: dict[str, list[str]],
         for call in calls(cell, "read_table", "read_arrays", "read_weights"):
             number, *names = texts(call)
             # read_table("01", name) for each name of a list that stands in the same cell
-            names = names[:1] or [t for t in texts(ast.parse(cell)) if t in saved[number]]
+            names = names[:1] or [t for t in texts(tree(cell)) if t in saved[number]]
             reads.setdefault(number, []).extend(names)
         for _ in calls(cell, "gather"):
             for source in LEARNT.values():
