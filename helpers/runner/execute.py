@@ -26,6 +26,7 @@ from helpers.notebook import artefacts, conclusions, parts, provenance, results
 from helpers.notebook import sources as notebooks
 from helpers.notebook.run import DONE, NOT_TESTABLE
 from helpers.runner import report
+from helpers.runner.compare import reference_of
 from helpers.runner.plan import Job
 
 
@@ -151,9 +152,12 @@ def run_one(job: Job, forced: bool) -> dict:
 
 
 def next_of(waiting: Sequence[Job], running: Collection[Job]) -> Job | None:
-    """The first job that waits for no other, unless what is running or it must be alone."""
+    """Of the jobs that wait for no other, one that must be alone, or else the one that took longest for the
+    reference: a long one that began late would end long after the rest. None while what is running, or that
+    one, must be alone."""
     left = {job.number for job in (*waiting, *running)}
-    first = next((job for job in waiting if not job.follows & left), None)
+    ready = [job for job in waiting if not job.follows & left]
+    first = max(ready, key=lambda j: (bool(j.alone), reference_of(j).get("seconds") or 0), default=None)
     if running and first and any(job.alone for job in (first, *running)):
         return None
     return first

@@ -16,7 +16,8 @@ from helpers.claims import papers
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
-from helpers.runner.execute import one_runner
+from helpers.runner.execute import next_of, one_runner
+from helpers.runner.plan import Project, plan
 
 # the runner in a process of its own, on the project in the given folder
 PROGRAM = """
@@ -273,6 +274,20 @@ def test_what_needs_nothing_of_each_other_runs_side_by_side(tiny, capsys):
     assert tiny.run("smoke", "--jobs", "2") == 0
     assert set(states(capsys).values()) == {"skipped"}
     assert tiny.run("smoke", "--jobs", "0") == 2
+
+
+def test_what_took_longest_begins_first():
+    """By the seconds of the committed reference: 06 before 04 once 03, which is alone, has ended."""
+    jobs = {job.number: job for job in plan(Project(), "demo")}
+    done, running, begun = ["00", "01", "02"], [], []
+    while job := next_of([j for n, j in jobs.items() if n not in (*done, *begun)], running):
+        begun.append(job.number)
+        running.append(job)
+        if job.alone:
+            assert next_of([j for n, j in jobs.items() if n not in (*done, *begun)], running) is None
+            running.clear()
+            done.append(job.number)
+    assert begun == ["03", "06", "04"]
 
 
 def test_one_that_fails_lets_the_other_end_and_nothing_else_begin(tiny, capsys):
