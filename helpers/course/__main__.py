@@ -15,7 +15,7 @@ from helpers.files import given_path, replacing
 from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS
 
-CONFIG = f'''"""How nbgrader handles these notebooks. This file is yours: it is written once and never overwritten."""
+CONFIG = f'''"""How nbgrader handles these notebooks. This file is yours: it is written once."""
 
 c = get_config()  # noqa: F821
 

@@ -19,8 +19,8 @@ from helpers.paths import number_of
 STUB = """# YOUR ANSWER: change what stands above, then delete this line and the next
 raise NotImplementedError("no answer yet")"""
 HOW = """Each exercise has a cell for your answer and, below it, a cell that checks it: run that when you have
-answered. It fails where something is wrong. Grading checks more than you see, and some checks are not shown. A
-prediction gives 1 point, a changed parameter 2, an extension 3."""
+answered. It fails where something is wrong. Grading checks more than you see, and some checks are not shown.
+A prediction gives 1 point, a changed parameter 2, an extension 3."""
 # what is not so in a course: solutions beside the notebook, and checks that pass where nothing was answered
 REMOVED = re.compile(
     r"(?:Solved\s+in|Solutions:|The\s+solutions\s+are\s+in)\s+\[[^]]*\]\([^)]*_solutions\.ipynb\)\.\s*"
@@ -82,11 +82,9 @@ def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
 def student(instructors: NotebookNode) -> NotebookNode:
     """The student edition of an instructor edition, which is changed: no answers, no hidden tests."""
     for cell in notebooks.code_cells(instructors):
-        for name, stub in (("SOLUTION", STUB), ("HIDDEN TESTS", "")):
-            region = rf"^### BEGIN {name}\n.*?^### END {name}$\n?"
-            cell.source = re.sub(region, lambda _, stub=stub: stub, cell.source, flags=re.DOTALL | re.MULTILINE)
-        cell.source = cell.source.rstrip("\n")
         about = cell.metadata.nbgrader
+        kept = re.split(r"^### BEGIN (?:SOLUTION|HIDDEN TESTS)$", cell.source, flags=re.MULTILINE)[0]
+        cell.source = (kept + STUB if about.solution else kept).rstrip("\n")
         if about.grade or about.solution:
             cell.metadata.deletable = False
         if about.grade:

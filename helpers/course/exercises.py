@@ -4,7 +4,7 @@ An exercise begins with a code cell under `## Exercises` that opens with a *blan
 function without a body, or a line that says `# change me`. What follows the blank, up to the next one, is its
 check. Answers and hidden tests stand in exercises.yaml, one entry for each exercise, in order:
 
-    answer  code that solves it; a line that is only a name stands for its definition in the solutions notebook
+    answer  code that solves it; a line that is only a name stands for its definition in the solutions
     hidden  assertions that students do not see
     secret  true where the check itself computes the answer: then students see no check at all
 """

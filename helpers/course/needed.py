@@ -1,8 +1,8 @@
 """Which cells of a notebook the graded ones need, so that grading runs no others.
 
-A notebook may train for a minute before its exercises, of which most need an import and a toy. From the last
-line up, names are followed: a cell is needed if it may set or change a name that is read below it, in a needed
-cell, before it is set anew. What an answer reads counts as well, so this is found anew for each submission.
+A notebook may train for a minute before its exercises, of which most need an import and a toy. Names are
+followed from the last line up: a cell is needed if it may set or change a name that is read below it, in a
+needed cell, before it is set anew. What an answer reads counts as well, so this is found for each submission.
 """
 
 import ast
@@ -37,8 +37,8 @@ class Entries(ast.NodeTransformer):
 
 
 class Effects:
-    """Names that a simple statement reads, sets, sets for certain, and may change in place; and those that are
-    read or changed when what it sets is called."""
+    """Names that a simple statement reads, sets, sets in any case, and may change in place; and those that
+    are read or changed when what it sets is called."""
 
     def __init__(self, statement: ast.stmt):
         scope = symtable.symtable(ast.unparse(statement), "cell", "exec")
@@ -64,21 +64,23 @@ effects_of = cache(Effects)
 def globals_within(
     table: symtable.SymbolTable, local: frozenset[str] = frozenset(), later: bool = False
 ) -> Iterator[tuple[str, bool]]:
-    """Names of the notebook that functions, lambdas and comprehensions in a scope read or set, and whether they
-    do when they are called; a comprehension does at once."""
+    """Names of the notebook that functions and comprehensions in a scope read or set, and whether they do so
+    when they are called: a comprehension does at once."""
     for inner in table.get_children():
-        own = local | {symbol.get_name() for symbol in inner.get_symbols() if not symbol.is_global()}
+        names = {symbol.get_name(): symbol for symbol in inner.get_symbols()}
+        own = local | {name for name, s in names.items() if not s.is_global() and ENTRY not in name}
         called = later or inner.get_name() not in ("listcomp", "setcomp", "dictcomp", "genexpr")
-        for name in {symbol.get_name() for symbol in inner.get_symbols()} - own:
-            if name.partition(ENTRY)[0] not in own:
-                yield name, called
+        yield from ((name, called) for name in names if name.partition(ENTRY)[0] not in own)
         yield from globals_within(inner, own, called)
 
 
 def changed_by(statement: ast.stmt) -> Iterator[str]:
-    """What a statement may change in place: `x` in `x[0] = 1`, `x.append(1)` and, alone on a line, `fit(x)`."""
+    """What a statement may change in place: `x` of `x[0] = 1`, of `x.append(1)` and of a line `fit(x)`."""
     for node in ast.walk(statement):
-        if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+        part = isinstance(node, ast.Subscript | ast.Attribute) or (
+            isinstance(node, ast.Name) and ENTRY in node.id
+        )
+        if part and not isinstance(node.ctx, ast.Load):
             yield root(node)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             call = node.value
@@ -101,15 +103,15 @@ def looked_at(value: ast.expr) -> ast.stmt:
 
 @cache
 def opened(statement: ast.stmt) -> tuple[Sequence[ast.stmt], Sequence[Sequence[ast.stmt]]]:
-    """What a compound statement does first, and the blocks of which one comes then; ([], []) of a simple one."""
+    """What a compound statement does first, and blocks of which one comes then; ([], []) of a simple one."""
     match statement:
         case ast.If(test=head, body=body, orelse=other) | ast.While(test=head, body=body, orelse=other):
             return [looked_at(head)], [body, other]
         case ast.For(target=target, iter=head, body=body, orelse=other):
             return [looked_at(head)], [[ast.Assign([target], ast.Constant(0), lineno=0), *body], other]
         case ast.With(items=items, body=body):
-            names = [([item.optional_vars] if item.optional_vars else [], item.context_expr) for item in items]
-            return [ast.Assign(to, value, lineno=0) if to else looked_at(value) for to, value in names], [body]
+            made = [(item.optional_vars, item.context_expr) for item in items]
+            return [ast.Assign([to], head, lineno=0) if to else looked_at(head) for to, head in made], [body]
         case ast.Try(body=body, handlers=handlers, orelse=other, finalbody=last):
             caught = [[*([looked_at(h.type)] if h.type else []), *h.body, *last] for h in handlers]
             return [], [[*body, *other, *last], *caught, []]
@@ -179,8 +181,8 @@ def parsed(source: str) -> list[ast.stmt] | None:
 
 
 def needed(notebook: NotebookNode) -> list[NotebookNode]:
-    """The code cells that the graded cells need, and these, in order; also those that are no Python, which fail
-    by themselves."""
+    """The code cells that the graded cells need, and these, in order; also those that are no Python, which
+    fail by themselves."""
     cells = notebooks.code_cells(notebook)
     names, chosen, live = Names(cells), [], set()
     for cell, block in reversed(list(zip(cells, names.cells, strict=True))):
@@ -194,8 +196,8 @@ def needed(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 class OnlyNeeded(Preprocessor):
-    """For `nbgrader autograde`, before it executes a submission: cells that are not needed get the tag by which
-    they are left out."""
+    """For `nbgrader autograde`, before it executes a submission: what is not needed gets the tag by which it
+    is left out."""
 
     enabled = Bool(True).tag(config=True)
 

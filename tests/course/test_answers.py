@@ -1,0 +1,154 @@
+"""In every notebook the check of an exercise passes with the right answer, and fails with a wrong one and
+with none. Cells are executed as grading does, without those that are not needed."""
+
+import copy
+import re
+
+import matplotlib
+import pytest
+
+from helpers.course import editions
+from helpers.course.exercises import guarded
+from helpers.course.needed import needed
+from helpers.errors import BadInput
+from helpers.notebook import sources as notebooks
+from helpers.paths import NOTEBOOKS
+
+FILES = notebooks.find(NOTEBOOKS)
+# these need what earlier notebooks computed, or a training
+ELSEWHERE = {"02-2", "03-2", "05-2", "07-2", "08-2"}
+WRONG = {
+    "00-1": "your_share = 0.88",
+    "00-2": """
+def views_of_friends(network):
+    return network.views["user"].isin(network.truth["friends"]["user"]).mean()""",
+    "00-3": """
+def style_correlation(network, taste):
+    return 0.5 if network is collection else 0.0""",
+    "01-1": 'your_items = "ab"',
+    "01-2": "your_leavers = 0",
+    "01-3": """
+def split_by_date(tags, date):
+    return np.where(tags["at"] < date, "train", "test")""",
+    "02-1": "your_answer = 8 / 31",
+    "02-2": "your_factor = 1.0",
+    "02-3": """
+def expected_share(frequencies, cap):
+    return np.minimum(frequencies, cap).mean() / frequencies.max()
+your_cap = 1.0""",
+    "03-1": "your_answer = 0.5",
+    "03-2": "my_lam = 1.0",
+    "03-3": """
+def sgd_bias(user, item, value, order, X, Y, c, eta, lam):
+    for t in order:
+        i, j = item[t], user[t]
+        x, y = X[j].copy(), Y[i].copy()
+        e = value[t] - c[i] - y @ x
+        X[j] += eta * (e * y - lam * x)
+        Y[i] += eta * (e * x - lam * y)
+        c[i] += eta * e""",
+    "04-1": "your_answer = 1 / 8 + 1 / 32",
+    "04-2": 'falls, content_will = "friendship", "stay"',
+    "04-3": """
+def scaled(vectors, k):
+    return neighbours.nearest_others(-vectors, k)[0]""",
+    "05-1": "your_answer = 1.2 / 50",
+    "05-2": 'your_prediction = ("rise", "fall", "rise")',
+    "05-3": """
+def together(a, b):
+    return np.concatenate([a, b], axis=1)""",
+    "06-1": "your_answer = np.log(40)",
+    "06-2": "my_targets = toy.dense(5, share=True)",
+    "06-3": """
+def with_prior(scores, counts, a=2.0):
+    return scores + a * np.log(counts)""",
+    "06b-1": "your_answers = (1 / 9, 1 / 99)",
+    "06b-2": "your_answer = 1.0",
+    "06b-3": """
+def translate(vectors, pairs):
+    return wordvectors.translations(vectors - vectors.mean(axis=0), pairs)""",
+    "07-1": "your_answer = (300 * 300 * 50, 300 * 50)",
+    "07-2": "my_loss = stats.compare(found[T][:, 1], mine[:1], run.rng('mine'), units=test.user)",
+    "07-3": """
+def strip(W):
+    return 0 * W""",
+    "07b-1": "your_answer = 17",
+    "07b-2": "my_draw = 91",
+    "07b-3": """
+def gate(phi, g):
+    return phi + g""",
+    "08-1": "your_answer = 0.5",
+    "08-2": "my_alpha = 1.0",
+    "08-3": """
+def hinge(a, p, n, tau):
+    return max(a @ n - a @ p + tau, 0.0)""",
+    "09-1": "your_answer = (0.0143, 0.0143)",
+    "09-2": "my_strengths = [100.0]",
+    "09-3": """
+def balanced(data, split, answers):
+    return data.labels[split.test][np.arange(len(answers)), answers].mean()""",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def apart(tmp_path_factory):
+    """Folders and looks of their own."""
+    with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
+        patch.setenv("CROWD_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        matplotlib.use("agg")
+        yield
+
+
+def run_cell(cell, namespace):
+    _, source = guarded(cell.source)
+    if "parameters" in cell.metadata.get("tags", []):  # a crowd that is made in a second
+        source = re.sub(r"^(posts|users): int = \d+", r"\1: int = 700", source, flags=re.MULTILINE)
+    exec(compile(source, cell.id, "exec"), namespace)
+
+
+def only(notebook, name):
+    """A copy in which one exercise is graded, and the others are lessons."""
+    alone = copy.deepcopy(notebook)
+    for cell in notebooks.code_cells(alone):
+        about = cell.metadata.nbgrader
+        if not about.grade_id.startswith(f"{name}-"):
+            about.update(grade=False, solution=False)
+    return alone
+
+
+def test_every_exercise_has_a_wrong_answer():
+    assert set(WRONG) == {f"{number}-{n}" for number in FILES for n in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG if name not in ELSEWHERE])
+def test_right_wrong_and_no_answer(name, capsys):
+    notebook = editions.instructor(FILES[name.split("-")[0]])
+    namespace = {"__name__": "__main__"}
+    answer, check, missing = None, None, []
+    for cell in needed(only(notebook, name)):
+        about = cell.metadata.nbgrader
+        if about.solution:
+            answer = cell
+        elif about.grade:
+            check = cell
+        else:
+            try:
+                run_cell(cell, namespace)
+            except BadInput as error:
+                missing.append(str(error))  # another notebook's results, which this exercise does not need
+    assert all("make it with" in message for message in missing)
+
+    def outcome(source):
+        here = dict(namespace)
+        try:
+            run_cell(answer | {"source": source}, here)
+            run_cell(check, here)
+        except Exception as error:
+            return type(error)
+        return None
+
+    blank = answer.source.partition("\n### BEGIN SOLUTION")[0]
+    assert outcome(answer.source) is None, "the right answer fails"
+    assert outcome(f"{blank}\n{WRONG[name]}") is AssertionError, "a wrong answer passes"
+    assert outcome(blank), "no answer passes"
+    assert outcome(f"{blank}\n{editions.STUB}") is NotImplementedError
