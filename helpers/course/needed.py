@@ -3,6 +3,7 @@
 A notebook may train for a minute before its exercises, of which most need an import and a toy. Names are
 followed from the last line up: a cell is needed if it may set or change a name that is read below it, in a
 needed cell, before it is set anew. What an answer reads counts as well, so this is found for each submission.
+Not seen is a call that changes an argument where its result has a name (`history = fit(network)`).
 """
 
 import ast
@@ -58,9 +59,6 @@ class Effects:
             self.reads |= self.sets
 
 
-effects_of = cache(Effects)
-
-
 def globals_within(
     table: symtable.SymbolTable, local: frozenset[str] = frozenset(), later: bool = False
 ) -> Iterator[tuple[str, bool]]:
@@ -77,9 +75,7 @@ def globals_within(
 def changed_by(statement: ast.stmt) -> Iterator[str]:
     """What a statement may change in place: `x` of `x[0] = 1`, of `x.append(1)` and of a line `fit(x)`."""
     for node in ast.walk(statement):
-        part = isinstance(node, ast.Subscript | ast.Attribute) or (
-            isinstance(node, ast.Name) and ENTRY in node.id
-        )
+        part = isinstance(node, ast.Subscript | ast.Attribute) or ENTRY in getattr(node, "id", "")
         if part and not isinstance(node.ctx, ast.Load):
             yield root(node)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
@@ -101,7 +97,6 @@ def looked_at(value: ast.expr) -> ast.stmt:
     return ast.Expr(ast.Tuple([value], ast.Load()))
 
 
-@cache
 def opened(statement: ast.stmt) -> tuple[Sequence[ast.stmt], Sequence[Sequence[ast.stmt]]]:
     """What a compound statement does first, and blocks of which one comes then; ([], []) of a simple one."""
     match statement:
@@ -122,6 +117,7 @@ class Names:
     """How the names of a notebook depend on each other."""
 
     def __init__(self, cells: Sequence[NotebookNode]):
+        self.opened, self.effects = cache(opened), cache(Effects)
         self.cells = [parsed(cell.source) for cell in cells]  # statements, or None where they are no Python
         self.called_reads, self.called_changes = defaultdict(set), defaultdict(set)
         self.entries, self.imported = defaultdict(set), set()
@@ -136,11 +132,11 @@ class Names:
     def within(self, block: Iterable[ast.stmt]) -> Iterator[Effects]:
         """The effects of all simple statements in a block."""
         for statement in block:
-            first, blocks = opened(statement)
+            first, blocks = self.opened(statement)
             for inner in [first, *blocks]:
                 yield from self.within(inner)
             if not blocks:
-                yield effects_of(statement)
+                yield self.effects(statement)
 
     def read(self, one: Effects) -> set[str]:
         """What is read by a statement and by all that it may call."""
@@ -164,11 +160,11 @@ class Names:
     def before(self, block: Sequence[ast.stmt], live: set[str]) -> set[str]:
         """The names whose values matter before a block, if those in `live` matter after it."""
         for statement in reversed(block):
-            first, blocks = opened(statement)
+            first, blocks = self.opened(statement)
             if blocks:
                 live = self.before(first, set().union(*(self.before(inner, live) for inner in blocks)))
             else:
-                one = effects_of(statement)
+                one = self.effects(statement)
                 live = live.difference(*map(self.parts, one.replaces)) | self.read(one)
         return live
 
