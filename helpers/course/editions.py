@@ -63,7 +63,7 @@ def mark(cell, grade_id: str, **about) -> None:
 def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
     """Put an answer and hidden tests into the cells of an exercise. BadInput if nothing in them asserts."""
     answer = ["### BEGIN SOLUTION", grading.answer, "### END SOLUTION"]
-    exercise.blank.source = "\n".join([exercise.blank.source, "", *answer])
+    exercise.blank.source = "\n".join([exercise.blank.source, "", *answer, f"answered_{points} = True"])
     mark(exercise.blank, f"{name}-answer", solution=True)
     for cell in exercise.check:
         cell.source = exercises.asserting(cell.source)
@@ -74,8 +74,10 @@ def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
     needs, shown = exercises.guarded(test.source)
     hidden = grading.hidden.strip("\n")
     if grading.secret:
-        shown, hidden = "# this check is run when your answer is graded", f"{shown}\n{hidden}"
-    test.source = f"{needs}{shown}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
+        shown, hidden = "# the rest of this check is run when your answer is graded", f"{shown}\n{hidden}"
+    # a blank is no answer, though it sets a name: only what stands after the stub tells
+    first = f"assert answered_{points}, 'the last line of your answer sets this'"
+    test.source = f"{needs}{first}\n{shown}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
     mark(test, f"{name}-check", grade=True, locked=True, points=points)
 
 
@@ -83,8 +85,10 @@ def student(instructors: NotebookNode) -> NotebookNode:
     """The student edition of an instructor edition, which is changed: no answers, no hidden tests."""
     for cell in notebooks.code_cells(instructors):
         about = cell.metadata.nbgrader
-        kept = re.split(r"^### BEGIN (?:SOLUTION|HIDDEN TESTS)$", cell.source, flags=re.MULTILINE)[0]
-        cell.source = (kept + STUB if about.solution else kept).rstrip("\n")
+        for name, instead in (("SOLUTION", STUB), ("HIDDEN TESTS", "")):
+            before, begin, rest = cell.source.partition(f"### BEGIN {name}\n")
+            if begin:
+                cell.source = (before + instead + rest.partition(f"### END {name}")[2]).rstrip("\n")
         if about.grade or about.solution:
             cell.metadata.deletable = False
         if about.grade:

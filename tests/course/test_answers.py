@@ -1,7 +1,6 @@
 """In every notebook the check of an exercise passes with the right answer, and fails with a wrong one and
 with none. Cells are executed as grading does, without those that are not needed."""
 
-import copy
 import re
 
 import matplotlib
@@ -52,7 +51,7 @@ def sgd_bias(user, item, value, order, X, Y, c, eta, lam):
     "04-3": """
 def scaled(vectors, k):
     return neighbours.nearest_others(-vectors, k)[0]""",
-    "05-1": "your_answer = 1.2 / 50",
+    "05-1": "your_answer = 20 * 30 / 500",
     "05-2": 'your_prediction = ("rise", "fall", "rise")',
     "05-3": """
 def together(a, b):
@@ -99,56 +98,56 @@ def apart(tmp_path_factory):
         yield
 
 
-def run_cell(cell, namespace):
-    _, source = guarded(cell.source)
-    if "parameters" in cell.metadata.get("tags", []):  # a crowd that is made in a second
+def run_source(source, namespace, tags=()):
+    _, source = guarded(source)
+    if "parameters" in tags:  # a crowd that is made in a second
         source = re.sub(r"^(posts|users): int = \d+", r"\1: int = 700", source, flags=re.MULTILINE)
-    exec(compile(source, cell.id, "exec"), namespace)
+    exec(compile(source, "cell", "exec"), namespace)
 
 
-def only(notebook, name):
-    """A copy in which one exercise is graded, and the others are lessons."""
-    alone = copy.deepcopy(notebook)
-    for cell in notebooks.code_cells(alone):
-        about = cell.metadata.nbgrader
-        if not about.grade_id.startswith(f"{name}-"):
-            about.update(grade=False, solution=False)
-    return alone
+def outcome(answer, check, namespace):
+    """The kind of error that an answer and its check end with, None if there is none."""
+    here = dict(namespace)
+    try:
+        run_source(answer, here)
+        run_source(check, here)
+    except Exception as error:
+        return type(error)
 
 
 def test_every_exercise_has_a_wrong_answer():
     assert set(WRONG) == {f"{number}-{n}" for number in FILES for n in (1, 2, 3)}
 
 
-@pytest.mark.parametrize("name", [name for name in WRONG if name not in ELSEWHERE])
-def test_right_wrong_and_no_answer(name, capsys):
-    notebook = editions.instructor(FILES[name.split("-")[0]])
-    namespace = {"__name__": "__main__"}
-    answer, check, missing = None, None, []
-    for cell in needed(only(notebook, name)):
+@pytest.mark.parametrize("number", FILES)
+def test_right_wrong_and_no_answer(number, capsys):
+    notebook, namespace, missing, seen = editions.instructor(FILES[number]), {"__name__": "__main__"}, [], []
+    for cell in notebooks.code_cells(notebook):
+        about = cell.metadata.nbgrader
+        if about.grade_id.rpartition("-")[0] in ELSEWHERE:
+            about.update(grade=False, solution=False)
+    for cell in needed(notebook):
         about = cell.metadata.nbgrader
         if about.solution:
-            answer = cell
-        elif about.grade:
-            check = cell
-        else:
+            answer = cell.source
+        elif not about.grade:
             try:
-                run_cell(cell, namespace)
+                run_source(cell.source, namespace, cell.metadata.get("tags", []))
             except BadInput as error:
-                missing.append(str(error))  # another notebook's results, which this exercise does not need
+                missing.append(str(error))  # another notebook's results, which these exercises do not need
+        else:
+            name, blank = about.grade_id.removesuffix("-check"), answer.partition("\n### BEGIN SOLUTION")[0]
+            seen.append(name)
+            last = answer.splitlines()[-1]
+            for text in (
+                f"{blank}\n{WRONG[name]}\n{last}",
+                f"{blank}\n{last}",
+                f"{blank}\n{editions.STUB}\n{last}",
+            ):
+                assert outcome(text, cell.source, namespace), f"{name}: this passes\n{text}"
+            wrong = outcome(f"{blank}\n{WRONG[name]}\n{last}", cell.source, namespace)
+            assert wrong is AssertionError, name
+            run_source(answer, namespace)
+            run_source(cell.source, namespace)
     assert all("make it with" in message for message in missing)
-
-    def outcome(source):
-        here = dict(namespace)
-        try:
-            run_cell(answer | {"source": source}, here)
-            run_cell(check, here)
-        except Exception as error:
-            return type(error)
-        return None
-
-    blank = answer.source.partition("\n### BEGIN SOLUTION")[0]
-    assert outcome(answer.source) is None, "the right answer fails"
-    assert outcome(f"{blank}\n{WRONG[name]}") is AssertionError, "a wrong answer passes"
-    assert outcome(blank), "no answer passes"
-    assert outcome(f"{blank}\n{editions.STUB}") is NotImplementedError
+    assert seen == [f"{number}-{n}" for n in (1, 2, 3) if f"{number}-{n}" not in ELSEWHERE]

@@ -31,7 +31,9 @@ def test_three_exercises_with_answer_check_and_points(file):
     ids = [cell.metadata.nbgrader.grade_id for cell in notebooks.code_cells(made)]
     assert len(set(ids)) == len(ids)
     for cell in answers:
-        assert re.search(r"\n### BEGIN SOLUTION\n.+\n### END SOLUTION$", cell.source, re.DOTALL)
+        assert re.search(
+            r"\n### BEGIN SOLUTION\n.+\n### END SOLUTION\nanswered_\d = True$", cell.source, re.DOTALL
+        )
     for cell in checks:
         hidden = cell.source.partition("\n### BEGIN HIDDEN TESTS\n")[2]
         assert re.search(r"^ *assert ", hidden, re.MULTILINE)
@@ -53,7 +55,7 @@ def test_students_see_blanks_and_no_answer(file):
     assert [c.source for c in notebooks.code_cells(whole)[:9]] == lessons[:9]
     for before, after in zip(graded(whole, "solution"), graded(given, "solution"), strict=True):
         blank = before.source.partition("\n### BEGIN SOLUTION")[0]
-        assert after.source == f"{blank}\n{editions.STUB}"
+        assert after.source == f"{blank}\n{editions.STUB}\n{before.source.splitlines()[-1]}"
 
 
 @EACH
@@ -62,7 +64,7 @@ def test_clean_keeps_headings_and_code(file):
     assert [c.source for c in notebooks.code_cells(made)] == [c.source for c in notebooks.code_cells(whole)]
     text = [cell.source for cell in made.cells if cell.cell_type == "markdown"]
     assert all(line.startswith("#") for block in text for line in block.splitlines() if line)
-    assert text[0] == whole.cells[0].source.splitlines()[0]
+    assert text[0].splitlines()[0] == whole.cells[0].source.splitlines()[0]
     assert not any(cell.outputs for cell in notebooks.code_cells(made))
 
 
@@ -81,13 +83,16 @@ def test_slides_fetch_reveal_and_nothing_else(tmp_path):
     assert '<script src="reveal.js/dist/reveal.js">' in alone
 
 
-def test_the_command_makes_all_and_spares_what_is_the_educators(tmp_path, capsys):
-    folder = tmp_path / "my course"
+def test_the_command_makes_all_and_spares_what_is_the_educators(tmp_path, capsys, monkeypatch):
+    folder, file = tmp_path / "my course", FILES["00"]
+    (tmp_path / "notebooks" / "solutions").mkdir(parents=True)
+    for name in (file.name, f"solutions/{file.stem}_solutions.ipynb"):
+        shutil.copy(NOTEBOOKS / name, tmp_path / "notebooks" / name)
+    monkeypatch.setattr(course, "NOTEBOOKS", tmp_path / "notebooks")
     assert course.main([str(folder)]) == 0
-    for number, file in FILES.items():
-        assert (folder / "instructor" / "source" / file.stem / file.name).is_file(), number
-        for made in (f"student/{file.name}", f"clean/{file.name}", f"slides/{file.stem}.slides.html"):
-            assert (folder / made).is_file()
+    source = f"instructor/source/{file.stem}/{file.name}"
+    for made in (source, f"student/{file.name}", f"clean/{file.name}", f"slides/{file.stem}.slides.html"):
+        assert (folder / made).is_file()
     config = folder / "instructor" / "nbgrader_config.py"
     compile(config.read_text(encoding="utf-8"), config.name, "exec")
     config.write_text("# mine", encoding="utf-8")
