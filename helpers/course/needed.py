@@ -22,6 +22,7 @@ from helpers.notebook import sources as notebooks
 SKIP = "skip-execution"  # the tag for which nbclient, which runs notebooks for nbgrader, leaves a cell out
 DEFINITION = ast.FunctionDef | ast.ClassDef
 ALWAYS_SETS = DEFINITION | ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom
+CONSTANT = ast.Import | ast.ImportFrom | ast.AnnAssign  # modules and parameters: no call changes them
 # a call of these, alone on its line, shows or records something and changes none of its arguments
 SHOWING = {"display", "needs", "plots", "plt", "print", "results", "run", "say", "show", "sns", "table"}
 ENTRY = "__entry__"  # `metrics["x"]` becomes a name of its own, so that other entries are not needed with it
@@ -48,7 +49,7 @@ class Effects:
         within = {name for name, _ in inner}
         self.sets = {name for name, s in names.items() if s.is_assigned() or s.is_imported()}
         self.replaces = self.sets if isinstance(statement, ALWAYS_SETS) else set()
-        self.imports = self.sets if isinstance(statement, ast.Import | ast.ImportFrom) else set()
+        self.constant = self.sets if isinstance(statement, CONSTANT) else set()
         self.reads = {name for name, symbol in names.items() if symbol.is_referenced()}
         if isinstance(statement, DEFINITION):
             self.changes, self.called_changes, self.called_reads = set(), changed & within, within
@@ -120,12 +121,12 @@ class Names:
         self.opened, self.effects = cache(opened), cache(Effects)
         self.cells = [parsed(cell.source) for cell in cells]  # statements, or None where they are no Python
         self.called_reads, self.called_changes = defaultdict(set), defaultdict(set)
-        self.entries, self.imported = defaultdict(set), set()
+        self.entries, self.constant = defaultdict(set), set()
         for one in [effects for cell in self.cells for effects in self.within(cell or [])]:
             for name in one.sets:
                 self.called_reads[name] |= one.called_reads
                 self.called_changes[name] |= one.called_changes
-            self.imported |= one.imports
+            self.constant |= one.constant
             for name in one.sets | one.reads | one.called_reads | one.changes:
                 self.entries[name.partition(ENTRY)[0]].add(name)
 
@@ -153,9 +154,9 @@ class Names:
         return {name} | self.entries.get(name, set())
 
     def changed(self, one: Effects) -> set[str]:
-        """What a statement, and what it may call, sets or changes; nothing changes a module."""
+        """What a statement, and what it may call, sets or changes."""
         called = set().union(*(self.called_changes.get(name, ()) for name in self.read(one)))
-        return set().union(*map(self.parts, one.sets | (one.changes | called) - self.imported))
+        return set().union(*map(self.parts, one.sets | (one.changes | called) - self.constant))
 
     def before(self, block: Sequence[ast.stmt], live: set[str]) -> set[str]:
         """The names whose values matter before a block, if those in `live` matter after it."""

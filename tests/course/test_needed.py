@@ -27,6 +27,7 @@ def lesson(*sources):
         (["a = 1", "a += 1", "a"], "0 1 2"),
         (["a = []", "a.append(1)", "a"], "0 1 2"),
         (["a = make()", "fit(a, b)", "a"], "0 1 2"),
+        (["a: int = 1", "fit(a)", "a"], "0 2"),
         (["a = 1", "print(a)", "show.table(a)", "run.measured('F1', a)", "a"], "0 4"),
         (["import numpy as np", "np.fill_diagonal(b, 0)", "np.ones(2)"], "0 2"),
         (["x = 1", "def f():\n    return x", "x = 2", "f()"], "1 2 3"),  # f reads x when it is called
