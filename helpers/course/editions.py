@@ -76,7 +76,7 @@ def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
     if grading.secret:
         shown, hidden = "# the rest of this check is run when your answer is graded", f"{shown}\n{hidden}"
     # a blank is no answer, though it sets a name: only what stands after the stub tells
-    first = f"assert answered_{points}, 'the last line of your answer sets this'"
+    first = f'assert answered_{points}, "run the cell with your answer first"\n'
     test.source = f"{needs}{first}\n{shown}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
     mark(test, f"{name}-check", grade=True, locked=True, points=points)
 
