@@ -123,16 +123,16 @@ def definitions(notebook) -> dict[str, str]:
     return found
 
 
-def gradings(file: Path, answers: Path = ANSWERS) -> list[Grading]:
+def gradings(file: Path) -> list[Grading]:
     """What exercises.yaml says of a notebook, with the solutions' definitions in place. BadInput if it says
     something that is not known, or names what the solutions do not define."""
     number = number_of(file.stem)
-    entries = (yaml.safe_load(answers.read_text(encoding="utf-8")) or {}).get(number, [])
+    entries = (yaml.safe_load(ANSWERS.read_text(encoding="utf-8")) or {}).get(number, [])
     solutions = file.parent / "solutions" / f"{file.stem}_solutions.ipynb"
     known = definitions(notebooks.read(solutions)) if entries else {}
     found = []
     for n, entry in enumerate(entries, start=1):
-        where = f"{answers.name}, {number}, exercise {n}"
+        where = f"{ANSWERS.name}, {number}, exercise {n}"
         try:
             grading = Grading.model_validate(entry)
         except ValidationError as error:

@@ -150,6 +150,6 @@ def project(folder, check="assert x == 3", entry='  - answer: "x = 3"\n    hidde
 )
 def test_what_does_not_fit_is_told(tmp_path, monkeypatch, change, message):
     file = project(tmp_path, **change)
-    monkeypatch.setattr(exercises.gradings, "__defaults__", (tmp_path / "exercises.yaml",))
+    monkeypatch.setattr(exercises, "ANSWERS", tmp_path / "exercises.yaml")
     with pytest.raises(BadInput, match=re.escape(message)):
         editions.instructor(file)
