@@ -1,0 +1,1 @@
+"""What an educator hands out and grades, made from the notebooks: `python -m helpers.course --help`."""

@@ -1,0 +1,93 @@
+"""What an educator hands out and grades, made from the notebooks and their solutions.
+
+python -m helpers.course ../course                       all editions, each in a folder of its name
+python -m helpers.course ../course --edition instructor  one: student, instructor, clean or slides
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from helpers.course import editions, slides
+from helpers.errors import BadInput
+from helpers.files import given_path, replacing
+from helpers.notebook import sources as notebooks
+from helpers.paths import NOTEBOOKS
+
+CONFIG = f'''"""How nbgrader handles these notebooks. This file is yours: it is written once."""
+
+c = get_config()  # noqa: F821
+
+c.CourseDirectory.course_id = "learning-from-the-crowd"
+# a submission runs as you wrote it but for the answers; only the cells run that these and the checks need
+c.Autograde.autograde_preprocessors.insert(0, "helpers.course.needed.OnlyNeeded")
+c.LockCells.lock_readonly_cells = False  # students may try things in the lessons; grading puts them back
+c.ClearSolutions.code_stub = {{"python": {editions.STUB!r}}}
+c.Execute.timeout = 600  # seconds for a cell
+'''
+
+
+def student(file: Path, folder: Path) -> Path:
+    target = folder / file.name
+    notebooks.write(editions.student(editions.instructor(file)), target)
+    return target
+
+
+def instructor(file: Path, folder: Path) -> Path:
+    target = folder / "source" / file.stem / file.name  # as nbgrader wants it
+    notebooks.write(editions.instructor(file), target)
+    if not (folder / "nbgrader_config.py").exists():
+        write_text(folder / "nbgrader_config.py", CONFIG)
+    return target
+
+
+def clean(file: Path, folder: Path) -> Path:
+    target = folder / file.name
+    notebooks.write(editions.clean(file), target)
+    return target
+
+
+def shown(file: Path, folder: Path) -> Path:
+    target = folder / f"{file.stem}.slides.html"
+    write_text(target, slides.html(file, slides.reveal_of(folder)))
+    return target
+
+
+EDITIONS: dict[str, Callable[[Path, Path], Path]] = {
+    "student": student,
+    "instructor": instructor,
+    "clean": clean,
+    "slides": shown,
+}
+
+
+def write_text(file: Path, text: str) -> None:
+    with replacing(file) as new:
+        new.write_text(text, encoding="utf-8", newline="\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 0, or 2 if the folder cannot be used or exercises.yaml does not fit the notebooks."""
+    parser = argparse.ArgumentParser(
+        "python -m helpers.course", description=__doc__, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("folder", help="where the editions go, each into a folder of its name")
+    parser.add_argument("--edition", choices=EDITIONS, help="one of them; all if none is given")
+    given = parser.parse_args(arguments)
+    try:
+        folder = given_path("folder", given.folder)
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"folder: {folder} is a file; name a folder, which need not exist")
+        for edition in [given.edition] if given.edition else EDITIONS:
+            made = [EDITIONS[edition](file, folder / edition) for file in notebooks.find(NOTEBOOKS).values()]
+            print(f"{edition}: {len(made)} files, {made[0]}, …")
+    except (BadInput, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The editions of a notebook: for instructors (which is nbgrader's source), for students, and clean.
+
+The instructor edition holds everything: the cell of each exercise with an answer between `### BEGIN SOLUTION`
+and `### END SOLUTION`, and its check, with points, and with hidden tests between `### BEGIN HIDDEN TESTS` and
+`### END HIDDEN TESTS`. The student edition is what nbgrader makes of it, made without nbgrader.
+"""
+
+import re
+from pathlib import Path
+
+from nbformat import NotebookNode, from_dict
+
+from helpers.course import exercises
+from helpers.course.exercises import Exercise, Grading
+from helpers.errors import BadInput
+from helpers.notebook import sources as notebooks
+from helpers.paths import number_of
+
+STUB = """# YOUR ANSWER: change what stands above, then delete this line and the next
+raise NotImplementedError("no answer yet")"""
+HOW = """Each exercise has a cell for your answer and, below it, a cell that checks it: run that when you have
+answered. It fails where something is wrong. Grading checks more than you see, and some checks are not shown.
+A prediction gives 1 point, a changed parameter 2, an extension 3."""
+# what is not so in a course: solutions beside the notebook, and checks that pass where nothing was answered
+REMOVED = re.compile(
+    r"(?:Solved\s+in|Solutions:|The\s+solutions\s+are\s+in)\s+\[[^]]*\]\([^)]*_solutions\.ipynb\)\.\s*"
+    r"|(?:The\s+checks\s+do\s+nothing\s+until|A\s+check\s+speaks\s+up\s+only\s+once)[^.]*\.\s*"
+)
+
+
+def instructor(file: Path) -> NotebookNode:
+    """The instructor edition of a notebook. BadInput where exercises.yaml or the solutions do not fit it."""
+    notebook, number = without_outputs(notebooks.read(file)), number_of(file.stem)
+    found, added = exercises.split(notebook), exercises.gradings(file)
+    if len(found) != len(added):
+        here = f"{file.name} has {len(found)} exercises, {exercises.ANSWERS.name} {len(added)} for {number}"
+        raise BadInput(f"{here}; there must be one entry for each exercise, in order")
+    for cell in notebooks.code_cells(notebook):
+        mark(cell, cell.id, locked=True)
+    for n, (exercise, grading) in enumerate(zip(found, added, strict=True), start=1):
+        grade(exercise, grading, f"{number}-{n}", n)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text = REMOVED.sub("", cell.source).strip("\n")
+            cell.source = exercises.HEADING.sub(rf"\g<0>\n\n{HOW}", text)
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
+    return notebook
+
+
+def without_outputs(notebook) -> NotebookNode:
+    """The notebook itself, its outputs gone."""
+    for cell in notebooks.code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def mark(cell, grade_id: str, **about) -> None:
+    """Give a cell nbgrader's metadata. `locked` means that grading puts back what an instructor wrote."""
+    plain = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}
+    cell.metadata.nbgrader = from_dict(plain | {"grade_id": grade_id, "cell_type": "code"} | about)
+
+
+def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
+    """Put an answer and hidden tests into the cells of an exercise. BadInput if nothing in them asserts."""
+    answer = ["### BEGIN SOLUTION", grading.answer, "### END SOLUTION"]
+    exercise.blank.source = "\n".join([exercise.blank.source, "", *answer, f"answered_{points} = True"])
+    mark(exercise.blank, f"{name}-answer", solution=True)
+    for cell in exercise.check:
+        cell.source = exercises.asserting(cell.source)
+    checks = [cell for cell in exercise.check if re.search(r"^\s*assert\b", cell.source, re.MULTILINE)]
+    if not checks:
+        raise BadInput(f"exercise {name} has no check; add a cell with an assertion below it")
+    test = checks[-1]
+    needs, shown = exercises.guarded(test.source)
+    hidden = grading.hidden.strip("\n")
+    if grading.secret:
+        shown, hidden = "# the rest of this check is run when your answer is graded", f"{shown}\n{hidden}"
+    # a blank is no answer, though it sets a name: only what stands after the stub tells
+    first = f'assert answered_{points}, "run the cell with your answer first"\n'
+    test.source = f"{needs}{first}\n{shown}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
+    mark(test, f"{name}-check", grade=True, locked=True, points=points)
+
+
+def student(instructors: NotebookNode) -> NotebookNode:
+    """The student edition of an instructor edition, which is changed: no answers, no hidden tests."""
+    for cell in notebooks.code_cells(instructors):
+        about = cell.metadata.nbgrader
+        for name, instead in (("SOLUTION", STUB), ("HIDDEN TESTS", "")):
+            before, begin, rest = cell.source.partition(f"### BEGIN {name}\n")
+            if begin:
+                cell.source = (before + instead + rest.partition(f"### END {name}")[2]).rstrip("\n")
+        if about.grade or about.solution:
+            cell.metadata.deletable = False
+        if about.grade:
+            cell.metadata.editable = False
+    return instructors
+
+
+def clean(file: Path) -> NotebookNode:
+    """Headings and code of a notebook, for who teaches in words of their own."""
+    notebook = without_outputs(notebooks.read(file))
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"^```.*?^```", "", cell.source, flags=re.DOTALL | re.MULTILINE)
+            cell.source = "\n\n".join(re.findall(r"^#+ .*", text, re.MULTILINE))
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
+    return notebook

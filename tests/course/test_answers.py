@@ -1,0 +1,153 @@
+"""In every notebook the check of an exercise passes with the right answer, and fails with a wrong one and
+with none. Cells are executed as grading does, without those that are not needed."""
+
+import re
+
+import matplotlib
+import pytest
+
+from helpers.course import editions
+from helpers.course.exercises import guarded
+from helpers.course.needed import needed
+from helpers.errors import BadInput
+from helpers.notebook import sources as notebooks
+from helpers.paths import NOTEBOOKS
+
+FILES = notebooks.find(NOTEBOOKS)
+# these need what earlier notebooks computed, or a training
+ELSEWHERE = {"02-2", "03-2", "05-2", "07-2", "08-2"}
+WRONG = {
+    "00-1": "your_share = 0.88",
+    "00-2": """
+def views_of_friends(network):
+    return network.views["user"].isin(network.truth["friends"]["user"]).mean()""",
+    "00-3": """
+def style_correlation(network, taste):
+    return 0.5 if network is collection else 0.0""",
+    "01-1": 'your_items = "ab"',
+    "01-2": "your_leavers = 0",
+    "01-3": """
+def split_by_date(tags, date):
+    return np.where(tags["at"] < date, "train", "test")""",
+    "02-1": "your_answer = 8 / 31",
+    "02-2": "your_factor = 1.0",
+    "02-3": """
+def expected_share(frequencies, cap):
+    return np.minimum(frequencies, cap).mean() / frequencies.max()
+your_cap = 1.0""",
+    "03-1": "your_answer = 0.5",
+    "03-2": "my_lam = 1.0",
+    "03-3": """
+def sgd_bias(user, item, value, order, X, Y, c, eta, lam):
+    for t in order:
+        i, j = item[t], user[t]
+        x, y = X[j].copy(), Y[i].copy()
+        e = value[t] - c[i] - y @ x
+        X[j] += eta * (e * y - lam * x)
+        Y[i] += eta * (e * x - lam * y)
+        c[i] += eta * e""",
+    "04-1": "your_answer = 1 / 8 + 1 / 32",
+    "04-2": 'falls, content_will = "friendship", "stay"',
+    "04-3": """
+def scaled(vectors, k):
+    return neighbours.nearest_others(-vectors, k)[0]""",
+    "05-1": "your_answer = 20 * 30 / 500",
+    "05-2": 'your_prediction = ("rise", "fall", "rise")',
+    "05-3": """
+def together(a, b):
+    return np.concatenate([a, b], axis=1)""",
+    "06-1": "your_answer = np.log(40)",
+    "06-2": "my_targets = toy.dense(5, share=True)",
+    "06-3": """
+def with_prior(scores, counts, a=2.0):
+    return scores + a * np.log(counts)""",
+    "06b-1": "your_answers = (1 / 9, 1 / 99)",
+    "06b-2": "your_answer = 1.0",
+    "06b-3": """
+def translate(vectors, pairs):
+    return wordvectors.translations(vectors - vectors.mean(axis=0), pairs)""",
+    "07-1": "your_answer = (300 * 300 * 50, 300 * 50)",
+    "07-2": "my_loss = stats.compare(found[T][:, 1], mine[:1], run.rng('mine'), units=test.user)",
+    "07-3": """
+def strip(W):
+    return 0 * W""",
+    "07b-1": "your_answer = 17",
+    "07b-2": "my_draw = 91",
+    "07b-3": """
+def gate(phi, g):
+    return phi + g""",
+    "08-1": "your_answer = 0.5",
+    "08-2": "my_alpha = 1.0",
+    "08-3": """
+def hinge(a, p, n, tau):
+    return max(a @ n - a @ p + tau, 0.0)""",
+    "09-1": "your_answer = (0.0143, 0.0143)",
+    "09-2": "my_strengths = [100.0]",
+    "09-3": """
+def balanced(data, split, answers):
+    return data.labels[split.test][np.arange(len(answers)), answers].mean()""",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def apart(tmp_path_factory):
+    """Folders and looks of their own."""
+    with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
+        patch.setenv("CROWD_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        matplotlib.use("agg")
+        yield
+
+
+def run_source(source, namespace, tags=()):
+    _, source = guarded(source)
+    if "parameters" in tags:  # a crowd that is made in a second
+        source = re.sub(r"^(posts|users): int = \d+", r"\1: int = 700", source, flags=re.MULTILINE)
+    exec(compile(source, "cell", "exec"), namespace)
+
+
+def outcome(answer, check, namespace):
+    """The kind of error that an answer and its check end with, None if there is none."""
+    here = dict(namespace)
+    try:
+        run_source(answer, here)
+        run_source(check, here)
+    except Exception as error:
+        return type(error)
+
+
+def test_every_exercise_has_a_wrong_answer():
+    assert set(WRONG) == {f"{number}-{n}" for number in FILES for n in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("number", FILES)
+def test_right_wrong_and_no_answer(number, capsys):
+    notebook, namespace, missing, seen = editions.instructor(FILES[number]), {"__name__": "__main__"}, [], []
+    for cell in notebooks.code_cells(notebook):
+        about = cell.metadata.nbgrader
+        if about.grade_id.rpartition("-")[0] in ELSEWHERE:
+            about.update(grade=False, solution=False)
+    for cell in needed(notebook):
+        about = cell.metadata.nbgrader
+        if about.solution:
+            answer = cell.source
+        elif not about.grade:
+            try:
+                run_source(cell.source, namespace, cell.metadata.get("tags", []))
+            except BadInput as error:
+                missing.append(str(error))  # another notebook's results, which these exercises do not need
+        else:
+            name, blank = about.grade_id.removesuffix("-check"), answer.partition("\n### BEGIN SOLUTION")[0]
+            seen.append(name)
+            last = answer.splitlines()[-1]
+            for text in (
+                f"{blank}\n{WRONG[name]}\n{last}",
+                f"{blank}\n{last}",
+                f"{blank}\n{editions.STUB}\n{last}",
+            ):
+                assert outcome(text, cell.source, namespace), f"{name}: this passes\n{text}"
+            wrong = outcome(f"{blank}\n{WRONG[name]}\n{last}", cell.source, namespace)
+            assert wrong is AssertionError, name
+            run_source(answer, namespace)
+            run_source(cell.source, namespace)
+    assert all("make it with" in message for message in missing)
+    assert seen == [f"{number}-{n}" for n in (1, 2, 3) if f"{number}-{n}" not in ELSEWHERE]
