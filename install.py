@@ -1,14 +1,14 @@
 """Install what was tested into a virtual environment. `make run` and `make test` do it first; without make:
 
-    python install.py              into .venv; PyTorch with CUDA where there is an NVIDIA GPU, else for the CPU
+    python install.py              into .venv; PyTorch with CUDA where there is an NVIDIA GPU, else without
     python install.py --cpu        PyTorch for the CPU
     python install.py --gpu        PyTorch with CUDA (Linux)
     python install.py FOLDER       another folder than .venv
 
-Versions and hashes are those of requirements.lock. Only Linux has a choice: the builds that PyPI has for macOS and
-Windows are without CUDA. Those for Linux bring CUDA, four gigabytes of it; builds for the CPU are in PyTorch's own
-index. uv installs where it is there and pip has no settings of its own, such as another index: uv does not
-read them. Needs the standard library only.
+Versions and hashes are those of requirements.lock. Only Linux has a choice: the builds that PyPI has for
+macOS and Windows are without CUDA. Those for Linux bring CUDA, nearly five gigabytes of it; builds for the CPU
+are in PyTorch's own index. uv installs where it is there and pip has no settings of its own, such as another
+index: uv does not read them. Needs the standard library only.
 """
 
 from __future__ import annotations  # so that an old Python gets as far as the sentence in main
@@ -36,8 +36,8 @@ def blocks(lock: str) -> list[str]:
 
 
 def groups(lock: str) -> tuple[str, dict[str, str], list[str]]:
-    """What every build of PyTorch needs, as a lock file; the versions of torch and torchvision; the names of what
-    CUDA needs."""
+    """What every build of PyTorch needs, as a lock file; the versions of torch and torchvision; the names of
+    what CUDA needs."""
     torch = {match[1]: match[2] for block in blocks(lock) if (match := TORCH.match(block))}
     cuda = [match[1] for block in blocks(lock) if (match := CUDA.match(block))]
     rest = "".join(b for b in blocks(lock) if not TORCH.match(b) and not CUDA.match(b))
@@ -76,12 +76,14 @@ def installer(python: Path) -> list[str | Path]:
 
 
 def install(folder: Path, asked: str | None = None) -> None:
-    """Make or renew an environment. `asked` is "cpu", "gpu" or None: what is there already, else what fits."""
+    """Make or renew an environment. `asked` is "cpu", "gpu" or None: what is there, else what fits."""
     lock = LOCK.read_text(encoding="utf-8")
     rest, torch, cuda = groups(lock)
     linux = sys.platform.startswith("linux")
     if asked == "gpu" and not linux:
-        sys.exit("--gpu is for Linux. On macOS the usual build uses the GPU; for Windows see https://pytorch.org")
+        sys.exit(
+            "--gpu is for Linux. On macOS the usual build uses the GPU; for Windows see https://pytorch.org"
+        )
 
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
@@ -90,11 +92,13 @@ def install(folder: Path, asked: str | None = None) -> None:
     on_cpu = linux and (fits if asked is None else asked == "cpu")
     if on_cpu and before != torch["torch"] + "+cpu" and (why := missing(torch)):
         if asked == "cpu":
-            sys.exit(f"{why}; without --cpu (make: without GPU=0) the build that pip finds is taken, with CUDA")
+            sys.exit(
+                f"{why}; without --cpu (make: without GPU=0) the build that pip finds is taken, with CUDA"
+            )
         print(f"PyTorch for the CPU is not to be had: {why}; taking the build that pip finds, with CUDA")
         on_cpu = False
 
-    size = "5.5 GB with CUDA" if linux and not on_cpu else "1.6 GB"
+    size = "7 GB, CUDA included" if linux and not on_cpu else "about 2 GB"
     print(f"Installing the tested versions into {folder}: {size}, a few minutes, once", flush=True)
     if before and before.endswith("+cpu") != on_cpu:  # both builds satisfy the lock file
         gone = [*torch, *cuda]

@@ -1,8 +1,8 @@
 """Notebooks for Google Colab, and their badges in README: `python -m helpers.runner.colab OWNER/NAME`.
 
-Whoever has a public copy of this project on GitHub runs it once, and again when notebooks have changed. The folder
-`colab/` then holds every notebook without outputs, after a first cell that gets the project, installs what Colab
-lacks, and makes on `smoke` what the notebook reads.
+Whoever has a public copy of this project on GitHub runs it once, and again when notebooks have changed. The
+folder `colab/` then holds every notebook without outputs, after a first cell that gets the project, installs
+what Colab lacks, and makes on `smoke` what the notebook reads.
 """
 
 import re
