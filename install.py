@@ -6,9 +6,9 @@
     python install.py FOLDER       another folder than .venv
 
 Versions and hashes are those of requirements.lock. Only Linux has a choice: the builds that PyPI has for
-macOS and Windows are without CUDA. Those for Linux bring CUDA, nearly five gigabytes of it; builds for the CPU
-are in PyTorch's own index. uv installs where it is there and pip has no settings of its own, such as another
-index: uv does not read them. Needs the standard library only.
+macOS and Windows are without CUDA. Those for Linux bring CUDA, nearly five gigabytes of it; builds for the
+CPU are in PyTorch's own index. uv installs where it is there and pip has no settings of its own, such as
+another index: uv does not read them. Needs the standard library only.
 """
 
 from __future__ import annotations  # so that an old Python gets as far as the sentence in main
