@@ -15,7 +15,7 @@ run: $(STAMP)  ## install, run every notebook on the demo profile, say where the
 	$(BIN)/python -m helpers.run demo
 
 test: $(STAMP)  ## install, run every test (the notebooks are replayed by nbval)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

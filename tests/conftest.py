@@ -11,13 +11,10 @@ from helpers.learn import devices
 LONGEST = ("test_nbval.py", "test_any_collection.py")  # together half of all minutes
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """With `-n 2` a file stays on one process. The two longest begin, one on each, and the others fill up
-    what is left: a long one that began late would end long after the rest."""
+    """With `-n 2 --dist loadfile` a file stays on one process. The two longest begin, one on each, and the
+    others fill up what is left: a long one that began late would end long after the rest."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

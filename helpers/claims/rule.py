@@ -125,31 +125,32 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
-    """How many units or seeds would decide the undecided parts, if the differences stayed what they are."""
-    margin, texts = claim.measure.margin, []
-    for _, says, e in parts.values():
-        if 0 < e.units < FEWEST:
-            texts.append(f"{e.units} {claim.over} are too few for an interval")
-            continue
-        if side_of(says, e.low, e.high, margin) != "undecided":
-            continue
-        # how wide the interval may be on either side to be clear of a bound, and how wide it is here
-        room, half = min(abs(e.mean - margin), abs(e.mean + margin)), (e.high - e.low) / 2
-        if says == "above" and e.mean < 0:
-            room = max(-e.mean, margin + e.mean)  # below 0, or equivalent
-        if room < half / 30:
-            texts.append("too close to the bound for any number to decide it")
-            continue
-        times = (half / room) ** 2  # the variance is so many times too large
-        by_seeds, by_units = e.seed_share * times, (1 - e.seed_share) * times
-        if by_seeds < 0.5:
-            texts.append(_more(e.units, by_units / (1 - by_seeds), claim.over))
-        elif by_units < 0.5:
-            texts.append(_more(e.seeds, by_seeds / (1 - by_units), "seeds"))
-        else:
-            both = _more(e.units, 2 * by_units, claim.over), _more(e.seeds, 2 * by_seeds, "seeds")
-            texts.append(" and ".join(both))
-    return "; ".join(texts)
+    """How many units or seeds would decide the undecided parts, if the differences stayed what they are; each
+    after the name of its part, where parts have names."""
+    texts = {name: _needed(claim, says, e) for name, (_, says, e) in parts.items()}
+    return "; ".join(f"{name}: {text}" if name else text for name, text in texts.items() if text)
+
+
+def _needed(claim: Claim, says: str, e: Effect) -> str:
+    """What would decide one part; nothing for one that is decided."""
+    if 0 < e.units < FEWEST:
+        return f"{e.units} {claim.over} are too few for an interval"
+    margin = claim.measure.margin
+    if side_of(says, e.low, e.high, margin) != "undecided":
+        return ""
+    # how wide the interval may be on either side to be clear of a bound, and how wide it is here
+    room, half = min(abs(e.mean - margin), abs(e.mean + margin)), (e.high - e.low) / 2
+    if says == "above" and e.mean < 0:
+        room = max(-e.mean, margin + e.mean)  # below 0, or equivalent
+    if room < half / 30:
+        return "too close to the bound for any number to decide it"
+    times = (half / room) ** 2  # the variance is so many times too large
+    by_seeds, by_units = e.seed_share * times, (1 - e.seed_share) * times
+    if by_seeds < 0.5:
+        return _more(e.units, by_units / (1 - by_seeds), claim.over)
+    if by_units < 0.5:
+        return _more(e.seeds, by_seeds / (1 - by_units), "seeds")
+    return f"{_more(e.units, 2 * by_units, claim.over)} and {_more(e.seeds, 2 * by_seeds, 'seeds')}"
 
 
 def _more(here: int, times: float, what: str) -> str:

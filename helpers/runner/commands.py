@@ -15,7 +15,7 @@ from helpers.runner.execute import Failure, lacking, one_runner, run_all
 from helpers.runner.plan import SMOKE, Job, Project, plan
 
 EPILOG = """examples:
-  python -m helpers.run smoke                       everything, small: about five minutes
+  python -m helpers.run smoke                       everything, small: about ten minutes
   python -m helpers.run demo --from 03              from matrix factorisation on
   python -m helpers.run demo --only 05 -p epochs=3  one notebook, one parameter changed
   python -m helpers.run demo --list                 what is done and what is not

@@ -1,4 +1,5 @@
-"""The numbers in README's section "What was found", each from a reference: `python -m helpers.runner.found`.
+"""The numbers in README's section "What was found" and in the pages of docs/, each from a reference:
+`python -m helpers.runner.found`.
 
 A number, or a verdict in italics, is followed by a comment that says where it comes from:
 
@@ -48,7 +49,7 @@ def current(shown: str, profile: str, what: str, folder: Path = REFERENCE) -> st
         digits = len(shown.partition(".")[2])
         found = entry and f"{entry['value'] * (100 if what.endswith(' %') else 1):.{digits}f}"
     if found is None:
-        raise BadInput(f"README, {HEADING[3:-1]}: the reference of {profile} has no {what}")
+        raise BadInput(f"a value is marked {profile} {what}: the reference of {profile} has no {what}")
     return found
 
 
@@ -58,8 +59,8 @@ def renewed(text: str, folder: Path = REFERENCE) -> str:
 
 
 if __name__ == "__main__":
-    before = README.read_text(encoding="utf-8")
-    README.write_text(
-        before.replace(section(before), renewed(section(before))), encoding="utf-8", newline="\n"
-    )
-    print(f"{len(MARKED.findall(section(before)))} values renewed")
+    for file in (README, *sorted((paths.ROOT / "docs").rglob("*.md"))):
+        before = file.read_text(encoding="utf-8")
+        if count := len(MARKED.findall(before)):
+            file.write_text(renewed(before), encoding="utf-8", newline="\n")
+            print(f"{file.name}: {count} values renewed")

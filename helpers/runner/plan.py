@@ -44,10 +44,10 @@ class Job:
     overrides: Mapping[str, object]  # the parameters that papermill injects
     parameters: Mapping[str, object]  # all of them, defaults included
     requires: Sequence[str]  # the parts of the data without which it is not run
-    after: Sequence[str] | None  # notebooks that tell it what the data lack, None for all before it
-    follows: frozenset[str]  # notebooks that must have ended before it begins
-    alone: bool | None  # whether none may run beside it
     digest: str  # of the parameters, the code and the versions; what is read is compared separately
+    after: Sequence[str] | None = None  # notebooks that tell it what the data lack, None for all before it
+    follows: frozenset[str] = frozenset()  # notebooks that must have ended before it begins
+    alone: bool | None = None  # whether none may run beside it
 
     @property
     def folder(self) -> Path:
@@ -162,7 +162,7 @@ def plan(
         requires, after, alone = (told[number].get(name) for name in ("requires", "after", "alone"))
         follows = predecessors(told, number)
         jobs.append(
-            Job(number, file, profile, overrides, parameters, requires or [], after, follows, alone, digest)
+            Job(number, file, profile, overrides, parameters, requires or [], digest, after, follows, alone)
         )
     refuse_unknown(given.keys() - {"data_dir"}, names, "-p")
     return jobs

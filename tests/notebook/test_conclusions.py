@@ -84,7 +84,7 @@ def test_what_is_undecided_says_what_would_decide():
     run = a_run()
     run.measured("V7a", {"first": GAP, "second": Effect(0.02, -0.02, 0.06, units=200)})
     assert run.found["V7a"]["verdict"] == "undecided"
-    assert run.found["V7a"]["note"] == "about 3,200 users would decide it (200 here)"
+    assert run.found["V7a"]["note"] == "second: about 3,200 users would decide it (200 here)"
     run = a_run()
     run.measured("V7a", Interval(-0.02, -0.03, -0.01))
     assert run.found["V7a"]["verdict"] == "contradicted"

@@ -183,10 +183,10 @@ def test_a_later_process_finds_the_compiled_loops():
     phi, V, positive, row, true = problem()
     for made in range(2):
         search, learn = warp.kernels.__wrapped__(D)
-        X, Y = phi.copy(), V.copy()
+        X, Y = np.ones((len(true[0]) - 1, D), np.float32), V.copy()
         negative, draws = np.empty(len(phi), np.int64), np.empty(len(phi), np.int64)
         search(phi, V, positive, row, *true, np.float32(0.1), 100, 1, negative, draws)
         pairs = (row, positive.astype(np.int32), *true, warp.rank_weights(K))
-        learn(X, Y, np.ones_like(phi), np.ones_like(V), *pairs, np.float32(0.1), 100, np.float32(0.1), 1)
+        learn(X, Y, np.ones_like(X), np.ones_like(Y), *pairs, np.float32(0.1), 100, np.float32(0.1), 1)
         for kernel in (search, learn) if made else ():
             assert sum(kernel.stats.cache_hits.values()) == 1
