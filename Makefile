@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. README.md lists the same steps
-# for people without make.
+# for people without make. GPU=1 wants PyTorch with CUDA, GPU=0 the build for the CPU; see install.py.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 ifeq ($(OS),Windows_NT)
   BIN := $(VENV)/Scripts
 else
@@ -9,7 +9,7 @@ else
 endif
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lab notebooks bench lint lock clean
+.PHONY: run test lab notebooks bench lint lock clean asked
 
 run: $(STAMP)  ## install, run every notebook on the demo profile, say where the report is
 	$(BIN)/python -m helpers.run demo
@@ -31,15 +31,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 lock:  ## for maintainers: resolve the newest versions for every platform; needs uv
-	uv pip compile --universal --python-version 3.11 --extra test --no-header --no-annotate pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra test --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
-$(STAMP): requirements.lock pyproject.toml
-	@echo "Installing the tested versions into $(VENV) (a few minutes, once; PyTorch is large)"
-	$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] <= (3, 13) and 'Python 3.11, 3.12 or 3.13 is needed, this is ' + sys.version.split()[0] + '; try: make PYTHON=python3.12 run')"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	$(BIN)/python -c "import pathlib; pathlib.Path('$(STAMP)').touch()"
+$(STAMP): install.py requirements.lock pyproject.toml $(if $(GPU),asked)
+	$(PYTHON) install.py $(VENV) $(if $(filter 1,$(GPU)),--gpu) $(if $(filter 0,$(GPU)),--cpu)
 
 clean:  ## remove the environment and everything computed; keep what is committed
 	$(PYTHON) -c "import shutil, pathlib; [shutil.rmtree(p) for p in [pathlib.Path('$(VENV)'), *(q for q in pathlib.Path('outputs').glob('*') if q.is_dir() and q.name != 'reference')] if p.exists()]"
