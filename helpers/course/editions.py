@@ -30,7 +30,7 @@ REMOVED = re.compile(
 
 def instructor(file: Path) -> NotebookNode:
     """The instructor edition of a notebook. BadInput where exercises.yaml or the solutions do not fit it."""
-    notebook, number = without_outputs(notebooks.read(file)), number_of(file.stem)
+    notebook, number = notebooks.without_outputs(notebooks.read(file)), number_of(file.stem)
     found, added = exercises.split(notebook), exercises.gradings(file)
     if len(found) != len(added):
         here = f"{file.name} has {len(found)} exercises, {exercises.ANSWERS.name} {len(added)} for {number}"
@@ -44,13 +44,6 @@ def instructor(file: Path) -> NotebookNode:
             text = REMOVED.sub("", cell.source).strip("\n")
             cell.source = exercises.HEADING.sub(rf"\g<0>\n\n{HOW}", text)
     notebook.cells = [cell for cell in notebook.cells if cell.source]
-    return notebook
-
-
-def without_outputs(notebook) -> NotebookNode:
-    """The notebook itself, its outputs gone."""
-    for cell in notebooks.code_cells(notebook):
-        cell.outputs, cell.execution_count = [], None
     return notebook
 
 
@@ -98,7 +91,7 @@ def student(instructors: NotebookNode) -> NotebookNode:
 
 def clean(file: Path) -> NotebookNode:
     """Headings and code of a notebook, for who teaches in words of their own."""
-    notebook = without_outputs(notebooks.read(file))
+    notebook = notebooks.without_outputs(notebooks.read(file))
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"^```.*?^```", "", cell.source, flags=re.DOTALL | re.MULTILINE)

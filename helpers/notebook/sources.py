@@ -182,6 +182,13 @@ def imported(tree: ast.AST, inside: str, package: Path) -> set[str]:
     return {name for name in ancestors if module_file(name, package)}
 
 
+def without_outputs(notebook):
+    """The notebook itself, its outputs gone."""
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
 def with_outputs(notebook, executed):
     """A clean copy of `notebook` that shows the outputs of `executed`, a run of the same code.
     Cells that papermill added are left out, as is every metadata except tags; cell ids stay. Neighbouring

@@ -54,9 +54,7 @@ def make(repository: str, root: Path = paths.ROOT) -> int:
     folder = root / "colab"
     folder.mkdir(exist_ok=True)
     for job in jobs:
-        notebook = sources.read(job.file)
-        for cell in sources.code_cells(notebook):
-            cell.outputs, cell.execution_count = [], None
+        notebook = sources.without_outputs(sources.read(job.file))
         first = first_cell(f"https://github.com/{repository}", sorted(job.follows))
         notebook.cells.insert(0, new_code_cell(first, id="colab"))
         write(notebook, folder / job.file.name)

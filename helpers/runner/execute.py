@@ -157,7 +157,7 @@ def next_of(waiting: Sequence[Job], running: Collection[Job]) -> Job | None:
     one, must be alone."""
     left = {job.number for job in (*waiting, *running)}
     ready = [job for job in waiting if not job.follows & left]
-    first = max(ready, key=lambda j: (bool(j.alone), reference_of(j).get("seconds") or 0), default=None)
+    first = max(ready, key=lambda j: (j.alone, reference_of(j).get("seconds") or 0), default=None)
     if running and first and any(job.alone for job in (first, *running)):
         return None
     return first

@@ -47,7 +47,7 @@ class Job:
     digest: str  # of the parameters, the code and the versions; what is read is compared separately
     after: Sequence[str] | None = None  # notebooks that tell it what the data lack, None for all before it
     follows: frozenset[str] = frozenset()  # notebooks that must have ended before it begins
-    alone: bool | None = None  # whether none may run beside it
+    alone: bool = False  # whether none may run beside it
 
     @property
     def folder(self) -> Path:
@@ -142,12 +142,13 @@ def plan(
             raise BadInput("--data-dir and -p data_dir: given twice")
         given["data_dir"] = data_dir
     files = profile_files(project, profile)
-    told = {n: notebooks.told_to_start(notebooks.read(file), file.name) for n, file in found.items()}
+    read = {n: notebooks.read(file) for n, file in found.items()}
+    told = {n: notebooks.told_to_start(read[n], file.name) for n, file in found.items()}
     names: set[str] = set()
     jobs = []
     for number in selected(found, first, last, only):
         file = found[number]
-        notebook = notebooks.read(file)
+        notebook = read[number]
         declared = notebooks.parameters(notebook, file.name)
         names |= declared.keys()
         defaults = {n: check(n, p.kind, p.default, file.name) for n, p in declared.items()}
@@ -159,11 +160,9 @@ def plan(
         code = notebooks.code_digest(notebook, project.package, file.name)
         decides = {"parameters": parameters, "code": code, "versions": provenance.versions()}
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        requires, after, alone = (told[number].get(name) for name in ("requires", "after", "alone"))
-        follows = predecessors(told, number)
-        jobs.append(
-            Job(number, file, profile, overrides, parameters, requires or [], digest, after, follows, alone)
-        )
+        requires, after = told[number].get("requires", []), told[number].get("after")
+        order = after, predecessors(told, number), told[number].get("alone", False)
+        jobs.append(Job(number, file, profile, overrides, parameters, requires, digest, *order))
     refuse_unknown(given.keys() - {"data_dir"}, names, "-p")
     return jobs
 
