@@ -49,6 +49,12 @@ def replacing(target: Path) -> Iterator[Path]:
             new.unlink()
 
 
+def write_text(file: Path, text: str) -> None:
+    """Write UTF-8 with the line ends of every system's Git, by `replacing`."""
+    with replacing(file) as new:
+        new.write_text(text, encoding="utf-8", newline="\n")
+
+
 def opened(file: Path, reader: Callable, remedy: str):
     """What a reader makes of a file. BadInput, with the remedy: it is damaged."""
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers.course import editions, slides
 from helpers.errors import BadInput
-from helpers.files import given_path, replacing
+from helpers.files import given_path, write_text
 from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS
 
@@ -60,11 +60,6 @@ EDITIONS: dict[str, Callable[[Path, Path], Path]] = {
     "clean": clean,
     "slides": shown,
 }
-
-
-def write_text(file: Path, text: str) -> None:
-    with replacing(file) as new:
-        new.write_text(text, encoding="utf-8", newline="\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import BadInput
-from helpers.files import digest, opened, replacing
+from helpers.files import digest, opened, replacing, write_text
 
 MANIFEST = "manifest.json"
 
@@ -37,8 +37,7 @@ def read_json(file: Path):
 
 def write_json(file: Path, content) -> None:
     """Write JSON with a rename at the end; NaN and infinity are refused (they are no JSON)."""
-    with replacing(Path(file)) as new:
-        new.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(Path(file), json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def content_digest(path: Path) -> str:

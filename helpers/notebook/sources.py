@@ -12,7 +12,7 @@ from pathlib import Path
 from IPython.core.inputtransformer2 import TransformerManager
 
 from helpers.errors import BadInput
-from helpers.files import replacing
+from helpers.files import write_text
 from helpers.notebook.params import TYPES
 from helpers.paths import number_of
 
@@ -224,5 +224,4 @@ def write(notebook, file: Path) -> None:
     import nbformat
 
     nbformat.validate(notebook)
-    with replacing(file) as new:
-        new.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+    write_text(file, nbformat.writes(notebook).rstrip("\n") + "\n")

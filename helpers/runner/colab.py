@@ -9,11 +9,11 @@ import re
 import sys
 from pathlib import Path
 
-from nbformat import write
 from nbformat.v4 import new_code_cell
 
 from helpers import paths
 from helpers.errors import BadInput
+from helpers.files import write_text
 from helpers.notebook import sources
 from helpers.runner.plan import SMOKE, Project, plan
 
@@ -57,10 +57,9 @@ def make(repository: str, root: Path = paths.ROOT) -> int:
         notebook = sources.without_outputs(sources.read(job.file))
         first = first_cell(f"https://github.com/{repository}", sorted(job.follows))
         notebook.cells.insert(0, new_code_cell(first, id="colab"))
-        write(notebook, folder / job.file.name)
+        sources.write(notebook, folder / job.file.name)
     readme = root / "README.md"
-    text = badged(readme.read_text(encoding="utf-8"), repository)
-    readme.write_text(text, encoding="utf-8", newline="\n")
+    write_text(readme, badged(readme.read_text(encoding="utf-8"), repository))
     return len(jobs)
 
 

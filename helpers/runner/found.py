@@ -17,6 +17,7 @@ from helpers import paths
 from helpers.claims.papers import CLAIMS
 from helpers.claims.rule import VERDICTS
 from helpers.errors import BadInput
+from helpers.files import write_text
 from helpers.notebook.artefacts import read_json
 from helpers.paths import number_of
 from helpers.runner.compare import OR, REFERENCE
@@ -62,5 +63,5 @@ if __name__ == "__main__":
     for file in (README, *sorted((paths.ROOT / "docs").rglob("*.md"))):
         before = file.read_text(encoding="utf-8")
         if count := len(MARKED.findall(before)):
-            file.write_text(renewed(before), encoding="utf-8", newline="\n")
+            write_text(file, renewed(before))
             print(f"{file.name}: {count} values renewed")

@@ -17,7 +17,7 @@ from pygments.formatters import HtmlFormatter
 from helpers.claims import board
 from helpers.claims.papers import PAPERS
 from helpers.errors import BadInput
-from helpers.files import replacing
+from helpers.files import write_text
 from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS, NUMBER, number_of
@@ -207,5 +207,4 @@ def write_page(target: Path, template: str, content: Mapping[str, object]) -> No
     environment = Environment(loader=FileSystemLoader(PAGES), autoescape=html, trim_blocks=True)
     environment.filters["slug"] = slug
     page = environment.get_template(template).render(content, style=style, marks=marks)
-    with replacing(target) as new:
-        new.write_text(page, encoding="utf-8", newline="\n")
+    write_text(target, page)
