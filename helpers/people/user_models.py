@@ -9,13 +9,15 @@ fourth, which is of today, has no vector for a user: it attends to the tags that
 import math
 from collections.abc import Callable, Sequence
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import vmap
 
 from helpers.errors import BadInput
 from helpers.learn.again import known, remembered
-from helpers.learn.many import fit_many
+from helpers.learn.many import fit_many, once
 from helpers.learn.networks import hashed
 from helpers.learn.train import Recipe
 from helpers.people.posts import Posts
@@ -362,6 +364,40 @@ class UserAttention(TripletModel):
         return (self.A(f) + self.B(past)) @ self.tag.T
 
 
+@numba.njit(cache=True, inline="always")
+def _mark(key, n):
+    """The place of a key among n = 2^k ≤ 2³² marks: bits of a product that depend on all of the key's."""
+    return (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & np.uint64(n - 1)
+
+
+@numba.njit(cache=True)
+def marks(known):
+    """bool (16 n to 32 n,): the places where one of n > 0 keys int64 falls."""
+    marked = np.zeros(2 ** int(np.log2(len(known)) + 5), np.bool_)
+    for key in known:
+        marked[_mark(key, len(marked))] = True
+    return marked
+
+
+@numba.njit(nogil=True, cache=True)
+def among(part, known, marked):
+    """Which sums part[n, 0, b] + … + part[n, A−1, b] are known where c's part takes the place of b's: bool
+    (N, A, B, B), by n, part, b and c, for parts int64 (N, A, B), known int64, sorted, and its `marks`. Few
+    are, so a mark that is not there answers for nearly all; to search for each takes ten times as long."""
+    N, A, B = part.shape
+    found = np.zeros((N, A, B, B), np.bool_)
+    for n in range(N):
+        for a in range(A):
+            for b in range(B):
+                rest = part[n, :, b].sum() - part[n, a, b]
+                for c in range(B):
+                    key = rest + part[n, a, c]
+                    if marked[_mark(key, len(marked))]:
+                        place = np.searchsorted(known, key)
+                        found[n, a, b, c] = place < len(known) and known[place] == key
+    return found
+
+
 @remembered
 class RankingLoss:
     """max(0, s(t⁻) − s(t⁺) + 1), summed over six negatives a positive and averaged over the batch.
@@ -373,35 +409,47 @@ class RankingLoss:
     counts as often as it has negatives."""
 
     def __init__(self, posts: Posts, n_tags: int, n_users: int, device, hard=True, logistic=False):
-        self.known = torch.from_numpy(posts.keys(n_tags, n_users)).to(device)
+        known = posts.keys(n_tags, n_users)
+        self.known, self.marked = torch.from_numpy(known).to(device), marks(known)
         self.n_tags, self.n_users, self.hard, self.logistic = n_tags, n_users, hard, logistic
 
     def observed(self, batch: Tensor) -> Tensor:
-        """bool (3, B, B): whether the replacement of `TripletModel.forward` gives an observed triplet."""
-        image, tag, user = batch[:, :3].unbind(1)
+        """bool (…, 3, B, B): whether the replacement of `TripletModel.forward` gives an observed triplet; for
+        a batch int (…, B, 3 or more)."""
+        image, tag, user = batch[..., :3].unbind(-1)
         # what each adds to the key of a triplet (`Posts.keys`): one part leaves, another one's comes in
-        part = torch.stack([tag, image * self.n_users * self.n_tags, user * self.n_tags])
-        key = (part.sum(0) - part)[:, :, None] + part[:, None, :]
+        part = torch.stack([tag, image * self.n_users * self.n_tags, user * self.n_tags], -2)
+        if part.is_cpu:
+            found = among(part.view(-1, *part.shape[-2:]).numpy(), self.known.numpy(), self.marked)
+            return torch.from_numpy(found).view(*part.shape, -1)
+        key = (part.sum(-2, keepdim=True) - part)[..., :, None] + part[..., None, :]
         place = torch.searchsorted(self.known, key).clamp_max(len(self.known) - 1)
         return self.known[place] == key
 
-    def negatives(self, scores: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def negatives(self, scores: Tensor, batch: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Which of the batch replaces: int (6, B), hard then random, and bool (6, B), whether any can."""
-        allowed = ~self.observed(batch)
-        place = torch.arange(allowed.numel(), dtype=torch.int32, device=batch.device).view(allowed.shape)
+        place = torch.arange(scores.numel(), dtype=torch.int32, device=batch.device).view(scores.shape)
 
         def draw(place: Tensor) -> Tensor:
-            return hashed(place, batch[:, 3].int()[:, None]).masked_fill(~allowed, -1).argmax(2)
+            return hashed(place, batch[:, 3].int()[:, None]).masked_fill(observed, -1).argmax(2)
 
         if self.hard:
-            first = scores.detach().masked_fill(~allowed, -torch.inf).argmax(2)
+            first = scores.detach().masked_fill(observed, -torch.inf).argmax(2)
         else:
             first = draw(place + place.numel())
-        return torch.cat([first, draw(place)]), allowed.any(2).repeat(2, 1)
+        return torch.cat([first, draw(place)]), ~observed.all(2).repeat(2, 1)
 
     def __call__(self, scores: Tensor, batch: Tensor) -> Tensor:
-        """The mean loss of a batch: scores (3, B, B) of its triplets int (B, 3)."""
-        chosen, possible = self.negatives(scores, batch)
+        """The mean loss of a batch: scores (3, B, B) of its triplets int (B, 4)."""
+        return self._mean(scores, batch, self.observed(batch))
+
+    def many(self, scores: Tensor, batch: Tensor) -> Tensor:
+        """The mean losses (C,) of C copies: what was observed is looked up outside of `vmap`."""
+        batch, axis = once(batch)
+        return vmap(self._mean, in_dims=(0, axis, axis))(scores, batch, self.observed(batch))
+
+    def _mean(self, scores: Tensor, batch: Tensor, observed: Tensor) -> Tensor:
+        chosen, possible = self.negatives(scores, batch, observed)
         negative, positive = (
             scores.repeat(2, 1, 1).gather(2, chosen[:, :, None])[:, :, 0],
             scores[0].diagonal(),

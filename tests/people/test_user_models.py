@@ -101,7 +101,7 @@ def test_ranking_loss_against_loops():
     with torch.no_grad():
         scores = m(batch)
     observed = loss.observed(batch)
-    chosen, possible = loss.negatives(scores, batch)
+    chosen, possible = loss.negatives(scores, batch, observed)
     value = loss(scores, batch).item()
     total = 0.0
     for axis, column in enumerate((1, 0, 2)):  # tag, image, user
@@ -125,17 +125,32 @@ def test_ranking_loss_against_loops():
     assert value > 0
 
 
+@pytest.mark.parametrize(("n", "users"), [(1, 1), (40, 5), (3000, 900)])
+def test_marked_keys_are_found_and_no_others(n, users):
+    rng = np.random.default_rng(n)
+    known = np.unique(rng.integers(0, 2000 * users * 50, n))  # some are of triplets that the batch can form
+    image, tag, user = (rng.integers(0, top, 60) for top in (2000, 50, users))
+    part = np.stack([tag, image * users * 50, user * 50])
+    known = np.unique(np.append(known, part.sum(0)[::2]))
+    keys = (part.sum(0) - part)[:, :, None] + part[:, None, :]
+    found = user_models.among(part[None], known, user_models.marks(known))
+    np.testing.assert_array_equal(found[0], np.isin(keys, known))
+    assert found.any()
+    assert not found.all()
+
+
 def test_random_negatives_are_uniform_among_what_is_possible():
     data, m = posts(6, seed=2), made("pairs")
     loss = user_models.RankingLoss(data, K, U, CPU)
     batch, _ = next(data.batches([np.arange(6)], torch.Generator().manual_seed(1), CPU))
     with torch.no_grad():
         scores = m(batch)
+    observed = loss.observed(batch)
     noise = torch.randint(2**31, (2000, 6), generator=torch.Generator().manual_seed(0))
     drawn = torch.stack([
-        loss.negatives(scores, torch.cat([batch[:, :3], some[:, None]], 1))[0][3] for some in noise
+        loss.negatives(scores, torch.cat([batch[:, :3], some[:, None]], 1), observed)[0][3] for some in noise
     ])  # fmt: skip
-    free = torch.nonzero(~loss.observed(batch)[0, 0])[:, 0]
+    free = torch.nonzero(~observed[0, 0])[:, 0]
     counts = torch.bincount(drawn[:, 0], minlength=6)
     assert counts[free].sum() == 2000
     assert (abs(counts[free] - 2000 / len(free)) < 5 * (2000 / len(free)) ** 0.5).all()
@@ -146,13 +161,15 @@ def test_without_hard_negatives_all_six_are_drawn():
     batch = next(data.batches([np.arange(40)], torch.Generator().manual_seed(1), CPU))[0]
     with torch.no_grad():
         scores = m(batch)
-    hard, drawn = (user_models.RankingLoss(data, K, U, CPU, hard=h).negatives(scores, batch) for h in (1, 0))
+    observed = user_models.RankingLoss(data, K, U, CPU).observed(batch)
+    losses = (user_models.RankingLoss(data, K, U, CPU, hard=h) for h in (1, 0))
+    hard, drawn = (loss.negatives(scores, batch, observed) for loss in losses)
     assert torch.equal(hard[0][3:], drawn[0][3:])
     assert torch.equal(hard[1], drawn[1])
     first, second = drawn[0][:3], drawn[0][3:]
     assert (first != second).float().mean() > 0.8
     assert (first != hard[0][:3]).float().mean() > 0.8
-    blocked = user_models.RankingLoss(data, K, U, CPU).observed(batch).repeat(2, 1, 1)
+    blocked = observed.repeat(2, 1, 1)
     assert not (blocked.gather(2, drawn[0][:, :, None])[:, :, 0] & drawn[1]).any()
 
 
@@ -162,7 +179,7 @@ def test_the_logistic_loss_is_that_of_each_triplet():
     loss = user_models.RankingLoss(data, K, U, CPU, logistic=True)
     with torch.no_grad():
         scores = m(batch)
-    chosen, possible = (part.numpy() for part in loss.negatives(scores, batch))
+    chosen, possible = (part.numpy() for part in loss.negatives(scores, batch, loss.observed(batch)))
     s, total = scores.numpy(), 0.0
     for axis in range(6):
         for b in np.flatnonzero(possible[axis]):
