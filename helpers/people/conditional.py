@@ -39,11 +39,22 @@ def project_all(weights: Mapping[str, Tensor], radius: float) -> None:
         project(weights[name], radius, BALLS[name])
 
 
+def times(u: Tensor, matrix: Tensor) -> Tensor:
+    """Descriptors float (B, m), or int (B,) where a single 1 is, times a matrix (m, d): (B, d)."""
+    return u @ matrix if u.is_floating_point() else nn.functional.embedding(u, matrix)
+
+
+def rectified(layer: nn.Linear, u: Tensor) -> Tensor:
+    """Rectified linear units over descriptors as for `times`."""
+    return torch.relu(layer(u) if u.is_floating_point() else times(u, layer.weight.T) + layer.bias)
+
+
 class UserConditional(nn.Module):
     """What the three models share: image descriptors x float (M, n), user descriptors u float (U, m), and the
     matrix V of Y tags by d. What `BALLS` names is kept inside a ball of the given radius. x is
     scaled to length 1, without which, the paper says, the multiplicative model learns much worse; tensors are
-    taken as they are, and models share them. Raises BadInput where x or u is empty or not finite."""
+    taken as they are, and models share them. Where u is int (U,), it says which of m numbers is 1 in a
+    descriptor, all others being 0: who a user is. Raises BadInput where x or u is empty or not finite."""
 
     def __init__(self, x: np.ndarray, u: np.ndarray, n_tags: int, d: int, radius: float = 1.0):
         super().__init__()
@@ -53,9 +64,10 @@ class UserConditional(nn.Module):
                 raise BadInput(f"{name} {np.shape(values)} are empty or not finite")
         x = x if isinstance(x, Tensor) else torch.from_numpy(unit(x))
         self.register_buffer("x", x, persistent=False)
-        u = u if isinstance(u, Tensor) else torch.from_numpy(np.array(u, np.float32))
+        if not isinstance(u, Tensor):
+            u = torch.from_numpy(np.array(u, np.float32 if np.ndim(u) == 2 else np.int64))
         self.register_buffer("u", u, persistent=False)
-        self.radius = radius
+        self.radius, self.m = radius, u.shape[1] if u.ndim == 2 else int(u.max()) + 1
         # the paper's standard deviation of 0.001 needs its millions of steps to leave zero
         self.V = nn.Parameter(torch.randn(n_tags, d) * 0.1)
 
@@ -94,10 +106,10 @@ class UserBiased(Bilinear):
 
     def __init__(self, x, u, n_tags, d, radius=1.0):
         super().__init__(x, u, n_tags, d, radius)
-        self.Q = nn.Parameter(torch.randn(d, u.shape[1]) * 0.1)
+        self.Q = nn.Parameter(torch.randn(d, self.m) * 0.1)
 
     def embed(self, x: Tensor, u: Tensor) -> Tensor:
-        return super().embed(x, u) + u @ self.Q.T
+        return super().embed(x, u) + times(u, self.Q.T)
 
 
 @remembered
@@ -109,7 +121,7 @@ class UserMultiplicative(UserConditional):
 
     def __init__(self, x, u, n_tags, d, radius=1.0, K: int = 100, layer: bool = True):
         super().__init__(x, u, n_tags, d, radius)
-        self.user, width = nn.Linear(u.shape[1], HIDDEN) if layer else None, HIDDEN if layer else u.shape[1]
+        self.user, width = nn.Linear(self.m, HIDDEN) if layer else None, HIDDEN if layer else self.m
         if layer:  # all gates begin near 1, so the model begins as a bilinear one of rank K
             nn.init.ones_(self.user.bias)
         self.alpha = nn.Parameter((1 + torch.randn(width, K)) / width)
@@ -118,11 +130,11 @@ class UserMultiplicative(UserConditional):
         self.gamma = nn.Parameter(torch.randn(x.shape[1], K) * 0.1)
 
     def user_vectors(self, u: Tensor) -> Tensor:
-        """r(u): (B, 24) of descriptors (B, m); what Fig. 7 maps. Without a layer (B, m)."""
-        return u if self.user is None else torch.relu(self.user(u))
+        """r(u): (B, 24) of descriptors (B, m); what Fig. 7 maps. Without a layer the descriptors."""
+        return u if self.user is None else rectified(self.user, u)
 
     def embed(self, x: Tensor, u: Tensor) -> Tensor:
-        return ((self.user_vectors(u) @ self.alpha) * (x @ self.gamma)) @ self.beta.T
+        return (times(self.user_vectors(u), self.alpha) * (x @ self.gamma)) @ self.beta.T
 
 
 @remembered
@@ -132,14 +144,14 @@ class UserFullTensor(UserConditional):
 
     def __init__(self, x, u, n_tags, d, radius=1.0):
         super().__init__(x, u, n_tags, d, radius)
-        self.user = nn.Linear(u.shape[1], HIDDEN)
+        self.user = nn.Linear(self.m, HIDDEN)
         nn.init.ones_(self.user.bias)  # as with factors: the model begins near a bilinear one
         shared, own = torch.randn(d, x.shape[1]), torch.randn(HIDDEN, d, x.shape[1])
         self.Z = nn.Parameter((shared + own) * 0.1 / HIDDEN)
 
     def embed(self, x: Tensor, u: Tensor) -> Tensor:
         each = x @ self.Z.flatten(0, 1).T  # (B, 24 d)
-        return (torch.relu(self.user(u))[:, :, None] * each.unflatten(1, self.Z.shape[:2])).sum(1)
+        return (rectified(self.user, u)[:, :, None] * each.unflatten(1, self.Z.shape[:2])).sum(1)
 
 
 @known

@@ -151,6 +151,25 @@ def test_side_by_side_each_learns_as_alone(name):
             assert torch.allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["biased", "multiplicative", "no layer", "full tensor"])
+def test_who_a_user_is_may_be_told_by_a_number(name):
+    """One 1 in each descriptor, written out and by its place: side by side both learn the same."""
+    rng, where = np.random.default_rng(0), np.array([2, 0, 1, 2])
+    x, image, user = rng.normal(size=(9, N)), rng.integers(0, 9, 40), rng.integers(0, 4, 40)
+    tags, found = (np.arange(41), rng.integers(0, Y, 40).astype(np.int32)), []
+    how = {"layer": False} if name == "no layer" else {}
+    for u in (np.eye(3)[where], where):
+        models = []
+        for s in range(2):
+            torch.manual_seed(s)
+            models.append(MODELS.get(name, uc.UserMultiplicative)(x, u, Y, D, **how))
+        recipes = [Recipe(epochs=3, batch=16, lr=lr, weight_decay=0.01) for lr in (0.1, 0.03)]
+        uc.learn(models, image, [user, user], tags, recipes, [0, 1], CPU)
+        found.append(np.stack([m.scores(image, user) for m in models]))
+    np.testing.assert_allclose(*found, atol=1e-5)
+    assert np.ptp(found[0][0], axis=0).min() > 1e-3, "the scores depend on who asks and what is shown"
+
+
 def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="image descriptors"):
         uc.Bilinear(np.full((2, 2), np.inf), np.ones((1, 1)), 2, 2)
