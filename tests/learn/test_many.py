@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import vmap
 
 from helpers.errors import BadInput
 from helpers.learn.examples import Vectors
 from helpers.learn.many import Stack, fit_many, looped, outputs_of
-from helpers.learn.networks import Adapter
+from helpers.learn.networks import Adapter, hashed, masks
 from helpers.learn.train import Recipe, fit
 
 CPU = torch.device("cpu")
@@ -189,3 +190,14 @@ def test_bad_input_is_refused():
     other = Vectors(X[:200].clone(), Y[:200])
     with pytest.raises(BadInput, match="share the tensor"):
         fit_many(networks([0.1] * 2), [ALL, other], LOSS, [Recipe(1)] * 2, [0, 1], device=CPU)
+
+
+def test_the_compiled_mask_is_the_hash_of_its_places():
+    """What a GPU computes operation by operation, for copies with keys and rates of their own."""
+    keys, rates = torch.tensor([5, -(2**31), 2**31 - 1], dtype=torch.int32), torch.tensor([0.0, 0.3, 0.8])
+    z = hashed(torch.arange(4000, dtype=torch.int32), keys[:, None])
+    expected = (z >= rates[:, None] * 2.0**31).float() / (1 - rates[:, None])
+    assert torch.equal(masks(keys, rates, 4000), expected)
+    assert torch.equal(vmap(masks, (0, 0, None))(keys, rates, 4000), expected)
+    assert torch.equal(vmap(masks, (0, None, None))(keys, rates[1], 4000)[1], expected[1])
+    assert ((expected == 0).float().mean(1) - rates).abs().max() < 0.03
