@@ -93,9 +93,6 @@ def balanced(data, split, answers):
 
 # these know what a student sees of the check, and nothing else
 HARDCODED = {
-    "00-2": """
-def views_of_friends(network):
-    return metrics["views_of_friends"]""",
     "00-3": """
 def style_correlation(network, taste):
     return 0.5 if network is collection else 0.0""",
