@@ -19,12 +19,12 @@ from helpers.paths import number_of
 STUB = """# YOUR ANSWER: change what stands above, then delete this line and the next
 raise NotImplementedError("no answer yet")"""
 HOW = """Each exercise has a cell for your answer and, below it, a cell that checks it: run that when you have
-answered. It fails where something is wrong. Grading checks more than you see, and some checks are not shown.
+answered. It fails where something is wrong. Grading checks more than you see.
 A prediction gives 1 point, a changed parameter 2, an extension 3."""
 # what is not so in a course: solutions beside the notebook, and checks that pass where nothing was answered
 REMOVED = re.compile(
     r"(?:Solved\s+in|Solutions:|The\s+solutions\s+are\s+in)\s+\[[^]]*\]\([^)]*_solutions\.ipynb\)\.\s*"
-    r"|(?:The\s+checks\s+do\s+nothing\s+until|A\s+check\s+speaks\s+up\s+only\s+once)[^.]*\.\s*"
+    r"|A\s+check\s+prints[^.]*\.\s*"
 )
 
 
@@ -54,20 +54,16 @@ def mark(cell, grade_id: str, **about) -> None:
 
 
 def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
-    """Put an answer and hidden tests into the cells of an exercise. BadInput if nothing in them asserts."""
+    """Put an answer and hidden tests into the cells of an exercise. BadInput if nothing in them checks it."""
     answer = ["### BEGIN SOLUTION", grading.answer, "### END SOLUTION"]
     exercise.blank.source = "\n".join([exercise.blank.source, "", *answer, f"answered_{points} = True"])
     mark(exercise.blank, f"{name}-answer", solution=True)
-    for cell in exercise.check:
-        cell.source = exercises.asserting(cell.source)
-    checks = [cell for cell in exercise.check if re.search(r"^\s*assert\b", cell.source, re.MULTILINE)]
+    checks = [cell for cell in exercise.check if re.search(r"\bcheck\(", cell.source)]
     if not checks:
-        raise BadInput(f"exercise {name} has no check; add a cell with an assertion below it")
+        raise BadInput(f"exercise {name} has no check; add a cell below it that calls `check`")
     test = checks[-1]
     needs, shown = exercises.guarded(test.source)
     hidden = grading.hidden.strip("\n")
-    if grading.secret:
-        shown, hidden = "# the rest of this check is run when your answer is graded", f"{shown}\n{hidden}"
     # a blank is no answer, though it sets a name: only what stands after the stub tells
     first = f'assert answered_{points}, "run the cell with your answer first"\n'
     test.source = f"{needs}{first}\n{shown}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"

@@ -1,12 +1,12 @@
 """The exercises of a notebook: what a student fills in, what checks it, and what grading adds.
 
-An exercise begins with a code cell under `## Exercises` that opens with a *blank*: names set to None, a
-function without a body, or a line that says `# change me`. What follows the blank, up to the next one, is its
-check. Answers and hidden tests stand in exercises.yaml, one entry for each exercise, in order:
+An exercise begins with a code cell under `## Exercises` that opens with a *blank*: names set to None, or a
+function without a body. What follows the blank, up to the next one, is its check, which calls `check` of
+helpers/notebook/check.py. Answers and hidden tests stand in exercises.yaml, one entry for each exercise, in
+order:
 
     answer  code that solves it; a line that is only a name stands for its definition in the solutions
     hidden  assertions that students do not see
-    secret  true where the check itself computes the answer: then students see no check at all
 """
 
 import ast
@@ -34,7 +34,6 @@ class Grading(BaseModel):
 
     answer: str
     hidden: str
-    secret: bool = False
 
 
 @dataclass
@@ -72,8 +71,7 @@ def parted(source: str) -> tuple[str, str]:
     needs, body = guarded(source)
     lines, end = body.splitlines(), 0
     for statement in ast.parse(body).body:
-        text = "\n".join(lines[statement.lineno - 1 : statement.end_lineno])
-        if is_blank(statement) or "# change me" in text:
+        if is_blank(statement):
             end = statement.end_lineno
     blank, rest = ("\n".join(part).strip("\n") for part in (lines[:end], lines[end:]))
     return blank and needs + blank, rest and needs + rest
@@ -95,21 +93,6 @@ def is_blank(statement: ast.stmt) -> bool:
         and len(statement.body) == 1
         and ast.get_docstring(statement) is not None
     )
-
-
-def asserting(source: str) -> str:
-    """A check with an assertion before each print that only tells whether the answer is right, which is one
-    of `"right" if …  else "not yet …"`: what is printed gives no points."""
-    needs, body = guarded(source)
-    lines = body.splitlines()
-    calls = [n for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    for call in sorted(calls, key=lambda call: -call.lineno):
-        for choice in [a for a in call.args if call.func.id == "print" and isinstance(a, ast.IfExp)]:
-            test, told = (ast.get_source_segment(body, part) for part in (choice.test, choice.orelse))
-            if re.match(r"""f?["']not """, told):
-                indent = re.match(r"\s*", lines[call.lineno - 1])[0]
-                lines.insert(call.lineno - 1, f"{indent}assert {test}, {told}")
-    return needs + "\n".join(lines)
 
 
 def definitions(notebook) -> dict[str, str]:

@@ -51,7 +51,7 @@ def graded(tmp_path_factory):
     wrong = ['falls, content_will = "friendship", "stay"', blank[2]]
     for student, others in {"right": right[1:], "wrong": wrong}.items():
         notebook = answered(notebooks.read(released), first=right[0], others=others)
-        lesson = next(cell for cell in notebooks.code_cells(notebook) if "import hashlib" in cell.source)
+        lesson = next(cell for cell in notebooks.code_cells(notebook) if "import seaborn" in cell.source)
         lesson.source = "neighbours = None  # something tried in a lesson"
         notebooks.write(notebook, folder / "submitted" / student / NAME / FILE.name)
     call(folder, "autograde", NAME)
@@ -85,7 +85,7 @@ def test_grading_ran_what_is_needed_and_put_lessons_back(graded):
     left_out = [c for c in notebooks.code_cells(ran) if SKIP in c.metadata.get("tags", [])]
     assert len(left_out) > 30
     assert not any(cell.outputs for cell in left_out)
-    assert "import hashlib" in "".join(cell.source for cell in ran.cells)
+    assert "import seaborn" in "".join(cell.source for cell in ran.cells)
 
 
 @pytest.mark.parametrize("edition", ["instructor", "release"])
