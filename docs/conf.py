@@ -7,6 +7,8 @@ diagram is drawn by the build, helpers/ is read and not imported. The sources ar
 so a link between them means the same on a Git host and in the book.
 """
 
+import re
+
 import mmdr
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -20,7 +22,7 @@ language = "en"
 root_doc = "README"
 include_patterns = ["*.md", "docs/**", "notebooks/**"]
 exclude_patterns = [".*", "outputs", "**/.ipynb_checkpoints"]  # not even looked into
-extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 
 # what follows README in the menu; README itself stays plain Markdown
 CONTENTS = """
@@ -81,6 +83,13 @@ python_maximum_signature_line_length = 90
 default_role = "literal"  # `name` in a docstring
 
 
+# in a docstring: arguments and errors, for napoleon; indented lines; `names`; what would be markup
+DOCSTRING = re.compile(
+    r"^(?:Args|Raises):\n(?: {4}.*\n?)+|^(?P<shown>(?: {4}.*\n?)+)|`[^`]*`|(?P<sign>[|\\]|_(?!\w))",
+    re.MULTILINE,
+)
+
+
 class Mermaid(SphinxDirective):
     """A fence of Mermaid as a drawing."""
 
@@ -99,6 +108,17 @@ def visit_math(self, node: nodes.math) -> None:
 def visit_math_block(self, node: nodes.math_block) -> None:
     self.body.append(f'<div class="formula">{mathml(node.astext(), block=True)}</div>')
     raise nodes.SkipNode
+
+
+def plain_docstring(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Docstrings are written to be read as they stand, and not for Sphinx."""
+
+    def written(match: re.Match) -> str:
+        if match["shown"]:
+            return f"\n::\n\n{match['shown']}\n"
+        return rf"\{match[0]}" if match["sign"] else match[0]
+
+    lines[:] = DOCSTRING.sub(written, "\n".join(lines)).splitlines()
 
 
 def append_contents(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -127,6 +147,7 @@ def write_front(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     app.add_directive("mermaid", Mermaid)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before napoleon
     app.connect("source-read", append_contents)
     app.connect("doctree-read", unlink_folders)
     app.connect("build-finished", write_front)
