@@ -121,6 +121,10 @@ def plain_docstring(app: Sphinx, what: str, name: str, obj, options, lines: list
     lines[:] = DOCSTRING.sub(written, "\n".join(lines)).splitlines()
 
 
+def skip_constants(app: Sphinx, what: str, name: str, obj, skip: bool, options) -> bool | None:
+    return True if what == "data" else None
+
+
 def append_contents(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname == root_doc:
         source[0] += CONTENTS
@@ -147,6 +151,7 @@ def write_front(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     app.add_directive("mermaid", Mermaid)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.connect("autoapi-skip-member", skip_constants)
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before napoleon
     app.connect("source-read", append_contents)
     app.connect("doctree-read", unlink_folders)

@@ -164,10 +164,12 @@ def test_a_dead_link_is_seen(tmp_path):
     (tmp_path / "docs").mkdir()
     for name in ("conf.py", "book.css"):
         shutil.copy(ROOT / "docs" / name, tmp_path / "docs")
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "__init__.py").write_text('"""A library."""\n', encoding="utf-8")
     (tmp_path / "README.md").write_text(
         "# A\n\n[x](gone.md) $x^2$ [web](https://example.org)\n", encoding="utf-8"
     )
-    built = build(tmp_path, "-D", "extensions=myst_nb")
+    built = build(tmp_path)
     assert built.returncode == 1
     assert "gone.md" in built.stderr
     file = tmp_path / "page.html"
