@@ -140,6 +140,13 @@ def unlink_folders(app: Sphinx, doctree: nodes.document) -> None:
             link.replace_self(link.children)
 
 
+def name_figures(app: Sphinx, doctree: nodes.document) -> None:
+    """What is read aloud for a figure: as in the report of a run, the section that it stands in."""
+    for section in reversed(list(doctree.findall(nodes.section))):  # inner ones first
+        for image in section.findall(nodes.image):
+            image.setdefault("alt", f"Figure of the section “{section.next_node(nodes.title).astext()}”")
+
+
 def write_front(app: Sphinx, error: Exception | None) -> None:
     """index.html, which whoever opens a site looks for, leads to README."""
     if not error and app.builder.format == "html":
@@ -155,4 +162,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before napoleon
     app.connect("source-read", append_contents)
     app.connect("doctree-read", unlink_folders)
+    app.connect("doctree-read", name_figures)
     app.connect("build-finished", write_front)

@@ -114,7 +114,7 @@ def test_outputs_are_in_it(site):
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     pictures = sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in outputs)
     html = (site / "notebooks" / f"{file.stem}.html").read_text(encoding="utf-8")
-    assert html.count("_images/") == pictures > 5
+    assert html.count('src="../_images/') == html.count('alt="Figure of the section “') == pictures > 5
     printed = next(o["text"] for o in outputs if o["output_type"] == "stream")
     assert "".join(printed).splitlines()[0] in html
 
