@@ -8,8 +8,10 @@ so a link between them means the same on a Git host and in the book.
 """
 
 import re
+import sys
 
 import mmdr
+from astroid.astroid_manager import MANAGER, AstroidManager
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -22,7 +24,8 @@ language = "en"
 root_doc = "README"
 include_patterns = ["*.md", "docs/**", "notebooks/**"]
 exclude_patterns = [".*", "outputs", "**/.ipynb_checkpoints"]  # not even looked into
-extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.viewcode", "autoapi.extension", "sphinx.ext.napoleon"]
+suppress_warnings = ["autoapi.python_import_resolution"]  # constants, which are left out
 
 # what follows README in the menu; README itself stays plain Markdown
 CONTENTS = """
@@ -88,6 +91,16 @@ DOCSTRING = re.compile(
     r"^(?:Args|Raises):\n(?: {4}.*\n?)+|^(?P<shown>(?: {4}.*\n?)+)|`[^`]*`|(?P<sign>[|\\]|_(?!\w))",
     re.MULTILINE,
 )
+
+
+class Elsewhere:
+    """Other people's modules: reading them, too, would take a minute, and copy their docstrings into ours."""
+
+    def __contains__(self, module: str) -> bool:
+        return module.partition(".")[0] not in {"helpers", *sys.stdlib_module_names}
+
+
+MANAGER.module_denylist = AstroidManager.brain["module_denylist"] = Elsewhere()
 
 
 class Mermaid(SphinxDirective):
