@@ -9,7 +9,7 @@ else
 endif
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lab notebooks bench lint lock clean asked
+.PHONY: run test lab notebooks bench book lint lock clean asked
 
 run: $(STAMP)  ## install, run every notebook on the demo profile, say where the report is
 	$(BIN)/python -m helpers.run demo
@@ -26,6 +26,10 @@ notebooks: $(STAMP)  ## for maintainers: execute the notebooks on their defaults
 bench: $(STAMP)  ## measure the kernels against their peers; results and a figure in benchmarks/results
 	$(BIN)/python -m pip install --quiet ".[bench]"
 	$(BIN)/python -m benchmarks
+
+book: $(STAMP)  ## README, notebooks as they are, pages and API as a site that needs no network, in outputs/book/html
+	$(BIN)/python -m pip install --quiet --editable ".[book]"
+	$(BIN)/python -m sphinx -M html . outputs/book -c docs -W
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
