@@ -24,7 +24,7 @@ notebooks: $(STAMP)  ## for maintainers: execute the notebooks on their defaults
 	$(BIN)/python -m helpers.run --refresh
 
 bench: $(STAMP)  ## measure the kernels against their peers; results and a figure in benchmarks/results
-	$(BIN)/python -m pip install --quiet ".[bench]"
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	$(BIN)/python -m benchmarks
 
 book: $(STAMP)  ## README, notebooks as they are, pages and API as a site that needs no network, in outputs/book/html
