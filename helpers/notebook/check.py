@@ -15,6 +15,13 @@ from numbers import Real
 from typing import Any
 
 
+class NotYet(AssertionError):
+    """An answer is wrong. A notebook shows one line: a student should read the hint, not our call stack."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 @dataclass(frozen=True)
 class Said:
     """Whether an answer is right, true or false. As the last line of a cell it shows nothing: what is to be
@@ -41,14 +48,17 @@ def check(exercise: int, answer: Any, right: str | Callable[[Any], bool], hint: 
             of them is right too. Without decimals a number must be exact.
 
     Raises:
-        AssertionError: the answer is wrong.
+        NotYet: the answer is wrong.
     """
     if answer is None or (isinstance(answer, tuple) and any(part is None for part in answer)):
         print(f"exercise {exercise}: no answer yet")
         return Said(False)
-    fits = _fits(exercise, answer, right, digits) if isinstance(right, str) else right(answer)
+    try:
+        fits = _fits(exercise, answer, right, digits) if isinstance(right, str) else right(answer)
+    except AssertionError as error:
+        fits, hint = False, str(error) or hint
     if not fits:
-        raise AssertionError(f"exercise {exercise}: not yet: {hint}")
+        raise NotYet(f"exercise {exercise}: not yet: {hint}")
     print(f"exercise {exercise}: right")
     return Said(True)
 
