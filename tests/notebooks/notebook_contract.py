@@ -133,8 +133,8 @@ def formulas(notebook) -> list[str]:
 
 def diagrams(notebook) -> list[str]:
     """Drawings in characters of which JupyterLab would break the lines."""
-    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
-    drawn = [block for text in texts for block in re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
+    text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    drawn = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     widest = max((len(line) for block in drawn for line in block.splitlines()), default=0)
     return [f"a diagram is {widest} characters wide, expected at most {WIDEST}"] if widest > WIDEST else []
 
