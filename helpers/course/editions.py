@@ -65,7 +65,8 @@ def grade(exercise: Exercise, grading: Grading, name: str, points: int) -> None:
     needs, shown = exercises.guarded(test.source)
     hidden = grading.hidden.strip("\n")
     # a blank is no answer, though it sets a name: only what stands after the stub tells
-    first = f'assert answered_{points}, "run the cell with your answer first"\n'
+    known = f'"answered_{points}" in globals() and answered_{points}'
+    first = f'assert {known}, "run the cell with your answer first"\n'
     test.source = f"{needs}{first}\n{shown}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
     mark(test, f"{name}-check", grade=True, locked=True, points=points)
 

@@ -31,11 +31,12 @@ def reveal_of(folder: Path) -> str:
 
 def html(file: Path, reveal: str) -> str:
     """A notebook as a page of slides. A section `##` begins a slide, each text and code cell is one below it;
-    the code of cells tagged `hide-input` is left out."""
+    the code of cells tagged `hide-input` is left out, and so are those of them that show nothing else."""
     notebook = notebooks.read(file)
     for cell in notebook.cells:
         begins = cell.cell_type == "markdown" and re.match(r"##? ", cell.source)
-        cell.metadata.slideshow = {"slide_type": "slide" if begins else "subslide"}
+        empty = "hide-input" in cell.metadata.get("tags", []) and not cell.outputs
+        cell.metadata.slideshow = {"slide_type": "slide" if begins else "skip" if empty else "subslide"}
     options = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hide-input"}}})
     look = {"template_file": str(TEMPLATE), "reveal_theme": "white"}  # which brings its own fonts
     exporter = Exporter(config=options, reveal_url_prefix=reveal, **look)

@@ -10,12 +10,34 @@ An answer that does not depend on data is compared with a digest, so that the ch
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 
-def check(exercise: int, answer: Any, right: str | Callable[[Any], bool], hint: str, digits: int = 0) -> bool:
-    """Print "no answer yet", or "right", for an exercise. True if it is right, False if there is no answer.
+class NotYet(AssertionError):
+    """An answer is wrong. A notebook shows one line: a student should read the hint, not our call stack."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+@dataclass(frozen=True)
+class Said:
+    """Whether an answer is right, true or false. As the last line of a cell it shows nothing: what is to be
+    told was printed."""
+
+    right: bool
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
+def check(exercise: int, answer: Any, right: str | Callable[[Any], bool], hint: str, digits: int = 0) -> Said:
+    """Print "no answer yet", or "right", for an exercise. True if it is right, false if there is no answer.
 
     Args:
         answer: None is no answer yet, and so is a tuple that holds None.
@@ -26,16 +48,19 @@ def check(exercise: int, answer: Any, right: str | Callable[[Any], bool], hint: 
             of them is right too. Without decimals a number must be exact.
 
     Raises:
-        AssertionError: the answer is wrong.
+        NotYet: the answer is wrong.
     """
     if answer is None or (isinstance(answer, tuple) and any(part is None for part in answer)):
         print(f"exercise {exercise}: no answer yet")
-        return False
-    fits = _fits(exercise, answer, right, digits) if isinstance(right, str) else right(answer)
+        return Said(False)
+    try:
+        fits = _fits(exercise, answer, right, digits) if isinstance(right, str) else right(answer)
+    except AssertionError as error:
+        fits, hint = False, str(error) or hint
     if not fits:
-        raise AssertionError(f"exercise {exercise}: not yet: {hint}")
+        raise NotYet(f"exercise {exercise}: not yet: {hint}")
     print(f"exercise {exercise}: right")
-    return True
+    return Said(True)
 
 
 def digest(exercise: int, answer: str | Real | tuple, digits: int = 0) -> str:

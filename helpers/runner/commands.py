@@ -78,6 +78,8 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
             return 0
         warn_of_old_inputs(project, jobs)
         with one_runner(given.profile):
+            home = paths.outputs() / given.profile
+            (home / "comparison.json").unlink(missing_ok=True)  # of what was there before
             force = [job.number for job in jobs] if given.force else []
             code = run_all(jobs, force + (maintain.stale_sources(jobs) if given.refresh else []), given.jobs)
             if code == 0 and given.refresh:
@@ -86,10 +88,9 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
                 others = maintain.other_seeds(project, given.profile, given.seeds, folder, given.jobs)
                 maintain.write_reference(jobs, others=others)
             if code == 0 and not given.assignments and (table := compare.compare(jobs)):
-                artefacts.write_json(paths.outputs() / given.profile / "comparison.json", table)
+                artefacts.write_json(home / "comparison.json", table)
                 print(compare.told(table))
                 code = int(given.strict and not all(row["same"] for row in table))
-            home = paths.outputs() / given.profile
             exports.write(home, board_page.write(home))
             return code
     except (BadInput, Failure) as error:

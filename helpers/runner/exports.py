@@ -82,7 +82,11 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
     kinds = {
         kind: [row["same"] for row in compared if row["kind"] == kind] for kind in ("metrics", "verdicts")
     }
+    numbers, those = {run["number"] for run in done}, {row["notebook"] for row in compared}
     return latest | {
+        "side_by_side": latest.get("side_by_side", 1),
+        "older": [run for run in done if run["commit"] != latest["commit"]],
+        "partly": sorted(those) if those < numbers else [],
         "papers": list(PAPERS.values()),
         "runs": done,
         "skipped": [run for run in each if run["seconds"] is None],

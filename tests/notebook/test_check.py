@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
-from helpers.notebook.check import check, digest
+from helpers.notebook.check import NotYet, check, digest
 
 
 @pytest.mark.parametrize("answer", [None, (1, None), (None, None)])
 def test_no_answer_yet(answer, capsys):
-    assert check(2, answer, lambda answer: 1 / 0, "a hint") is False
+    assert not check(2, answer, lambda answer: 1 / 0, "a hint")
     assert capsys.readouterr().out == "exercise 2: no answer yet\n"
 
 
@@ -32,10 +33,10 @@ def test_no_answer_yet(answer, capsys):
 def test_a_digest(true, digits, right, wrong, capsys):
     code = digest(3, true, digits)
     for answer in (true, *right):
-        assert check(3, answer, code, "a hint", digits) is True
+        assert check(3, answer, code, "a hint", digits)
         assert capsys.readouterr().out == "exercise 3: right\n"
     for answer in wrong:
-        with pytest.raises(AssertionError, match=r"^exercise 3: not yet: a hint$"):
+        with pytest.raises(NotYet, match=r"^exercise 3: not yet: a hint$"):
             check(3, answer, code, "a hint", digits)
     assert capsys.readouterr().out == ""
 
@@ -52,7 +53,19 @@ def test_a_function_decides_and_may_give_a_hint_of_its_own(capsys):
 
     assert check(2, 2, right, "a hint")
     assert capsys.readouterr().out == "exercise 2: right\n"
-    with pytest.raises(AssertionError, match="not yet: a hint"):
+    with pytest.raises(NotYet, match="not yet: a hint"):
         check(2, 1, right, "a hint")
-    with pytest.raises(AssertionError, match=r"^a number of things"):
+    with pytest.raises(NotYet, match=r"^exercise 2: not yet: a number of things"):
         check(2, -1, right, "a hint")
+
+
+def test_the_last_line_of_a_cell_shows_no_true_or_false():
+    for answer in (None, 2):
+        said = check(2, answer, lambda answer: answer == 2, "a hint")
+        assert DisplayFormatter().format(said) == ({}, {})
+
+
+def test_a_notebook_shows_the_hint_alone():
+    with pytest.raises(NotYet) as error:
+        check(2, 1, "00000000", "a hint")
+    assert error.value._render_traceback_() == ["exercise 2: not yet: a hint"]

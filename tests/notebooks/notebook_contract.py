@@ -20,6 +20,7 @@ from helpers.paths import ROOT
 from helpers.runner import report
 
 CARD = ("paper", "claim", "differs", "memory", "reads", "writes")
+WIDEST = 88  # characters that JupyterLab shows of a drawing in a window of 1,280 pixels
 TEXT_FILES = ("open", "Path", "read_csv", "read_parquet", "load", "loadtxt", "savefig", "imread")
 MACHINE = re.compile(
     r"(?:/home|/Users|/root|/tmp|/var/folders|[A-Z]:\\Users)[/\\]\w+|" + re.escape(str(ROOT))
@@ -73,7 +74,7 @@ def any_notebook(file: Path) -> list[str]:
         found.append("no assertion")
     for number, cell in enumerate(code, start=1):
         found += [f"cell [{number}]: {problem}" for problem in [*code_cell(cell), *outputs(cell)]]
-    return found + formulas(notebook)
+    return found + formulas(notebook) + diagrams(notebook)
 
 
 def code_cell(cell) -> list[str]:
@@ -128,6 +129,14 @@ def formulas(notebook) -> list[str]:
             except BadInput as error:
                 found.append(str(error))
     return found
+
+
+def diagrams(notebook) -> list[str]:
+    """Drawings in characters of which JupyterLab would break the lines."""
+    text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    drawn = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    widest = max((len(line) for block in drawn for line in block.splitlines()), default=0)
+    return [f"a diagram is {widest} characters wide, expected at most {WIDEST}"] if widest > WIDEST else []
 
 
 def card(notebook, file: Path) -> list[str]:

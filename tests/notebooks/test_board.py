@@ -3,13 +3,14 @@
 import csv
 import json
 import re
+import shutil
 from datetime import datetime
 from urllib.parse import unquote
 
 import pytest
 
 from helpers.claims.papers import CLAIMS
-from helpers.notebook.artefacts import record, write_json
+from helpers.notebook.artefacts import read_json, record, write_json
 from helpers.runner import board_page, exports
 from helpers.runner.evidence import gather, lines
 from helpers.runner.maintain import write_reference
@@ -41,6 +42,7 @@ def places(tmp_path):
         "notebook": "09_benchmarks", "seconds": 90.0, "peak_mb": 2000.0, "parameters": {"seeds": 8},
         "inputs": {"00/gone.npz": "0"}, "started_at": "2026-01-02T03:04:05+00:00",
         "processor": "a processor", "threads": {"cores": 2}, "device": {"kind": "cpu"},
+        "commit": "abc-dirty",
     }  # fmt: skip
     write_json(home / "run.json", about)
     (home / "picture of 1.npz").write_bytes(b"12345")
@@ -145,11 +147,25 @@ def test_the_forms_are_filled_in(places):
         assert "abc-dirty" in text
         assert "&" not in text, "nothing is escaped as in HTML"
     assert "1 supported (planted) (0 after Holm's correction)" in appendix
-    assert "There is no reference" in appendix
+    assert "Nothing was compared" in appendix
     assert "09: 8 seeds" in checklist
     assert "2 of 2 claims with a 95 % interval" in checklist
     widths = {line.count("|") for line in checklist.splitlines() if line.startswith("|")}
     assert widths == {4}, "a table whose rows all have three cells"
+
+
+def test_the_forms_tell_what_the_last_run_left(places):
+    shutil.copytree(places / "09", places / "08")
+    about = read_json(places / "09" / "run.json")
+    write_json(places / "08" / "run.json", about | {"commit": "0123456789-dirty"})
+    row = {"notebook": "09", "kind": "metrics", "name": "x", "same": True}
+    write_json(places / "comparison.json", [row])
+    exports.write(places, profiles(places))
+    appendix = (places / "artifact_appendix.md").read_text(encoding="utf-8")
+    assert "08 at `0123456-dirty`;" in appendix
+    assert re.search(r"1 of 1 metrics the same within\s+tolerance, of the notebooks 09 alone", appendix)
+    checklist = (places / "reproducibility_checklist.md").read_text(encoding="utf-8")
+    assert "1 of 1 metrics (notebooks 09 alone)" in checklist
 
 
 def test_the_crate_keeps_the_rules_of_ro_crate(places):

@@ -134,6 +134,7 @@ BREAKS = [
     (source(0, "# 03 · Title\npaper, claim, differs, memory, reads"), "nothing on 'writes'"),
     (source(3, r"$\unknown{x}$"), r"\unknown is not known"),
     (source(3, r"$$\frac{1}{$$"), "formula"),
+    (source(3, "```\n" + "─" * 89 + "\n```"), "89 characters wide"),
     (output("stream", name="stderr", text="UserWarning: old\n"), "wrote to stderr: UserWarning"),
     (output("error", ename="ValueError", evalue="x", traceback=[]), "ended with ValueError"),
     (output("display_data", {"image/svg+xml": "<svg/>"}), "image/svg+xml"),
