@@ -36,6 +36,7 @@ def save(run: Run, metrics: Mapping) -> None:
         "notebook": run.name,
         "profile": run.profile,
         "seconds": round(seconds, 2),
+        "processor_seconds": round(time.process_time(), 2),  # of all cores; does not depend on who else runs
         "peak_mb": round(provenance.peak_mb(), 1),
         "seed": run.seed,
         "parameters": run.parameters,

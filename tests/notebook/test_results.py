@@ -1,6 +1,7 @@
 """Metrics: what is recorded is finite and complete, and compared with the reference."""
 
 import json
+import time
 from itertools import combinations
 
 import numpy as np
@@ -31,6 +32,7 @@ def test_files_of_a_run(run, tmp_path):
     assert about["parameters"] == {"profile": "demo", "seed": 7}
     assert about["seconds"] >= 0
     assert about["peak_mb"] > 10
+    assert 0 < about["processor_seconds"] <= time.process_time()
     assert {"python", "numpy", "torch"} <= about["versions"].keys()
     assert about["commit"]
     assert json.loads((tmp_path / "demo" / "scoreboard.json").read_text()) == {"claims": []}
