@@ -152,12 +152,16 @@ def run_one(job: Job, forced: bool) -> dict:
 
 
 def next_of(waiting: Sequence[Job], running: Collection[Job]) -> Job | None:
-    """Of the jobs that wait for no other, one that must be alone, or else the one that took longest for the
-    reference: a long one that began late would end long after the rest. None while what is running, or that
-    one, must be alone."""
+    """Of the jobs that wait for no other, one that must be alone, or else the one with the longest way to the
+    end, its own seconds for the reference and those of jobs that follow it: what begins late ends long after
+    the rest. None while what is running, or that one, must be alone."""
     left = {job.number for job in (*waiting, *running)}
     ready = [job for job in waiting if not job.follows & left]
-    first = max(ready, key=lambda j: (j.alone, reference_of(j).get("seconds") or 0), default=None)
+    way: dict[str, float] = {}  # seconds from the beginning of a job to the end of all
+    for job in sorted(waiting, key=lambda job: -len(job.follows)):  # those that follow come first
+        after = max((way[other.number] for other in waiting if job.number in other.follows), default=0)
+        way[job.number] = (reference_of(job).get("seconds") or 0) + after
+    first = max(ready, key=lambda job: (job.alone, way[job.number]), default=None)
     if running and first and any(job.alone for job in (first, *running)):
         return None
     return first

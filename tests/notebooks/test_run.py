@@ -16,8 +16,9 @@ from helpers.claims import papers
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
+from helpers.runner import execute
 from helpers.runner.execute import next_of, one_runner
-from helpers.runner.plan import Project, plan
+from helpers.runner.plan import Job, Project, plan
 
 # the runner in a process of its own, on the project in the given folder
 PROGRAM = """
@@ -276,8 +277,8 @@ def test_what_needs_nothing_of_each_other_runs_side_by_side(tiny, capsys):
     assert tiny.run("smoke", "--jobs", "0") == 2
 
 
-def test_what_took_longest_begins_first():
-    """By the seconds of the committed reference: 06 before 04 once 03, which is alone, has ended."""
+def test_the_longest_way_to_the_end_begins_first():
+    """By the seconds of the committed reference: 06, which 07b follows, before 04 once 03, alone, has ended."""
     jobs = {job.number: job for job in plan(Project(), "demo")}
     done, running, begun = ["00", "01", "02"], [], []
     while job := next_of([j for n, j in jobs.items() if n not in (*done, *begun)], running):
@@ -288,6 +289,16 @@ def test_what_took_longest_begins_first():
             running.clear()
             done.append(job.number)
     assert begun == ["03", "06", "04"]
+
+
+def test_a_short_job_with_a_long_follower_begins_before_a_longer_one(monkeypatch):
+    seconds = {"01": 5, "02": 1, "03": 9}
+    monkeypatch.setattr(execute, "reference_of", lambda job: {"seconds": seconds[job.number]})
+    follows = {"01": set(), "02": set(), "03": {"02"}}
+    jobs = [
+        Job(n, Path(n), "demo", {}, {}, [], "", follows=frozenset(before)) for n, before in follows.items()
+    ]
+    assert next_of(jobs, []).number == "02"
 
 
 def test_one_that_fails_lets_the_other_end_and_nothing_else_begin(tiny, capsys):
