@@ -278,7 +278,7 @@ def test_what_needs_nothing_of_each_other_runs_side_by_side(tiny, capsys):
 
 
 def test_the_longest_way_to_the_end_begins_first():
-    """By the seconds of the committed reference: 06, which 07b follows, before 04 once 03, alone, has ended."""
+    """By the seconds of the committed reference: 06, which 07b follows, before 04 once 03 has ended alone."""
     jobs = {job.number: job for job in plan(Project(), "demo")}
     done, running, begun = ["00", "01", "02"], [], []
     while job := next_of([j for n, j in jobs.items() if n not in (*done, *begun)], running):
@@ -295,10 +295,8 @@ def test_a_short_job_with_a_long_follower_begins_before_a_longer_one(monkeypatch
     seconds = {"01": 5, "02": 1, "03": 9}
     monkeypatch.setattr(execute, "reference_of", lambda job: {"seconds": seconds[job.number]})
     follows = {"01": set(), "02": set(), "03": {"02"}}
-    jobs = [
-        Job(n, Path(n), "demo", {}, {}, [], "", follows=frozenset(before)) for n, before in follows.items()
-    ]
-    assert next_of(jobs, []).number == "02"
+    made = {n: Job(n, Path(n), "demo", {}, {}, [], "", follows=frozenset(of)) for n, of in follows.items()}
+    assert next_of([*made.values()], []).number == "02"
 
 
 def test_one_that_fails_lets_the_other_end_and_nothing_else_begin(tiny, capsys):
