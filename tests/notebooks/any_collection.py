@@ -47,7 +47,7 @@ TINY = {
     "search_epochs": 1, "resolution": 32, "resolutions": [32], "image_side": 32, "network_epochs": 1,
     "least_epochs": 1, "word_epochs": 1, "softmax_classes": [100, 200], "repeats": 2, "set_items": 80,
     "sweeps": 1, "curve_shares": [0.5, 1.0], "learner_items": 80,
-    "e_grid": [2, 4], "D": 8, "f_grid": [8], "u_grid": [4], "mlp_grid": [8], "rank_grid": [4],
+    "e_grid": [2, 4], "f_grid": [8], "u_grid": [4], "mlp_grid": [8], "rank_grid": [4],
     "d_tested": [4, 8], "ranks_tested": [2, 4], "f_others": [4], "components": 16, "hidden_grid": [16],
     "lr_grid": [0.01], "decay_grid": [0.1], "dropout_grid": [0.2], "alpha_grid": [1.0], "cap_grid": [0.5],
     "tau_grid": [0.1], "detail_seeds": 2, "vocabularies": [50, 100], "viewings": 100,
