@@ -90,7 +90,7 @@ def test_a_tolerance_is_the_seeds_spread_and_never_lets_zero_pass():
 # what no exchange can show: all are as far from each other as another seed would move them
 TIES = {("smoke", "06b", "planted"), ("demo", "06b", "planted"), ("movielens", "06b", "planted")}
 TIES |= {("movielens", file, measure) for file, measure in (("05", "all"), ("09", "curve"), ("09", "same"))}
-TIES |= {("ml-1m", "06b", "planted"), *(("ml-1m", "09", measure) for measure in ("curve", "genre", "same"))}
+TIES |= {("ml-1m", "06b", "planted"), *(("ml-1m", "09", measure) for measure in ("curve", "same"))}
 TIES |= {("demo", "06b", "P5"), ("demo", "06b", "P10")}  # all are right, or nearly
 
 
@@ -109,8 +109,8 @@ def test_exchanged_models_are_found_in_the_committed_references(profile):
                 found.append(bool(differing(swapped, {name: metrics[name] for name in pair})))
                 if pair == (names[0], names[-1]):
                     assert found[-1] == ((profile, file.stem, measure) not in TIES), (file.stem, pair)
-    # demo has the spreads of smoke's smaller crowd, which are wider than its own
-    assert np.mean(found) > (0.6 if profile == "demo" else 2 / 3), "the others are ties"
+    # smoke's spreads are of two seeds; demo has them too, though its own crowd is larger
+    assert np.mean(found) > (0.6 if profile in ("smoke", "demo") else 2 / 3), "the others are ties"
 
 
 def test_renewing_the_reference_keeps_spreads(run, tmp_path):
