@@ -109,7 +109,7 @@ def test_exchanged_models_are_found_in_the_committed_references(profile):
                 found.append(bool(differing(swapped, {name: metrics[name] for name in pair})))
                 if pair == (names[0], names[-1]):
                     assert found[-1] == ((profile, file.stem, measure) not in TIES), (file.stem, pair)
-    # smoke's spreads are of two seeds, and wide; the other profiles borrow them, though their crowds are large
+    # smoke's spreads are of two seeds, and wide; the others borrow them, though their crowds are large
     assert np.mean(found) > 0.6, "the others are ties"
 
 
