@@ -109,8 +109,8 @@ def test_exchanged_models_are_found_in_the_committed_references(profile):
                 found.append(bool(differing(swapped, {name: metrics[name] for name in pair})))
                 if pair == (names[0], names[-1]):
                     assert found[-1] == ((profile, file.stem, measure) not in TIES), (file.stem, pair)
-    # smoke's spreads are of two seeds, and wide; the others borrow them, though their crowds are large
-    assert np.mean(found) > 0.6, "the others are ties"
+    # smoke's spreads are of two seeds, and wide; demo and ml-1m borrow them, though their crowds are larger
+    assert np.mean(found) > (2 / 3 if profile == "movielens" else 0.6), "the others are ties"
 
 
 def test_renewing_the_reference_keeps_spreads(run, tmp_path):
