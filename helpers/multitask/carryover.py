@@ -140,11 +140,13 @@ class Study:
         return [fit(net, given, loss, recipe, seed=seed, **how) for net, given, recipe, seed in jobs]
 
     def _budget(self, labelled: int) -> Recipe:
-        """As many gradient steps, or nearly, and as many looks at validation as if all items had labels: the
-        more looks, the better the best of them. The same for all methods, which pass over the labelled items
-        equally often."""
+        """As many looks at validation as if all items had labels, since the more looks, the better the best
+        of them; and as many gradient steps between two looks, to the nearest whole epoch, so up to a fifth
+        more or fewer with a look every second epoch. The same for all methods, which pass over the labelled
+        items equally often."""
         recipe, n = self.recipe, len(self.targets.labels)
-        every = -(-n // recipe.batch) // -(-labelled // recipe.batch) * recipe.validate_every
+        steps, all_steps = -(-labelled // recipe.batch), -(-n // recipe.batch)
+        every = max(1, round(recipe.validate_every * all_steps / steps))
         looks = max(1, recipe.epochs // recipe.validate_every)
         return replace(recipe, epochs=looks * every, validate_every=every)
 

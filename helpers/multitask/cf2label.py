@@ -17,7 +17,8 @@ Predict = Callable[[np.ndarray], np.ndarray]  # CF vectors float (m, f) -> logit
 
 @remembered
 def perceptron(factors: int, labels: int) -> nn.Module:
-    """CF vectors (B, f) to logits (B, N), by 64 rectified units."""
+    """CF vectors (B, f) to logits (B, N), by 64 rectified units, each of which is dropped with probability
+    0.3 in training. The paper names neither number."""
     first, last = nn.Linear(factors, 64), nn.Linear(64, labels)
     return nn.Sequential(first, nn.ReLU(), nn.Dropout(0.3), last)
 

@@ -21,8 +21,9 @@ class TwoHeads(nn.Module):
     """A trainable layer that both tasks share, and a linear head for each.
 
     With a frozen backbone the shared layer is all through which the second task can reach the first: two
-    linear heads on fixed features would not know of each other. The head of the vectors starts at zero, that
-    is at the mean vector; from a random start `exp` of the distance would drown the main task for epochs.
+    linear heads on fixed features would not know of each other. The head of the vectors starts near zero,
+    that is near the mean vector; from a random start `exp` of the distance would drown the main task for
+    epochs.
 
     Takes features of width `inputs`, or images with a backbone, images -> (B, inputs), that is trained too;
     N = `labels` classes, CF vectors of f = `factors` numbers; `hidden` units are shared, and the head of the
@@ -165,7 +166,8 @@ def _euclidean(a: Tensor, b: Tensor) -> Tensor:
 
 
 def tame_exp(x: Tensor) -> Tensor:
-    """exp(x) up to 5, where it is 148, its tangent beyond: finite, convex, increasing, smooth.
+    """exp(x) up to 5, where it is 148, its tangent beyond: finite, convex, increasing, with a continuous
+    derivative.
 
     Where the minimum of a convex objective lies at exponents below 5, both have the same minimum."""
     return torch.where(x < 5, x.clamp(max=5).exp(), np.exp(5) * (1 + x - 5))
@@ -178,6 +180,12 @@ def _means(a: Tensor, b: Tensor) -> Tensor:
 FORMS = {"exp": distance, "L1": _manhattan, "L2": _euclidean, "L1 + L2": distance, "program": _means}
 
 
+def _unit(form: str, vectors: np.ndarray) -> float:
+    """What guessing the mean of the vectors, float (n, f), costs on average by the distance of a form."""
+    centred = torch.from_numpy(vectors - vectors.mean(axis=0))
+    return FORMS[form](centred, torch.zeros_like(centred)).mean().item()
+
+
 def reconstruction(form: str, vectors: np.ndarray) -> Callable[[Tensor, Tensor], Tensor]:
     """A second task's loss of each row, from guesses and vectors (B, f), one of `FORMS`.
 
@@ -188,10 +196,10 @@ def reconstruction(form: str, vectors: np.ndarray) -> Callable[[Tensor, Tensor],
     `tame_exp`. BadInput for another form."""
     if form not in FORMS:
         raise BadInput(f"form of the second task is {form!r}; choose one of {', '.join(FORMS)}")
-    far, centred = FORMS[form], torch.from_numpy(vectors - vectors.mean(axis=0))
+    far = FORMS[form]
     if form == "program":
         return lambda a, b: tame_exp(far(a, b)) - 1
-    unit = far(centred, torch.zeros_like(centred)).mean().item()
+    unit = _unit(form, vectors)
     if form == "exp":
         return lambda a, b: tame_exp(far(a, b) / unit)
     return lambda a, b: far(a, b) / unit
@@ -230,8 +238,7 @@ class Targets:
     @property
     def unit(self) -> float:
         """What guessing the mean vector costs, L1 + L2 on average: the unit of distances."""
-        known = self.vectors[self.viewed]
-        return float(np.mean(np.abs(known).sum(1) + np.linalg.norm(known, axis=1)))
+        return _unit("exp", self.vectors[self.viewed])
 
     @property
     def nearest(self) -> np.ndarray:
@@ -306,8 +313,8 @@ def nearest_other(vectors: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class Blocks:
     """What a step of training sees, block after block of B items each: labelled items, all of which an epoch
-    visits once; with `companions`, which share no item with them by intention, items drawn from all; with
-    `nearest`, the positives and random negatives of the block before, its anchors."""
+    visits once; with `companions`, as many items drawn from all, with labels or without, none twice in an
+    epoch; with `nearest`, the positives and random negatives of the block before, its anchors."""
 
     examples: Pictures | Vectors  # all n training items
     labelled: np.ndarray  # int (m,), rows of `examples`

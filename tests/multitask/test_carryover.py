@@ -125,6 +125,14 @@ def test_fewer_labels_make_as_many_steps_and_looks():
     assert recipe.epochs // recipe.validate_every == made.recipe.epochs // made.recipe.validate_every
 
 
+def test_as_many_steps_and_looks_where_most_items_have_labels():
+    made = study()
+    made = replace(made, recipe=replace(made.recipe, batch=2))
+    recipe, steps = made._budget(84), made.recipe.epochs * 60
+    assert abs(recipe.epochs * 42 - steps) <= 0.2 * steps, "rounded down, a third would be missing"
+    assert recipe.epochs // recipe.validate_every == made.recipe.epochs // made.recipe.validate_every
+
+
 @pytest.mark.parametrize("share", [30, 120])
 def test_image_only_is_mtl_with_alpha_zero_at_every_share_of_labels(share):
     made = study().with_labels(np.arange(120) < share)

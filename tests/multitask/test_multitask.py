@@ -54,6 +54,11 @@ def test_guessing_the_mean_costs_one_unit():
     targets = Targets.of(labels, 1e-4 * Q + 3)  # neither place nor size of the vectors matters
     assert np.abs(targets.vectors.mean(0)).max() < 1e-3
     q = torch.from_numpy(targets.vectors)
+    for form in ("exp", "L1 + L2"):
+        loss = multitask.reconstruction(form, targets.vectors)
+        by_unit = multitask.distance(torch.ones_like(q), q) / targets.unit
+        expected = multitask.tame_exp(by_unit) if form == "exp" else by_unit
+        assert torch.allclose(loss(torch.ones_like(q), q), expected), "both in the same unit"
     assert (multitask.distance(torch.zeros_like(q), q) / targets.unit).mean().item() == pytest.approx(
         1, abs=1e-4
     )
