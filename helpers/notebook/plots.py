@@ -28,8 +28,8 @@ def strip(images: np.ndarray) -> np.ndarray:
 
 
 def framed(images: np.ndarray, marked: np.ndarray) -> np.ndarray:
-    """Pictures with a border, green where bool (B,) `marked` is true and white elsewhere: uint8 (B, S, S, 3) to
-    uint8 (B, T, T, 3), where the border is a sixteenth of S wide, two pixels at least."""
+    """Pictures with a border, green where bool (B,) `marked` is true and white elsewhere: uint8 (B, S, S, 3)
+    to uint8 (B, T, T, 3); the border is a sixteenth of S wide, two pixels at least."""
     side, wide = images.shape[1], max(2, images.shape[1] // 16)
     out = np.full((len(images), *[side + 2 * wide] * 2, 3), 255, np.uint8)
     out[marked] = [0, 158, 115]  # the third of COLOURS
