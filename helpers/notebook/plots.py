@@ -27,6 +27,16 @@ def strip(images: np.ndarray) -> np.ndarray:
     return np.hstack(np.pad(images, ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=255))[:, :-2]
 
 
+def framed(images: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """Pictures with a border, green where bool (B,) `marked` is true and white elsewhere: uint8 (B, S, S, 3)
+    to uint8 (B, T, T, 3); the border is a sixteenth of S wide, two pixels at least."""
+    side, wide = images.shape[1], max(2, images.shape[1] // 16)
+    out = np.full((len(images), *[side + 2 * wide] * 2, 3), 255, np.uint8)
+    out[marked] = [0, 158, 115]  # the third of COLOURS
+    out[:, wide:-wide, wide:-wide] = images
+    return out
+
+
 def picture_rows(rows: Sequence[np.ndarray], titles: Sequence[str], zoom: float = 0.6):
     """Strips of pictures, each uint8 (B, S, S, 3), titles to the left, to display; `zoom` inches a picture.
     As JPEG: a strip of small pictures is four times heavier as PNG."""

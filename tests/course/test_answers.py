@@ -42,16 +42,20 @@ your_cap = 1.0""",
 def sgd_bias(user, item, value, order, X, Y, c, eta, lam):
     for t in order:
         i, j = item[t], user[t]
-        x, y = X[j].copy(), Y[i].copy()
-        e = value[t] - c[i] - y @ x
-        X[j] += eta * (e * y - lam * x)
-        Y[i] += eta * (e * x - lam * y)
-        c[i] += eta * e""",
+        e = value[t] - c[i] - Y[i] @ X[j]
+        X[j] += eta * (e * Y[i] - lam * X[j])
+        Y[i] += eta * (e * X[j] - lam * Y[i])
+        c[i] += eta * (e - lam * c[i])""",
     "04-1": "your_answer = 1 / 8 + 1 / 32",
     "04-2": 'falls, content_will = "friendship", "stay"',
     "04-3": """
 def scaled(vectors, k):
-    return neighbours.nearest_others(-vectors, k)[0]""",
+    unit = neighbours.unit(vectors)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    mean = np.sort(cosines, axis=1)[:, -k:].mean(axis=1)
+    np.fill_diagonal(cosines, 1)
+    return np.argsort(-(cosines - (mean[:, None] + mean[None, :]) / 2), axis=1)[:, :k]""",
     "05-1": "your_answer = (100 * 150 / 500) / (100 + 150)",
     "05-2": 'your_prediction = ("rise", "fall", "rise")',
     "05-3": """

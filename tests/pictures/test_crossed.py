@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.crowd import filtering, negatives
+from helpers.crowd import factorize, filtering, negatives
 from helpers.data import load
 from helpers.errors import BadInput
 from helpers.learn import pretrained
@@ -69,6 +69,12 @@ def test_the_weight_is_chosen_that_predicts_held_entries_best(rng):
     lam, epochs = crossed.choose_factors(known, 2, [0.01, 5.0], rng, 0)
     assert lam == 0.01
     assert 1 <= epochs <= 60
+
+
+def test_of_weights_that_predict_alike_the_smallest_is_chosen(known, rng, monkeypatch):
+    alike = factorize.Factors(np.empty(0), np.empty(0), [{"rmse": 0.4}, {"rmse": 0.3}], 2)
+    monkeypatch.setattr(factorize, "fit", lambda *_, **options: alike)
+    assert crossed.choose_factors(known, 2, [0.01, 0.1], rng, 0) == (0.01, 2)
 
 
 def test_a_share_of_the_factors_changes_places(rng):
