@@ -44,8 +44,9 @@ def one_versus_all(counts: np.ndarray, n: int, power: float = 1.0) -> Loss:
     of each class count alike however rare it is. The paper prints a sum over the training set without its
     minus sign; here it is multiplied by −N / K, so that (for power 1) the mean of a batch estimates the
     average over classes of (mean loss of positives + mean loss of negatives): 2 log 2 for a network that
-    knows nothing, whatever K and N are. Targets (B, K) are 0 or 1; `counts` (K,) are N_k, the pictures with
-    class k, of n = N (BadInput outside 0..N). Source: Joulin et al. 2016, section 3, first loss."""
+    knows nothing, whatever K and N are. Targets (B, K) are 0 or 1, or they are the one class of each picture,
+    int64 (B,), all others being wrong; `counts` (K,) are N_k, the pictures with class k, of n = N (BadInput
+    outside 0..N). Source: Joulin et al. 2016, section 3, first loss."""
     counts = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if len(counts) == 0 or counts.min() < 0 or counts.max() > n:
         raise BadInput(f"one_versus_all: counts must lie between 0 and N = {n}, one for each class")
@@ -54,6 +55,8 @@ def one_versus_all(counts: np.ndarray, n: int, power: float = 1.0) -> Loss:
     on = cache(weights.to)  # a device: copied once, not in each step
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        if targets.ndim < outputs.ndim:
+            targets = torch.zeros_like(outputs).scatter(1, targets[:, None], 1.0)
         up, down = on(outputs.device)
         each = targets * up * F.logsigmoid(outputs) + (1 - targets) * down * F.logsigmoid(-outputs)
         return -each.mean()

@@ -17,7 +17,8 @@ from helpers.words.tagging import logistic_path, standardised
 
 # of the weights 1 / N_k and 1 / (N − N_k): the paper's; it says that others do not change the picture
 WEIGHTINGS = {"one-versus-all": 1.0, "one-versus-all, roots": 0.5, "one-versus-all, plain": 0.0}
-VARIANTS = ("multi-class", *WEIGHTINGS, "natural", "class-uniform", "in-batch", "ranking")
+DRAWN_AGAINST_ALL = "one-versus-all, class-uniform"
+VARIANTS = ("multi-class", *WEIGHTINGS, "natural", "class-uniform", DRAWN_AGAINST_ALL, "in-batch", "ranking")
 
 
 class Dictionary(NamedTuple):
@@ -62,8 +63,9 @@ def train_words(
     best P@10 on validation items, and its history, whose "validation" is 1 − P@10.
 
     `variant` is "multi-class" or one of `WEIGHTINGS`, losses over all words of a picture; or the softmax loss
-    of one drawn word, with "natural" or "class-uniform" sampling; so are "in-batch", a softmax over the words
-    of the batch only, and "ranking", `losses.pairwise_ranking`. Another one raises BadInput."""
+    of one drawn word, with "natural" or "class-uniform" sampling. Class-uniform are also "in-batch", a
+    softmax over the words of the batch only, "ranking", `losses.pairwise_ranking`, and "one-versus-all,
+    class-uniform": the drawn word is right and all others are wrong. Another one raises BadInput."""
     if variant not in VARIANTS:
         raise BadInput(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     items, repetitions = book.train if some is None else some, repetitions or [0] * len(recipes)
@@ -76,9 +78,10 @@ def train_words(
     else:
         sampling = "natural" if variant == "natural" else "class-uniform"
         given = Drawn(learner.examples(kind, items), mine, book.K, sampling)
-        loss = {"in-batch": losses.in_batch, "ranking": losses.pairwise_ranking}.get(
-            variant, losses.one_drawn
-        )
+        others = {"in-batch": losses.in_batch, "ranking": losses.pairwise_ranking}
+        # of K draws one has the word
+        others[DRAWN_AGAINST_ALL] = losses.one_versus_all(np.ones(book.K), book.K)
+        loss = others.get(variant, losses.one_drawn)
     truth = book.bags.rows(book.held)
 
     def errors(nets: list[nn.Module]) -> list[float]:
@@ -90,18 +93,18 @@ def train_words(
 
 def regress_words(
     learner: Learner, book: Dictionary, strengths: Sequence[float], some: np.ndarray | None = None
-) -> tuple[np.ndarray, float]:
-    """The logistic regression on frozen features, with the penalty that is best on validation items: scores
-    of the test items, float32 (n, K), and P@10 on validation items. Its loss is the multi-class one, divided
-    by the mean number of words, so that a penalty means the same for every dictionary."""
+) -> list[tuple[np.ndarray, float]]:
+    """Logistic regressions on frozen features, one per strength of the penalty, from all training items or
+    `some`: of each the scores of the test items, float32 (n, K), and its P@10 on validation items, to choose
+    with. The loss is the multi-class one, divided by the mean number of words, so that a penalty means the
+    same for every dictionary."""
     items = book.train if some is None else some
     targets = book.bags.rows(items).dense(book.K)
     targets /= targets.sum(axis=1).mean()
     X, truth = learner.frozen.numpy(), book.bags.rows(book.held)
     path = logistic_path(X[items], targets, strengths, device=learner.device)
-    found = [at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path]
-    best = int(np.argmax(found))
-    return path[best].scores(X[book.test]), found[best]
+    found = (at_k(model.scores(X[book.held]), truth, 10)["precision"].mean for model in path)
+    return [(model.scores(X[book.test]), value) for model, value in zip(path, found, strict=True)]
 
 
 def right_labels(

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from helpers.crowd import neighbours
 from helpers.errors import BadInput
-from helpers.measures.stats import Interval, interval
+from helpers.measures.stats import Effect, Interval, compare_resampled, interval
 
 unit = partial(neighbours.unit, dtype=np.float64)  # a zero row has cosine 0 with everything
 
@@ -48,15 +48,22 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class Correlations(NamedTuple):
-    """`correlations`: intervals of each method, and bootstrap values float64 (repeats,) to subtract."""
+    """`correlations`, by method."""
 
-    intervals: dict[str, Interval]
-    resampled: dict[str, np.ndarray]
+    intervals: dict[str, Interval]  # of the mean over the seeds, over pairs
+    by_seed: dict[str, np.ndarray]  # float64 (S,)
+    resampled: dict[str, np.ndarray]  # float64 (repeats,), bootstrap values of the mean over the seeds
+    pairs: int
 
-    def difference(self, first: str, second: str) -> Interval:
-        """Correlation of `first` minus that of `second`, over the same resampled pairs."""
-        value = self.intervals[first].mean - self.intervals[second].mean
-        return interval(value, self.resampled[first] - self.resampled[second])
+    def difference(self, first: str, second: str | None, rng: np.random.Generator) -> Effect:
+        """Correlation of `first` minus that of `second`, or minus 0 (None), which random vectors have on
+        average: over the same resampled pairs, and over the seeds."""
+        if second is None:
+            apart, level = (self.by_seed[first], self.resampled[first]), 0.0
+        else:
+            apart = [of[first] - of[second] for of in (self.by_seed, self.resampled)]
+            level = self.intervals[second].mean
+        return compare_resampled(*apart, rng, self.intervals[first].mean, level, self.pairs)
 
 
 def correlations(
@@ -70,14 +77,14 @@ def correlations(
     if len(scores) < 5:
         raise BadInput(f"correlations: {len(scores)} pairs; at least five are needed")
     draws = rng.integers(0, len(scores), (repeats, len(scores)))
-    intervals, resampled = {}, {}
+    intervals, by_seed, resampled = {}, {}, {}
     for name, values in found.items():
         values = np.atleast_2d(values)
         # vectors that say the same of all pairs know nothing: 0, not undefined
-        mean = float(np.mean([np.nan_to_num(spearman(v, scores)) for v in values]))
+        by_seed[name] = np.array([np.nan_to_num(spearman(v, scores)) for v in values])
         resampled[name] = np.mean([np.nan_to_num(spearman(v[draws], scores[draws])) for v in values], axis=0)
-        intervals[name] = interval(mean, resampled[name])
-    return Correlations(intervals, resampled)
+        intervals[name] = interval(float(by_seed[name].mean()), resampled[name])
+    return Correlations(intervals, by_seed, resampled, len(scores))
 
 
 def analogies(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:

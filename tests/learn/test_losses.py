@@ -49,6 +49,15 @@ def test_one_versus_all_starts_at_2_log_2_and_bears_empty_and_full_classes():
     assert torch.isfinite(loss(torch.randn(2, 3) * 50, Y))
 
 
+def test_one_versus_all_of_one_class_a_picture_takes_all_others_for_wrong(case):
+    _, _, Z, _ = case
+    tags, loss = torch.tensor([0, 1, 2, 3, 4, 0, 1]), losses.one_versus_all(np.ones(5), 5)
+    assert loss(Z, tags).item() == pytest.approx(loss(Z, torch.eye(5).double()[tags]).item())
+    right, wrong = -torch.nn.functional.logsigmoid(Z), -torch.nn.functional.logsigmoid(-Z)
+    each = [5 * right[n, k] + 5 / 4 * (wrong[n].sum() - wrong[n, k]) for n, k in enumerate(tags)]
+    assert loss(Z, tags).item() == pytest.approx(float(sum(each)) / 35, rel=1e-5), "one in five has a class"
+
+
 @pytest.mark.parametrize("counts", [[], [-1, 2], [3, 8]])
 def test_one_versus_all_refuses_impossible_counts(counts):
     with pytest.raises(BadInput, match="between 0 and N = 7"):

@@ -109,7 +109,7 @@ def test_from_scratch_beats_frozen_features_where_only_pictures_tell_and_not_whe
         learner, book = crowd(0.8, False, 600, 14, Coloured(book, visible))
         recipe = Recipe(10, 32, 2e-3, optimiser="adamw", schedule="plateau", least_epochs=3)
         ours, _ = scored(learner, book, "multi-class", "alexnet", recipe)
-        theirs, _ = regress_words(learner, book, [0.1, 0.01])
+        theirs, _ = max(regress_words(learner, book, [0.1, 0.01]), key=lambda one: one[1])
         lead = compare(ours, word_scores(theirs, book.bags.rows(book.test))[0], rng(9))
         assert lead.low > 0.003 if visible else lead.low <= 0 or lead.mean < 0.003
 

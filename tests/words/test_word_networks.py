@@ -154,7 +154,11 @@ def test_networks_learn_the_colour_from_pictures(small, kind):
 def test_the_regression_finds_the_colour_too_and_unknown_networks_are_refused(small):
     words, parts, learner = small
     book = dictionary(words, 18, 240, parts)
-    scores, found = regress_words(learner, book, [0.1, 0.001])
+    each = regress_words(learner, book, [0.1, 0.001])
+    [(strongest, value)] = regress_words(learner, book, [0.1])
+    assert np.array_equal(strongest, each[0][0]), "one of each strength, in their order"
+    assert value == each[0][1]
+    scores, found = max(each, key=lambda one: one[1])
     colour = learner.frozen[book.test].argmax(1).tolist()
     said = [book.words[k] for k in scores.argmax(axis=1)]
     assert np.mean([s == f"colour{c}" for s, c in zip(said, colour, strict=True)]) > 0.9

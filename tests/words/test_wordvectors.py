@@ -59,13 +59,26 @@ def test_differences_are_paired():
     score = rng.normal(size=80)
     a = score + 2 * rng.normal(size=80)
     found = wordvectors.correlations({"a": a, "b": a + 0.3 * score}, score, rng)
-    gain = found.difference("b", "a")
+    gain = found.difference("b", "a", rng)
     assert gain.low > 0, "the same noise is in both, so a small gain shows"
     assert gain.mean == pytest.approx(found.intervals["b"].mean - found.intervals["a"].mean)
+    assert (gain.a, gain.b, gain.units) == (found.intervals["b"].mean, found.intervals["a"].mean, 80)
     seeds = wordvectors.correlations({"both": np.stack([a, score])}, score, rng).intervals["both"]
     assert seeds.mean == pytest.approx((found.intervals["a"].mean + 1) / 2)
     with pytest.raises(BadInput, match="3 pairs"):
         wordvectors.correlations({"a": a[:3]}, score[:3], rng)
+
+
+def test_a_difference_holds_the_spread_over_seeds_and_may_be_one_from_0():
+    rng = np.random.default_rng(0)
+    score = rng.normal(size=200)
+    apart = np.stack([score + rng.normal(size=200), rng.normal(size=200)])  # the second seed learns nothing
+    found = wordvectors.correlations({"apart": apart, "alike": apart[[0, 0]], "one": apart[0]}, score, rng)
+    wide, narrow = (found.difference(name, None, np.random.default_rng(1)) for name in ("apart", "alike"))
+    assert wide.mean == pytest.approx(found.by_seed["apart"].mean())
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    assert (wide.b, wide.seeds, narrow.seed_share) == (0, 2, 0)
+    assert found.difference("apart", "one", rng).seeds == 2, "one training stands beside each seed"
 
 
 def test_analogies_by_hand_and_by_a_loop():
