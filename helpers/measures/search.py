@@ -103,8 +103,8 @@ def search(
     together; NaN is a try that failed. One round's tries are spread over the grid, with equal draws for what
     the methods have in common, so that none is luckier; those of each further round look around the best.
     While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
-    `exchange` each at last tries what it has in common with another as it was best for that one, so that no
-    difference is one of luck with a learning rate. No setting is tried twice; a method whose whole grid is
+    `exchange` each at last tries what it has in common with another as it was best for that one, so that
+    luck with a learning rate matters less. No setting is tried twice; a method whose whole grid is
     smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises
     BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
