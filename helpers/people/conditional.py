@@ -19,9 +19,9 @@ from helpers.people.warp import MARGIN, MOST_DRAWS, keys, warp_loss
 from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
-# what is kept inside a ball: rows of V and P in the paper, of whose rest our copy says nothing. Here columns of
-# Q (a user's vector, where a 1 tells who it is), of the factors what corresponds to a row of P, and each gate
-# have one too. The layer over the descriptor has none.
+# what is kept inside a ball: rows of V and P in the paper; our copy tells of no other. Here also columns of Q
+# (a user's vector, where a 1 tells who it is), of the factors what corresponds to a row of P, and each gate.
+# The layer over the descriptor is free
 BALLS = {"V": -1, "P": -1, "Q": -2, "beta": -1, "gamma": -2, "alpha": -2, "Z": -1}
 
 
