@@ -19,9 +19,10 @@ from helpers.people.warp import MARGIN, MOST_DRAWS, keys, warp_loss
 from helpers.words.bags import Bags
 
 HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
-# what is kept inside a ball: rows of V and P in the paper; of the factors, which the paper leaves free, what
-# corresponds to a row of P, and each gate
-BALLS = {"V": -1, "P": -1, "beta": -1, "gamma": -2, "alpha": -2, "Z": -1}
+# what is kept inside a ball: rows of V and P in the paper; our copy tells of no other. Here also columns of Q
+# (a user's vector, where a 1 tells who it is), of the factors what corresponds to a row of P, and each gate.
+# The layer over the descriptor is free
+BALLS = {"V": -1, "P": -1, "Q": -2, "beta": -1, "gamma": -2, "alpha": -2, "Z": -1}
 
 
 def project(matrix: Tensor, radius: float, dim: int = -1) -> None:

@@ -1,4 +1,4 @@
-"""Posts: who put which hashtags on which image; baselines that know no image; hits; intervals over users."""
+"""Posts: who put which hashtags on which image; baselines that know no image; hits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from helpers.errors import BadInput
 from helpers.learn.again import known
 from helpers.learn.examples import Planned
 from helpers.measures import metrics
-from helpers.measures.stats import Interval, compare
 from helpers.words.bags import Bags
 
 UNKNOWN = -1  # a user who was not there in training
@@ -124,10 +123,3 @@ def items_apart(posts: Sequence[Posts], shares: Sequence[float], rng: np.random.
     part = rng.choice(len(posts), len(images), p=shares)
     kept = [part[np.searchsorted(images, some.image)] == k for k, some in enumerate(posts)]
     return [some.take(np.flatnonzero(rows)) for some, rows in zip(posts, kept, strict=True)]
-
-
-def over_users(values: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> Interval:
-    """Bootstrap interval of a mean over posts when users are drawn, each with all their posts: posts of one
-    user are alike, so drawing posts would make it too narrow. Values are float (n,), one a post, for a paired
-    comparison the differences; BadInput for fewer than two users, int (n,)."""
-    return Interval(*compare(values, np.zeros(len(values)), rng, units=user)[:3])

@@ -84,7 +84,7 @@ def strip(W):
     "07b-2": "my_draw = 91",
     "07b-3": """
 def gate(phi, g):
-    return phi + g""",
+    return phi * (1 + g.mean(axis=-1, keepdims=True))""",
     "08-1": "your_answer = 0.5",
     "08-2": "my_alpha = 1.0",
     "08-3": """

@@ -1,4 +1,4 @@
-"""Posts, floors that know no image, and intervals over users."""
+"""Posts, and floors that know no image."""
 
 import tracemalloc
 
@@ -9,7 +9,6 @@ import torch
 
 from helpers.errors import BadInput
 from helpers.measures import metrics
-from helpers.measures.stats import bootstrap
 from helpers.people import posts as crowd
 
 VOCABULARY = np.array(["cat", "dog", "sea"])
@@ -66,25 +65,11 @@ def test_user_frequency_against_counting():
     assert np.array_equal(np.argsort(-by_all), np.argsort(-everybody))
 
 
-def test_an_interval_over_users_is_wider_when_posts_of_a_user_are_alike():
-    rng = np.random.default_rng(0)
-    user = np.repeat(np.arange(30), 20)
-    alike = np.repeat(rng.random(30), 20)
-    over = crowd.over_users(alike, user, rng)
-    blind = bootstrap(alike, rng)
-    assert np.isclose(over.mean, blind.mean)
-    assert over.high - over.low > 3 * (blind.high - blind.low)
-    single = crowd.over_users(alike, np.arange(600), rng)  # one post a user: the same as over posts
-    assert np.isclose(single.high - single.low, blind.high - blind.low, rtol=0.15)
-
-
 def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="one each"):
         crowd.Posts(np.zeros(2, int), np.zeros(1, int), (np.array([0, 1]), np.array([0])))
     with pytest.raises(BadInput, match="post 1 has no hashtag"):
         crowd.Posts(np.zeros(2, int), np.zeros(2, int), (np.array([0, 1, 1]), np.array([0])))
-    with pytest.raises(BadInput, match="two"):
-        crowd.over_users(np.ones(3), np.zeros(3, int), np.random.default_rng(0))
 
 
 def some_posts(n, K, seed=0):

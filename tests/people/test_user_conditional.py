@@ -79,9 +79,21 @@ def test_rows_stay_inside_their_ball_at_every_step(name, monkeypatch):
     recipe = Recipe(epochs=4, batch=10, lr=0.05, optimiser="adamw", weight_decay=0.0)
     uc.learn([m], rng.integers(0, 9, 40), [rng.integers(0, 3, 40)], tags, [recipe], [0], CPU)
     balls = len(uc.BALLS.keys() & dict(m.named_parameters()).keys())
-    assert balls == (4 if name == "multiplicative" else 2)
+    assert balls == {"biased": 3, "multiplicative": 4}.get(name, 2)
     assert len(seen) == (1 + 4 * 4) * balls  # once before, and after each step
     assert max(seen[balls:]) > 0.2  # without the projection rows would leave
+
+
+def test_the_vector_of_each_known_user_has_a_ball_of_its_own():
+    """Many users leave each other room: a ball for rows of Q would hold all of them together."""
+    m = uc.UserBiased(np.ones((1, N)), np.arange(50), Y, D)
+    with torch.no_grad():
+        m.Q.fill_(0.9 / D**0.5)
+        m.Q[:, 7] *= 3
+    m.project()
+    lengths = m.Q.norm(dim=0)
+    assert torch.isclose(lengths[7], torch.tensor(1.0)), "one that was longer is on the surface"
+    assert torch.allclose(lengths[np.arange(50) != 7], torch.tensor(0.9)), "the others are as they were"
 
 
 def test_projection_shortens_and_never_lengthens():

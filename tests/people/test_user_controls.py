@@ -64,7 +64,7 @@ def gain_of_the_tensor(planted, monkeypatch, tmp_path):
         recipe = Recipe(epochs=15, batch=64, lr=0.01, optimiser="adamw", weight_decay=0.1)
         user_models.learn([model], [mine], [recipe], [0], CPU, ["softmax"])
         each.append(right(model.tag_scores(test.image, test.user if user else 0 * test.user), test))
-    return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
+    return stats.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
 
 def test_with_planted_habits_the_tensor_beats_the_model_without_users(monkeypatch, tmp_path):
@@ -96,7 +96,7 @@ def gain_of_the_description(planted, model, monkeypatch, tmp_path):
         given = train.image, [train.user] * 4, train.tags
         user_conditional.learn(some, *given, [recipe] * 4, range(4), CPU)
         each.append(np.mean([right(model.scores(test.image, test.user), test) for model in some], axis=0))
-    return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
+    return stats.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
 
 MODELS = [user_conditional.UserBiased, user_conditional.UserMultiplicative]
@@ -155,7 +155,7 @@ def lead_of_the_tensor(dialects):
     tensor = trained(UserTensor, features, train, 16, 60, constants=True)
     pairs = trained(user_models.UserPairs, features, train, 16, 60)
     each = [crowd.hits(model.scores, test, 16, (1,))[0] for model in (tensor, pairs)]
-    return crowd.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
+    return stats.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
 
 def test_the_tensor_beats_two_way_terms_only_where_a_word_takes_image_and_user():
@@ -180,7 +180,7 @@ def finds_more(dialects):
         own.append(found)
         meant.append(retrieval.own_meaning(score(word, everyone), mine, np.ones_like(mine)))
     return [
-        crowd.over_users(a - b, user, np.random.default_rng(1))
+        stats.over_users(a - b, user, np.random.default_rng(1))
         for (a, b), user in ((own, who), (meant, everyone))
     ]
 
@@ -243,7 +243,7 @@ def share_of_the_own_language(by_user):
         language = retrieval.own_meaning(scores, mine, np.ones_like(mine), 8)
         found.append((retrieval.better(scores, same & mine, same & ~mine), language))
     return [
-        [crowd.over_users(each[k] - found[2][k], test.user, np.random.default_rng(1)) for k in range(2)]
+        [stats.over_users(each[k] - found[2][k], test.user, np.random.default_rng(1)) for k in range(2)]
         for each in found[:2]
     ]
 
@@ -264,7 +264,7 @@ def lead_of_attention(favourites):
     agnostic = trained(user_models.UserPairs, features, train, 16, 1)
     gain = crowd.hits(attention.scores, test, 16, (1,))[0]
     gain = gain - crowd.hits(agnostic.scores, nobody(test), 16, (1,))[0]
-    return crowd.over_users(gain, test.user, np.random.default_rng(1))
+    return stats.over_users(gain, test.user, np.random.default_rng(1))
 
 
 def test_attention_to_past_tags_helps_only_where_people_repeat_themselves():
@@ -293,7 +293,7 @@ def lead_of_the_product(dealt):
         user_conditional.learn([model], train.image, [train.user], train.tags, [recipe], [0], CPU)
         scores = model.scores(test.image, test.user)
         hits.append(metrics.at_k(scores, test.tags, 1)["accuracy"].each)
-    return crowd.over_users(hits[0] - hits[1], test.user, np.random.default_rng(1))
+    return stats.over_users(hits[0] - hits[1], test.user, np.random.default_rng(1))
 
 
 def test_the_product_beats_the_sum_only_where_a_word_takes_image_and_user():
