@@ -1,7 +1,7 @@
 """The one rule that turns measured differences into a verdict.
 
 The margins were set without looking at our numbers. `FEWEST` and `MOST` are later: experience showed that few
-units and seen items would otherwise pass for evidence.
+units, seen items and zeros on both sides would otherwise pass for evidence.
 
 A claim says that a difference a − b is above 0 (or equal to it, not below it, not above it). It has a margin
 m: differences up to m mean nothing in practice. With the 95 % interval [low, high] of the difference,
@@ -72,7 +72,7 @@ def side_of(says: Side, low: float, high: float, margin: float) -> str:
 
 def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, seen: float = 0.0) -> str:
     """The verdict on a claim; `seen` is the share of the test items that training showed."""
-    if any(0 < part.effect.units < FEWEST for part in parts.values()):
+    if any(0 < part.effect.units < FEWEST or _blank(part) for part in parts.values()):
         return "undecided"
     found = {side_of(p.says, p.effect.low, p.effect.high, claim.measure.margin) for p in parts.values()}
     if found != {"supported"}:
@@ -81,6 +81,13 @@ def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, se
         return "supported (planted)"
     alike = claim.numbers and seen <= MOST and all(_alike(claim, part) for part in parts.values())
     return "reproduced" if alike else "supported"
+
+
+def _blank(part: Part) -> bool:
+    """Whether nothing was seen that could differ, as where neither of two methods has a hit: a bootstrap of
+    zeros gives [0, 0], which is no evidence that they are equally good."""
+    e = part.effect
+    return part.says == "above" and e.a == e.b == e.low == e.high == 0
 
 
 def _alike(claim: Claim, part: Part) -> bool:
@@ -97,6 +104,8 @@ def p_value(claim: Claim, parts: Mapping[str, Part]) -> float:
     For one difference it is below .05 exactly where the verdict is decided. Of several the largest counts for
     "supported"; for "contradicted" the smallest, times their number (Bonferroni).
     """
+    if any(map(_blank, parts.values())):
+        return 1.0
     margin, supported, contradicted = claim.measure.margin, [], []
     for _, says, e in parts.values():
         down, up = (max(d, 1e-12) / Z for d in (e.mean - e.low, e.high - e.mean))  # standard errors
@@ -127,7 +136,10 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
     """How many units or seeds would decide the undecided parts, if the differences stayed what they are; each
     after the name of its part, where parts have names."""
-    texts = {name: _needed(claim, says, e) for name, (_, says, e) in parts.items()}
+    texts = {
+        name: "zero on both sides, so nothing could differ" if _blank(part) else _needed(claim, *part[1:])
+        for name, part in parts.items()
+    }
     return "; ".join(f"{name}: {text}" if name else text for name, text in texts.items() if text)
 
 

@@ -134,11 +134,12 @@ def _two_levels(by_seed, resampled, rng, a: float, b: float, units: int) -> Effe
 
 
 def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:
-    """Two groups of different units, float (n,) and (m,), each resampled alone."""
+    """Two groups of different units, float (n,) and (m,), each resampled alone. Its `units` are those of
+    the smaller group."""
     a, b = _checked("bootstrap", a, b)
     first, second = (_resampled_sums(rng, 1000, values)[0] / len(values) for values in (a, b))
     levels = float(a.mean()), float(b.mean())
-    return Effect(*interval(float(a.mean() - b.mean()), first - second), *levels, len(a) + len(b))
+    return Effect(*interval(float(a.mean() - b.mean()), first - second), *levels, min(len(a), len(b)))
 
 
 Sums = tuple[np.ndarray, np.ndarray]  # part and whole, each float (n,), one value a unit

@@ -24,7 +24,7 @@ OPPONENTS = ("ImageNet", "random weights", "pixels")
 
 
 class Source(NamedTuple):
-    """Features of one notebook, and what says which items their networks were trained on."""
+    """Features of one notebook, and what says which items their networks were trained on or chosen by."""
 
     notebook: str
     features: tuple[str, ...]
@@ -45,7 +45,7 @@ class Learnt(NamedTuple):
 
     values: np.ndarray  # float32 (M, F), by item of the collection; 0 where there is none
     there: np.ndarray  # bool (M,), items that have the feature
-    seen: np.ndarray  # bool (M,), items that its network was trained on
+    seen: np.ndarray  # bool (M,), items that its network was trained on or chosen by
     source: str  # what the network learnt from
 
 

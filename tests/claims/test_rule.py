@@ -188,3 +188,13 @@ def test_the_papers_own_numbers_give_the_papers_own_verdict(one, case):
 def test_exceptions_of_the_papers_are_kept(id, case):
     assert case in CLAIMS[id].numbers
     assert case in CLAIMS[id].exceptions
+
+
+def test_zeros_on_both_sides_decide_nothing():
+    """Neither method has a hit: the bootstrap gives [0, 0], which is no sign that they are equally good."""
+    blank = {"": rule.Part("movielens", "above", Effect(0, 0, 0, 0, 0, 500))}
+    assert rule.verdict(claim(), blank) == "undecided"
+    assert rule.p_value(claim(), blank) == 1
+    assert "zero on both sides" in rule.would_decide(claim(), blank)
+    tie = {"": rule.Part("movielens", "above", Effect(0, 0, 0, 50, 50, 500))}
+    assert rule.verdict(claim(), tie) == "contradicted"
