@@ -117,18 +117,21 @@ class Probe(NamedTuple):
         return f"{100 * self.mean:.1f} ± {100 * spread:.1f}"
 
 
-def scaled(blocks: Sequence[np.ndarray], learn: np.ndarray) -> np.ndarray:
-    """Features side by side, each with the same weight: float32 (n, sum of widths).
+def scaled(
+    blocks: Sequence[np.ndarray], learn: np.ndarray, weights: Sequence[float] | None = None
+) -> np.ndarray:  # fmt: skip
+    """Features side by side: float32 (n, sum of widths).
     Every column gets mean 0 and variance 1 on `learn`, then a block of d columns is divided by √d: the mean
-    squared length of its rows is 1 whatever its width, so one grid of strengths serves all features."""
+    squared length of its rows is 1 whatever its width, so one grid of strengths serves all features. Each
+    block is multiplied by its weight at last, of `weights`; without these all weigh the same."""
     out = []
-    for block in blocks:
+    for block, weight in zip(blocks, weights or [1.0] * len(blocks), strict=True):
         block = np.asarray(block, np.float32)
         if not np.isfinite(block).all():
             raise BadInput("scaled: a feature is not finite; did its network diverge?")
         mean, spread = block[learn].mean(axis=0), block[learn].std(axis=0)
         spread[spread < 1e-6] = np.inf  # a column without variance tells nothing
-        out.append((block - mean) / (spread * np.float32(np.sqrt(block.shape[1]))))
+        out.append((block - mean) / (spread * np.float32(np.sqrt(block.shape[1]) / weight)))
     return np.concatenate(out, axis=1).astype(np.float32, copy=False)
 
 
@@ -199,11 +202,14 @@ def rotated(X: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)
 
 
-def prepared(blocks: Sequence[np.ndarray], data: LabelledSet, learn: np.ndarray, kind: str) -> tuple:
+def prepared(
+    blocks: Sequence[np.ndarray], data: LabelledSet, learn: np.ndarray, kind: str,
+    weights: Sequence[float] | None = None,
+) -> tuple:  # fmt: skip
     """Scaled features, and their dot products where a classifier of this kind asks for them."""
     if wrong := [len(block) for block in blocks if len(block) != len(data)]:
         raise BadInput(f"{data.name}: a feature has {wrong[0]} rows for {len(data)} pictures")
-    X = scaled(blocks, learn)
+    X = scaled(blocks, learn, weights)
     if kind == SVM and len(data) <= KERNEL_LIMIT:
         return X, X @ X.T
     return (rotated(X) if len(data) <= KERNEL_LIMIT else X), None
@@ -223,16 +229,17 @@ def validated(
 
 def choose(
     options: Mapping[str, Mapping[str, Sequence[np.ndarray]]], data: LabelledSet, split: Split, kind: str,
-    grid: Sequence[float], seed: int = 0,
+    grid: Sequence[float], seed: int = 0, weights: Mapping[str, Sequence[float]] | None = None,
 ) -> tuple[dict[str, Sequence[np.ndarray]], dict[str, str]]:  # fmt: skip
     """For each feature the setting (layer, resolution) that is best on validation items, each at its best C:
-    from feature -> setting -> blocks to feature -> blocks, and feature -> name of the setting."""
-    taken = {}
+    from feature -> setting -> blocks to feature -> blocks, and feature -> name of the setting.
+    weights: setting -> those of its blocks, as for `scaled`, where settings differ in them."""
+    taken, weights = {}, weights or {}
     with threadpool_limits(1):
         for feature, settings in options.items():
             found = dict.fromkeys(settings, 0.0)
             for setting, blocks in settings.items() if len(settings) > 1 else []:
-                X, dots = prepared(blocks, data, split.learn, kind)
+                X, dots = prepared(blocks, data, split.learn, kind, weights.get(setting))
                 found[setting] = validated(X, data, split, kind, grid, seed, dots)[1]
             taken[feature] = max(found, key=found.get)
     return {feature: options[feature][setting] for feature, setting in taken.items()}, taken
@@ -240,16 +247,17 @@ def choose(
 
 def probe(
     blocks: Sequence[np.ndarray], data: LabelledSet, repetitions: Sequence[Split], kind: str,
-    grid: Sequence[float], seed: int = 0,
+    grid: Sequence[float], seed: int = 0, weights: Sequence[float] | None = None,
 ) -> Probe:  # fmt: skip
     """All repetitions of one feature, or of several side by side, on one set.
     blocks are float (n, d), BadInput if one has not a row for each picture; kind is `SVM` or `LOGISTIC`; grid
-    holds strengths C to choose from: of equally good ones the strongest penalty is taken."""
+    holds strengths C to choose from: of equally good ones the strongest penalty is taken; weights of the
+    blocks are as for `scaled`."""
     values, strengths, outcomes, before = [], [], [], None
     with threadpool_limits(1):  # matrices this small gain nothing by threads, and sums keep their order
         for split in repetitions:
             if before is None or split.learn is not before.learn:
-                X, dots = prepared(blocks, data, split.learn, kind)
+                X, dots = prepared(blocks, data, split.learn, kind, weights)
             if before is None or split.validate is not before.validate:
                 C, _ = validated(X, data, split, kind, grid, seed, dots)
             given = scores(X, data, split.train, split.test, kind, C, seed, dots)
@@ -260,21 +268,33 @@ def probe(
     return Probe(np.array(values), np.array(strengths, float), outcomes, list(repetitions), data)
 
 
-def difference(a: Probe, b: Probe, rng: np.random.Generator) -> Interval:
-    """Interval of the mean of a − b over the same repetitions; BadInput if their splits are not the same.
-    Drawn test sets overlap, and so do training sets: the corrected interval allows for that. Where all
-    repetitions have one published test set, its pictures are drawn with replacement instead."""
-    if any(not np.array_equal(s.test, t.test) for s, t in zip(a.splits, b.splits, strict=True)):
+def difference(a: Probe, b: Probe | None, rng: np.random.Generator) -> Interval:
+    """Interval of the mean of a − b over the same repetitions, without b of a less `data.chance`; BadInput if
+    their splits are not the same. Where all repetitions have one test set, its pictures are drawn with
+    replacement. Else test sets overlap, and so do training sets, which the corrected interval allows for.
+
+    Nadeau and Bengio 2003 multiply the variance s² of the repetitions by 1 / R + n_test / n_train, for test
+    sets drawn from all items. Those of `splits` are drawn from candidates only, so n_train is replaced by
+    n_items − n_test, where n_items are the different items that any repetition tested. If luck is only in
+    the items, whose answers have the variance S², then s² is S² (1 / n_test − 1 / n_items) on average, and
+    s² · n_test / (n_items − n_test) is S² / n_items: the variance of a mean over all candidates, as it must
+    be. With n_train it would be too small by (n_items − n_test) / n_train."""
+    parts = [a] if b is None else [a, b]
+    tests = [split.test for split in a.splits]
+    if any(not np.array_equal(s, t.test) for s, t in zip(tests, parts[-1].splits, strict=True)):
         raise BadInput("difference: the two features were tested on different items")
-    first = a.splits[0]
-    if any(not np.array_equal(s.test, first.test) for s in a.splits[1:]) or len(a.splits) == 1:
-        return corrected_interval(a.values - b.values, len(first.train), len(first.test))
+
+    def apart(values: list):
+        return values[0] - (a.data.chance if b is None else values[1])
+
+    n_items, n_test = len(np.unique(np.concatenate(tests))), len(tests[0])
+    if n_items > n_test:
+        return corrected_interval(apart([p.values for p in parts]), n_items - n_test, n_test)
     if a.data.measure == ACCURACY:
-        right = [np.mean(p.outcomes, axis=0) for p in (a, b)]
-        return bootstrap(right[0] - right[1], rng)
-    truth, counts = a.data.labels[first.test], resamples(len(first.test), rng, 200)
-    drawn = [metrics.resampled_map(truth, np.mean(p.outcomes, axis=0), counts) for p in (a, b)]
-    return interval(a.mean - b.mean, drawn[0] - drawn[1])
+        return bootstrap(apart([np.mean(p.outcomes, axis=0) for p in parts]), rng)
+    truth, counts = a.data.labels[tests[0]], resamples(n_test, rng, 200)
+    drawn = [metrics.resampled_map(truth, np.mean(p.outcomes, axis=0), counts) for p in parts]
+    return interval(apart([p.mean for p in parts]), apart(drawn))
 
 
 def over_trainings(a: Sequence[Probe], b: Sequence[Probe], rng: np.random.Generator) -> stats.Effect:

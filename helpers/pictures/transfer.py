@@ -21,6 +21,7 @@ from helpers.pictures.probes import Probe, difference
 
 Options = dict[str, list[np.ndarray]]  # setting -> blocks of a feature
 OPPONENTS = ("ImageNet", "random weights", "pixels")
+ENOUGH = 200  # items of a set: 100 of them are tested, on the others a probe learns and chooses
 
 
 class Source(NamedTuple):
@@ -95,14 +96,23 @@ def shared_items(learnt: Mapping[str, Learnt], names: Iterable[str], M: int) -> 
 
 def sets_of(
     collection: Collection, there: np.ndarray, unseen: np.ndarray, most: int, least: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator, half: bool = False,
 ) -> dict[str, LabelledSet]:  # fmt: skip
-    """The collection's own sets over at most `most` items, half of them unseen where there are enough; a
-    class needs `least` of them. there and unseen are bool (M,), from `shared_items`."""
+    """The collection's own sets over at most `most` items; a class needs `least` of them. there and unseen
+    are bool (M,), from `shared_items`.
+
+    For items that its network was trained on a learnt feature holds some of its targets, for others none: a
+    probe that learns from the first and is tested on the second is misled, while ImageNet, random weights and
+    pixels are the same for both. So a set has unseen items only, where `ENOUGH` of them (or `most`, if that
+    is less) carry its labels. Other sets, and all with `half`, are filled with trained items, to a half where
+    there are enough of both."""
     able, told = rng.permutation(np.flatnonzero(unseen)), rng.permutation(np.flatnonzero(there & ~unseen))
     first = able[: max(most // 2, most - len(told))]
-    items = np.sort(np.concatenate([first, told[: most - len(first)]]))
-    return own_sets(collection, items, least)
+    sets = own_sets(collection, np.sort(np.concatenate([first, told[: most - len(first)]])), least)
+    if half:
+        return sets
+    alone = own_sets(collection, np.sort(able[:most]), least)
+    return sets | {kind: data for kind, data in alone.items() if len(data) >= min(most, ENOUGH)}
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,9 @@ def test_scaling_knows_the_training_items_only_and_weighs_blocks_alike():
     assert (Z[:200, 80:] ** 2).sum(axis=1).mean() == pytest.approx(1, rel=1e-3)
     wide[250:] += 1000
     assert np.array_equal(probes.scaled([wide, narrow], np.arange(200))[:200], Z[:200])
+    half = probes.scaled([wide, narrow], np.arange(200), (0.5, 1))
+    assert np.allclose(half[:200, :80], Z[:200, :80] / 2)
+    assert np.array_equal(half[:200, 80:], Z[:200, 80:])
     with pytest.raises(BadInput, match="not finite"):
         probes.scaled([np.full((3, 2), np.nan)], np.arange(3))
 
@@ -190,6 +193,12 @@ def test_choosing_a_setting():
     broken[s.test] = 0  # what the test items look like must not matter
     options["x"]["good"] = [broken]
     assert probes.choose(options, data, s, LOGISTIC, GRID)[1] == taken
+    parts = {"noise": (1, 0.001), "the other": (0.001, 1)}
+    both = {"both": {name: [noise, planted(data, 2.0)] for name in parts}}
+    blocks, taken = probes.choose(both, data, s, LOGISTIC, GRID, weights=parts)
+    assert taken == {"both": "the other"}
+    bad, good = (probe(blocks["both"], data, [s], LOGISTIC, GRID, weights=w) for w in parts.values())
+    assert good.mean > bad.mean + 0.3
     with pytest.raises(BadInput, match="5 rows for 200 pictures"):
         probe([noise[:5]], data, [s], SVM, GRID)
 
@@ -232,6 +241,45 @@ def test_the_corrected_interval_covers_and_the_plain_one_does_not():
             stats.corrected_interval(wrong, 8, 2)
         with pytest.raises(BadInput, match="at least two"):
             stats.mean_interval(wrong)
+
+
+def test_drawn_test_sets_say_no_more_than_their_candidates():
+    """Without luck in training the interval is that of a plain mean over all that may be tested."""
+    n, data, rng = 300, made(300), np.random.default_rng(0)
+    halves, outdated = [], []
+    for _ in range(60):
+        ten = splits(data, rng, 10, 0.2, np.arange(n) < 90)
+        right = rng.random(n) < 0.7  # whatever is learnt
+        values, each = np.array([right[s.test].mean() for s in ten]), [right[s.test] for s in ten]
+        a = Probe(values, np.ones(10), each, ten, data)
+        b = Probe(np.zeros(10), np.ones(10), [np.zeros(len(o)) for o in each], ten, data)
+        candidates = right[np.unique(np.concatenate([s.test for s in ten]))]
+        plain = candidates.std(ddof=1) / np.sqrt(len(candidates)) * 2.262  # as many degrees of freedom
+        found, before = (
+            difference(a, b, rng), stats.corrected_interval(values, len(ten[0].train), len(ten[0].test)),
+        )  # fmt: skip
+        halves.append((found.high - found.low) / 2 / plain)
+        outdated.append((before.high - before.low) / 2 / plain)
+    assert len(candidates) == 45
+    assert np.mean(halves) == pytest.approx(1, abs=0.12)
+    assert np.mean(outdated) < 0.5, "with n_test / n_train"
+
+
+def test_the_lead_over_chance_is_judged_as_a_difference():
+    data = made(200)
+    ten = splits(data, np.random.default_rng(0), 10)
+    good, noise = (probe([planted(data, k)], data, ten, LOGISTIC, GRID) for k in (1.5, 0.0))
+    rng = np.random.default_rng(1)
+    assert difference(good, None, rng).low > 0
+    assert difference(good, None, rng).mean == pytest.approx(good.mean - data.chance)
+    assert difference(noise, None, rng).low <= 0
+    for measure in (ACCURACY, PRECISION):
+        published = made(300, measure=measure, split=["train"] * 150 + ["test"] * 150)
+        two = splits(published, np.random.default_rng(0), 2)
+        good = probe([planted(published, 1.5)], published, two, LOGISTIC, GRID)
+        found = difference(good, None, rng)
+        assert found.mean == pytest.approx(good.mean - published.chance)
+        assert 0 < found.low < found.mean < found.high
 
 
 @pytest.mark.controls
@@ -281,8 +329,7 @@ def test_a_feature_that_remembers_labels_gains_on_told_items_only():
         for allowed in (told, ~told)
     )
     assert seen.mean > 0.9
-    n_train, n_test = len(unseen.splits[0].train), len(unseen.splits[0].test)
-    assert stats.corrected_interval(unseen.values - data.chance, n_train, n_test).low <= 0
+    assert difference(unseen, None, rng).low <= 0
 
 
 def test_trainings_and_items_widen_one_interval():

@@ -91,6 +91,23 @@ def test_half_of_the_drawn_items_may_be_tested():
     assert len(everything["group"]) == 50
 
 
+def test_sets_are_of_unseen_items_where_these_suffice():
+    small = load("openmoji", size=24, include=["animals-nature", "food-drink"])
+    M = len(small.items)
+    every, many, few = np.ones(M, bool), np.arange(M) % 2 == 0, np.arange(M) % 8 == 0
+
+    def drawn(unseen, **how):
+        return transfer.sets_of(small, every, unseen, 80, 2, np.random.default_rng(0), **how)["group"]
+
+    assert many.sum() >= 80 > few.sum()
+    assert len(drawn(many)) == 80
+    assert many[drawn(many).rows].all(), "a probe learns from no picture that a network was trained on"
+    assert 38 <= many[drawn(many, half=True).rows].sum() <= 42
+    assert len(drawn(few)) == 80
+    assert 0 < few[drawn(few).rows].sum() < 80, "too few: as with half"
+    assert np.array_equal(drawn(few).rows, drawn(few, half=True).rows)
+
+
 def result(values, name="style"):
     values = np.asarray(values, float)
     labels = np.eye(2, dtype=bool)[np.zeros(10, int)]
