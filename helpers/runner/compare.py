@@ -36,7 +36,7 @@ def found(job: Job) -> dict:
         "verdicts": {claim["id"]: claim["verdict"] for claim in claims},
         "p": {claim["id"]: claim["p"] for claim in claims if claim["p"] is not None},
         "claims": {claim["id"]: {name: claim[name] for name in EVIDENCE} for claim in claims},
-        "seconds": artefacts.read_json(job.folder / "run.json")["seconds"],
+        "seconds": artefacts.read_json(job.folder / "run.json")["processor_seconds"],  # whoever else runs
     }
 
 
