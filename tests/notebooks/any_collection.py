@@ -213,8 +213,8 @@ def written(
 
 
 def collections(folder: Path | None = None) -> dict[str, dict]:
-    """Name -> parameters: simulated crowds without one part, or two neighbours of `PARTS` so that each part is in a
-    pair (all pairs would take twelve minutes more), and small releases of an odd kind.
+    """Name -> parameters: simulated crowds without one part, or two neighbours of `PARTS` so that each is in
+    a pair (all pairs would take twelve minutes more), and small releases of an odd kind.
 
     Args:
         folder: where the releases are written, if anywhere.
