@@ -72,7 +72,7 @@ def side_of(says: Side, low: float, high: float, margin: float) -> str:
 
 def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, seen: float = 0.0) -> str:
     """The verdict on a claim; `seen` is the share of the test items that training showed."""
-    if any(0 < part.effect.units < FEWEST or _blank(part) for part in parts.values()):
+    if any(0 < part.effect.units < FEWEST or _blank(part.says, part.effect) for part in parts.values()):
         return "undecided"
     found = {side_of(p.says, p.effect.low, p.effect.high, claim.measure.margin) for p in parts.values()}
     if found != {"supported"}:
@@ -83,11 +83,10 @@ def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, se
     return "reproduced" if alike else "supported"
 
 
-def _blank(part: Part) -> bool:
+def _blank(says: str, e: Effect) -> bool:
     """Whether nothing was seen that could differ, as where neither of two methods has a hit: a bootstrap of
     zeros gives [0, 0], which is no evidence that they are equally good."""
-    e = part.effect
-    return part.says == "above" and e.a == e.b == e.low == e.high == 0
+    return says == "above" and e.a == e.b == e.low == e.high == 0
 
 
 def _alike(claim: Claim, part: Part) -> bool:
@@ -104,7 +103,7 @@ def p_value(claim: Claim, parts: Mapping[str, Part]) -> float:
     For one difference it is below .05 exactly where the verdict is decided. Of several the largest counts for
     "supported"; for "contradicted" the smallest, times their number (Bonferroni).
     """
-    if any(map(_blank, parts.values())):
+    if any(_blank(says, e) for _, says, e in parts.values()):
         return 1.0
     margin, supported, contradicted = claim.measure.margin, [], []
     for _, says, e in parts.values():
@@ -136,10 +135,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
     """How many units or seeds would decide the undecided parts, if the differences stayed what they are; each
     after the name of its part, where parts have names."""
-    texts = {
-        name: "zero on both sides, so nothing could differ" if _blank(part) else _needed(claim, *part[1:])
-        for name, part in parts.items()
-    }
+    texts = {name: _needed(claim, says, e) for name, (_, says, e) in parts.items()}
     return "; ".join(f"{name}: {text}" if name else text for name, text in texts.items() if text)
 
 
@@ -147,6 +143,8 @@ def _needed(claim: Claim, says: str, e: Effect) -> str:
     """What would decide one part; nothing for one that is decided."""
     if 0 < e.units < FEWEST:
         return f"{e.units} {claim.over} are too few for an interval"
+    if _blank(says, e):
+        return "zero on both sides, so nothing could differ"
     margin = claim.measure.margin
     if side_of(says, e.low, e.high, margin) != "undecided":
         return ""

@@ -78,10 +78,9 @@ def train_words(
     else:
         sampling = "natural" if variant == "natural" else "class-uniform"
         given = Drawn(learner.examples(kind, items), mine, book.K, sampling)
+        against_all = losses.one_versus_all(np.ones(book.K), book.K)  # of K draws one has the word
         others = {"in-batch": losses.in_batch, "ranking": losses.pairwise_ranking}
-        # of K draws one has the word
-        others[DRAWN_AGAINST_ALL] = losses.one_versus_all(np.ones(book.K), book.K)
-        loss = others.get(variant, losses.one_drawn)
+        loss = (others | {DRAWN_AGAINST_ALL: against_all}).get(variant, losses.one_drawn)
     truth = book.bags.rows(book.held)
 
     def errors(nets: list[nn.Module]) -> list[float]:
