@@ -15,8 +15,7 @@ from helpers.measures.metrics import at_k, recall_per_class, top_k
 from helpers.words.bags import Bags, Drawn
 from helpers.words.tagging import logistic_path, standardised
 
-# of the weights 1 / N_k and 1 / (N − N_k): the paper's; it says that with others, too, multi-class
-# was ahead
+# of the weights 1 / N_k and 1 / (N − N_k): the paper's; with others, it says, multi-class was ahead, too
 WEIGHTINGS = {"one-versus-all": 1.0, "one-versus-all, roots": 0.5, "one-versus-all, plain": 0.0}
 DRAWN_AGAINST_ALL = "one-versus-all, class-uniform"
 VARIANTS = ("multi-class", *WEIGHTINGS, "natural", "class-uniform", DRAWN_AGAINST_ALL, "in-batch", "ranking")
