@@ -19,6 +19,7 @@ from helpers.learn.examples import Vectors
 from helpers.learn.many import Loss, fit_many
 from helpers.learn.networks import Adapter
 from helpers.learn.train import Recipe
+from helpers.measures.search import Space
 from helpers.pictures import pseudo
 from helpers.pictures.retrieval import Experiment, Retrieved
 from helpers.randomness import hash_seed
@@ -77,14 +78,17 @@ def choose_factors(
     known: Known, d: int, lam_grid: Sequence[float], rng: np.random.Generator, seed: int
 ) -> tuple[float, int]:
     """λ and the number of epochs with the lowest RMSE on a fifth of the entries (section 4.1); of several
-    such λ the smallest."""
+    such λ the smallest. Where the best is at an end of the grid, the grid is continued there."""
     train = split_entries(len(known.value), 0.8, rng)
     order, held = rng.permutation(np.flatnonzero(train)), tuple(column[~train] for column in known[:3])
-    fits = []
-    for lam in lam_grid:
-        found = factorize.fit(known.entries(order), d, lam, seed=seed, validation=held)
-        fits.append((found.history[found.best_epoch - 1]["rmse"], lam, found.best_epoch))
-    _, lam, epochs = min(fits)
+    space, fits = Space({"λ": lam_grid}, {"λ": (1e-3, 1.0)}), {}
+    for _ in range(8):  # the grid may grow seven times
+        for lam in {*space.grids["λ"]} - fits.keys():
+            found = factorize.fit(known.entries(order), d, lam, seed=seed, validation=held)
+            fits[lam] = found.history[found.best_epoch - 1]["rmse"], lam, found.best_epoch
+        _, lam, epochs = min(fits.values())
+        if not space.widen({"λ": lam}):
+            break
     return lam, epochs
 
 
