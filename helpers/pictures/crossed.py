@@ -112,10 +112,12 @@ def standardised(Y: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return (centred / centred[rows].std()).astype(np.float32)
 
 
-def with_outliers(Y: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Factors of which a share, among these rows, has changed places."""
+def with_outliers(
+    Y: np.ndarray, rows: np.ndarray, share: float, length: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Factors of which a share, among these rows, has changed places and is so many times as long."""
     moved, out = rng.permutation(rows)[: round(share * len(rows))], Y.copy()
-    out[moved] = Y[np.roll(moved, 1)]
+    out[moved] = length * Y[np.roll(moved, 1)]
     return out
 
 

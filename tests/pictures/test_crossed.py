@@ -79,11 +79,14 @@ def test_of_weights_that_predict_alike_the_smallest_is_chosen(known, rng, monkey
 
 def test_a_share_of_the_factors_changes_places(rng):
     Y, rows = rng.normal(size=(50, 3)), np.arange(10, 50)
-    spoilt = crossed.with_outliers(Y, rows, 0.25, rng)
+    spoilt = crossed.with_outliers(Y, rows, 0.25, 1, rng)
     moved = np.flatnonzero((spoilt != Y).any(axis=1))
     assert len(moved) == 10
     assert set(moved) <= set(rows)
     assert np.array_equal(np.sort(spoilt, axis=0), np.sort(Y, axis=0))
+    longer = crossed.with_outliers(Y, rows, 0.25, 5, np.random.default_rng(0))
+    changed = (longer != Y).any(axis=1)
+    assert np.linalg.norm(longer[changed]).round(3) == np.linalg.norm(5 * Y[changed]).round(3)
 
 
 def test_answering_the_mean_of_standardised_factors_costs_one(rng):
