@@ -29,13 +29,23 @@ ENTRY = "__entry__"  # `metrics["x"]` becomes a name of its own, so that other e
 
 
 class Entries(ast.NodeTransformer):
-    """Makes names of `name["text"]`."""
+    """Makes names of `name["text"]`, and generators of comprehensions: from Python 3.12 on the scope of a
+    comprehension is part of the one around, and what it calls x looks like an x of the notebook."""
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else None
         if isinstance(node.value, ast.Name) and isinstance(key, str):
             return ast.Name(f"{node.value.id}{ENTRY}{key.encode().hex()}", node.ctx)
         return self.generic_visit(node)
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.expr:
+        return self.generic_visit(ast.GeneratorExp(node.elt, node.generators))
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.expr:
+        both = ast.Tuple([node.key, node.value], ast.Load())
+        return self.generic_visit(ast.GeneratorExp(both, node.generators))
 
 
 class Effects:
@@ -63,12 +73,12 @@ class Effects:
 def globals_within(
     table: symtable.SymbolTable, local: frozenset[str] = frozenset(), later: bool = False
 ) -> Iterator[tuple[str, bool]]:
-    """Names of the notebook that functions and comprehensions in a scope read or set, and whether they do so
-    when they are called: a comprehension does at once."""
+    """Names of the notebook that functions and generators in a scope read or set, and whether they do so
+    when they are called: a generator does at once."""
     for inner in table.get_children():
         names = {symbol.get_name(): symbol for symbol in inner.get_symbols()}
         own = local | {name for name, s in names.items() if not s.is_global() and ENTRY not in name}
-        called = later or inner.get_name() not in ("listcomp", "setcomp", "dictcomp", "genexpr")
+        called = later or inner.get_name() != "genexpr"
         yield from ((name, called) for name in names if name.partition(ENTRY)[0] not in own)
         yield from globals_within(inner, own, called)
 
