@@ -28,7 +28,7 @@ SHOWING = {"display", "needs", "plots", "plt", "print", "results", "run", "say",
 ENTRY = "__entry__"  # `metrics["x"]` becomes a name of its own, so that other entries are not needed with it
 
 
-class Entries(ast.NodeTransformer):
+class Rewritten(ast.NodeTransformer):
     """Makes names of `name["text"]`, and generators of comprehensions: from Python 3.12 on the scope of a
     comprehension is part of the one around, and what it calls x looks like an x of the notebook."""
 
@@ -182,7 +182,7 @@ class Names:
 
 def parsed(source: str) -> list[ast.stmt] | None:
     try:
-        return Entries().visit(notebooks.parse(source, "cell")).body
+        return Rewritten().visit(notebooks.parse(source, "cell")).body
     except BadInput:
         return None
 

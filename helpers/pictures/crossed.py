@@ -81,10 +81,10 @@ def choose_factors(
     such λ the smallest. Where the best is at an end of the grid, the grid is continued there."""
     train = split_entries(len(known.value), 0.8, rng)
     order, held = rng.permutation(np.flatnonzero(train)), tuple(column[~train] for column in known[:3])
-    space, fits = Space({"λ": lam_grid}, {"λ": (1e-3, 1.0)}), {}
+    entries, space, fits = known.entries(order), Space({"λ": lam_grid}, {"λ": (1e-3, 1.0)}), {}
     for _ in range(8):  # the grid may grow seven times
         for lam in {*space.grids["λ"]} - fits.keys():
-            found = factorize.fit(known.entries(order), d, lam, seed=seed, validation=held)
+            found = factorize.fit(entries, d, lam, seed=seed, validation=held)
             fits[lam] = found.history[found.best_epoch - 1]["rmse"], lam, found.best_epoch
         _, lam, epochs = min(fits.values())
         if not space.widen({"λ": lam}):

@@ -66,9 +66,11 @@ def test_the_weight_is_chosen_that_predicts_held_entries_best(rng):
     X, Y = rng.random((60, 2)), rng.random((50, 2))
     user, item = (x.ravel().astype(np.int32) for x in np.meshgrid(np.arange(60), np.arange(50)))
     known = crossed.Known(user, item, (X @ Y.T)[user, item].astype(np.float32), 60, 50)
-    lam, epochs = crossed.choose_factors(known, 2, [0.3, 0.5, 1.0], rng, 0)
-    assert lam < 0.1  # the grid was continued downwards
+    lam, epochs = crossed.choose_factors(known, 2, [0.001, 5.0], rng, 0)
+    assert lam == 0.001
     assert 1 <= epochs <= 60
+    lam, _ = crossed.choose_factors(known, 2, [0.3, 0.5, 1.0], rng, 0)
+    assert lam == pytest.approx(0.3 * 0.6**7, rel=0.02), "continued downwards as often as it may be"
 
 
 def test_of_weights_that_predict_alike_the_smallest_is_chosen(known, rng, monkeypatch):
