@@ -13,7 +13,8 @@ m: differences up to m mean nothing in practice. With the 95 % interval [low, hi
     not above   high ≤ m            low > m
 
 and *undecided* otherwise, with the number of units or seeds that would decide it. A claim about several
-differences ("all models …") is supported if each is, and contradicted if one is.
+differences ("all models …") is supported if each is, and contradicted if one is: of k differences one lies
+beyond its bound by chance k times as often, so for this their intervals are wider (Bonferroni, 1 − .05 / k).
 
 Supported is *reproduced* where people are real, the paper gives numbers, and our effect lies between half its
 smallest and twice its largest. It is only *supported (planted)* where people are simulated. Where most test
@@ -70,11 +71,23 @@ def side_of(says: Side, low: float, high: float, margin: float) -> str:
     return "supported" if supported else "contradicted" if contradicted else "undecided"
 
 
+def _wider(parts: int) -> float:
+    """How many times the interval of each of several differences is as wide, where one alone contradicts."""
+    return stats.norm.isf(0.025 / parts) / Z
+
+
+def _side(says: Side, e: Effect, margin: float, parts: int) -> str:
+    """`side_of` one of several differences."""
+    times, found = _wider(parts), side_of(says, e.low, e.high, margin)
+    wide = (e.mean - times * (e.mean - e.low), e.mean + times * (e.high - e.mean))
+    return side_of(says, *wide, margin) if found == "contradicted" else found
+
+
 def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, seen: float = 0.0) -> str:
     """The verdict on a claim; `seen` is the share of the test items that training showed."""
     if any(0 < part.effect.units < FEWEST or _blank(part.says, part.effect) for part in parts.values()):
         return "undecided"
-    found = {side_of(p.says, p.effect.low, p.effect.high, claim.measure.margin) for p in parts.values()}
+    found = {_side(p.says, p.effect, claim.measure.margin, len(parts)) for p in parts.values()}
     if found != {"supported"}:
         return "contradicted" if "contradicted" in found else "undecided"
     if simulated:
@@ -135,21 +148,23 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
     """How many units or seeds would decide the undecided parts, if the differences stayed what they are; each
     after the name of its part, where parts have names."""
-    texts = {name: _needed(claim, says, e) for name, (_, says, e) in parts.items()}
+    texts = {name: _needed(claim, says, e, len(parts)) for name, (_, says, e) in parts.items()}
     return "; ".join(f"{name}: {text}" if name else text for name, text in texts.items() if text)
 
 
-def _needed(claim: Claim, says: str, e: Effect) -> str:
+def _needed(claim: Claim, says: Side, e: Effect, parts: int) -> str:
     """What would decide one part; nothing for one that is decided."""
     if 0 < e.units < FEWEST:
         return f"{e.units} {claim.over} are too few for an interval"
     if _blank(says, e):
         return "zero on both sides, so nothing could differ"
     margin = claim.measure.margin
-    if side_of(says, e.low, e.high, margin) != "undecided":
+    if _side(says, e, margin, parts) != "undecided":
         return ""
     # how wide the interval may be on either side to be clear of a bound, and how wide it is here
     room, half = min(abs(e.mean - margin), abs(e.mean + margin)), (e.high - e.low) / 2
+    if side_of(says, e.low, e.high, margin) == "contradicted":  # so it would be alone
+        half *= _wider(parts)
     if says == "above" and e.mean < 0:
         room = max(-e.mean, margin + e.mean)  # below 0, or equivalent
     if room < half / 30:

@@ -83,9 +83,12 @@ def test_a_dataset_goes_by_its_own_number_and_its_own_exception():
 
 
 def test_all_parts_must_speak_for_a_claim():
-    def of(*means):
+    def parts_of(*means):
         effects = {str(n): Effect(m / 100, (m - 1) / 100, (m + 1) / 100) for n, m in enumerate(means)}
-        parts = rule.parts_of(claim(), effects, "")
+        return rule.parts_of(claim(), effects, "")
+
+    def of(*means):
+        parts = parts_of(*means)
         return rule.verdict(claim(), parts), rule.p_value(claim(), parts)
 
     assert of(5, 6)[0] == "supported"
@@ -93,6 +96,12 @@ def test_all_parts_must_speak_for_a_claim():
     assert of(5, -5)[0] == "contradicted"
     assert of(5, 2.5)[1] == pytest.approx(of(2.5)[1]), "the weakest counts"
     assert of(-2, 1)[1] == pytest.approx(2 * of(-2)[1]), "two looks, one of which contradicts"
+    # [-2.1, -0.1] contradicts alone; of two differences one does so twice as often by chance
+    assert of(-1.1)[0] == "contradicted"
+    assert of(-1.1)[1] < 0.05
+    assert of(5, -1.1)[0] == "undecided"
+    assert 0.05 < of(5, -1.1)[1] < 0.1
+    assert "would decide it" in rule.would_decide(claim(), parts_of(5, -1.1))
 
 
 def test_what_would_decide():
