@@ -1,13 +1,22 @@
 """Files: names that a user gives, writing so that nothing is ever half-written, digests."""
 
 import hashlib
+import lzma
 import os
+import secrets
 import shutil
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from helpers.errors import BadInput
+
+# what Python's readers of compressed files and archives raise where the content is damaged
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+DAMAGED += (OSError, RuntimeError, ValueError)
 
 
 def given_path(argument: str, text: str | Path) -> Path:
@@ -36,7 +45,7 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".{target.name}.new-{os.getpid()}")
+    new = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
     try:
         yield new
         if new.is_dir() and target.exists():

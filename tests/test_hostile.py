@@ -394,11 +394,11 @@ def labelled(name, **files):
     return act
 
 
-def matlab(**arrays):
+def matlab(compressed=False, **arrays):
     from scipy.io import savemat
 
     out = io.BytesIO()
-    savemat(out, arrays)
+    savemat(out, arrays, do_compression=compressed)
     return out.getvalue()
 
 
@@ -423,6 +423,7 @@ SETS = [
     ("indoor67: a list is a folder", labelled("indoor67", **INDOOR, **{"indoor67__TrainImages.txt__x": b""}), "TrainImages.txt: cannot be read", "put the published file there"),
     ("flowers102: no MATLAB file", labelled("flowers102", **FLOWERS, **{"flowers-102__setid.mat": "no matrix"}), "setid.mat: not a readable MATLAB file", "download it again"),
     ("flowers102: a cut MATLAB file", labelled("flowers102", **FLOWERS, **{"flowers-102__setid.mat": matlab(**SPLIT)[:150]}), "setid.mat: not a readable MATLAB file"),
+    ("flowers102: damaged compression", labelled("flowers102", **FLOWERS, **{"flowers-102__setid.mat": (m := matlab(True, **SPLIT))[:150] + b"\xff" * 20 + m[170:]}), "setid.mat: not a readable MATLAB file", "download it again"),
     ("flowers102: a variable is missing", labelled("flowers102", **FLOWERS, **{"flowers-102__setid.mat": matlab(trnid=SPLIT["trnid"])}), "setid.mat: no variable valid"),
     ("flowers102: text for numbers", labelled("flowers102", **FLOWERS, **{"flowers-102__setid.mat": matlab(**SPLIT, tstid="x")}), "setid.mat: tstid holds no numbers"),
     ("flowers102: no numbers", labelled("flowers102", **FLOWERS, **{"flowers-102__setid.mat": matlab(**SPLIT, tstid=np.zeros((0, 0)))}), "setid.mat: tstid holds no numbers"),
@@ -504,6 +505,7 @@ WORDS = [
     ("a package that is damaged", package(b"!<arch>\n" + b"x" * 60), "1_all.deb: damaged at byte 8; download it again"),
     ("a package with an endless member", package(deb([("data.tar.xz", b"")])[:-12] + b"9999999999`\n"), "1_all.deb: data.tar cannot be read"),
     ("another package", package(deb([("data.tar.xz", tarball(other=b""))])), "1_all.deb: holds no freedict-eng-fra.index and no"),
+    ("a package whose compression is damaged", package(deb([("data.tar.xz", (t := tarball(other=bytes(9000)))[:40] + b"\xff" * 20 + t[60:])])), "1_all.deb: data.tar cannot be read", "download the package again"),
     ("a package whose tar is damaged", package(deb([("data.tar.xz", tarball(other=b"").replace(b"\xfd7zXZ", b"\xfd7zXx"))])), "1_all.deb: data.tar cannot be read", "download the package again"),
     ("an index without a length", freedict(b"dog\tA", gzip.compress(b"x")), "line 1 of the index, 'dog\\tA', names no place"),
     ("an index beyond the text", freedict(b"dog\tA\tZ", gzip.compress(b"x")), "line 1 of the index, 'dog\\tA\\tZ', names no place in the dictionary"),
@@ -679,6 +681,17 @@ def collection(change, **files):
     return act
 
 
+def beside(name, content):
+    """A saved collection with this file."""
+
+    def act(folder):
+        load("openmoji", size=8, include=["component"], skintones=True).save(folder / "collection")
+        write(folder / "collection" / name, content)
+        return told(Collection.read(folder / "collection"))
+
+    return act
+
+
 def table_with(**columns):
     """The items with other columns, as parquet."""
 
@@ -732,6 +745,8 @@ ARTEFACTS = [
     ("collection: no JSON", collection("{"), "collection.json: ", "run notebook 00 again"),
     ("collection: a list", collection([]), "collection.json: ", "run notebook 00 again"),
     ("collection: a key is missing", collection(lambda a: {"name": "x"}), "collection.json: ", "run notebook 00 again"),
+    ("collection: damaged features", beside("features.npy", b"\x93NUMPY"), "features.npy: not a readable npy file"),
+    ("collection: a damaged description", beside("datapackage.json", b"{"), "datapackage.json: not a readable json file"),
     ("collection: an unknown store", collection(lambda a: a | {"images": {"kind": "pickle"}}), "unknown kind of image store 'pickle'; known: array, files"),
     ("collection: pictures that climb away", collection(lambda a: a | {"images": {"kind": "array", "file": "../gone.npy"}}), "gone.npy: the images are gone; run notebook 00 again"),
     ("collection: a folder of pictures that is gone", collection(lambda a: a | {"images": {"kind": "files", "source": "gone", "names": ["1.jpg"], "size": 8}}), "which is gone; put it there, or run notebook 00 again"),
@@ -942,6 +957,7 @@ FOLDERS = [
     ("pinterest: no file", brought("pinterest", **{"x.txt": ""}), "repins.csv"),
     ("flickr: no table", brought("flickr", **{"flickr_style__x.txt": ""}), "flickr_style"),
     ("amazon: no JSON", brought("amazon", **{"reviews_x.json": "{'a': __import__('os')}\n"}), "reviews_x.json, line 1"),
+    ("amazon: blank lines", brought("amazon", **{"reviews_x.json": "\n \n"}), "reviews_x.json", "download it again"),
     ("amazon: no gzip", brought("amazon", **{"reviews_x.json.gz": "{}"}), "reviews_x.json.gz"),
     ("amazon: no reviews", brought("amazon", **{"x.txt": ""}), "reviews"),
     ("behance: a line of two", brought("behance", **{"Behance_appreciate_1M": "1 2\n"}), "Behance_appreciate_1M, line 1"),

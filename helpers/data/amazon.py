@@ -33,7 +33,6 @@ ASIN = re.compile(rb"""["'](?:parent_)?asin["']: ?["'](\w+)["']""")
 FIELDS = {"user": ("user_id", "reviewerID"), "item": ("parent_asin", "asin")}  # of 2023, and before
 NANOSECONDS = {"timestamp": 10**6, "unixReviewTime": 10**9}
 TOLD = ["id", "title", "paths", "address"]
-NO_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)  # a file that is cut off or damaged
 LATEST = 4_102_444_800 * 10**9  # the year 2100
 BLOCK = 1 << 24  # bytes of text that are parsed at a time
 
@@ -140,7 +139,7 @@ def _records(file: Path, wanted: set[str] | None = None) -> Iterator[tuple[int, 
                 product = ASIN.search(line) if wanted is not None else None
                 if line.strip() and (product is None or product[1].decode() in wanted):
                     yield number, _record(line, f"{file}, line {number}")
-    except NO_GZIP as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:  # cut off or damaged
         raise BadInput(
             f"{file}, after line {number}: cut off or damaged ({error}); download it again"
         ) from None
@@ -195,6 +194,8 @@ def _walked(file: Path) -> Iterator[tuple[pa.Array, ...]]:
             keys = "reviewerID, asin and unixReviewTime, or user_id, parent_asin and timestamp"
             raise BadInput(f"{file}, line {line}: no review, which has {keys}; correct or remove the line")
         rows.append((user, item, times[0]))
+    if not rows:
+        raise BadInput(f"{file}: holds no reviews; download it again")
     yield tuple(pa.array(column) for column in zip(*rows, strict=True))
 
 

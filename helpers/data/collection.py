@@ -194,8 +194,11 @@ class Collection:
             raise BadInput(f"{folder}: no collection here (collection.json is absent)")
 
         def told(file: Path) -> dict:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = artefact(file)
             return {key: content[key] for key in ("name", "simulated", "missing", "images")}
+
+        def artefact(file: Path):
+            return json.loads(file.read_text(encoding="utf-8"))
 
         about = opened(file, told, AGAIN)
         tables = {name: opened(folder / f"{name}.parquet", pd.read_parquet, AGAIN) for name in TABLES}
@@ -207,8 +210,8 @@ class Collection:
         return cls(
             about["name"], about["simulated"], **tables,
             images=open_images(about["images"], folder), truth=truth, missing=about["missing"],
-            source=json.loads(package.read_text(encoding="utf-8")) if package.is_file() else {},
-            features=np.load(features, mmap_mode="r") if features.is_file() else None,
+            source=opened(package, artefact, AGAIN) if package.is_file() else {},
+            features=opened(features, partial(np.load, mmap_mode="r"), AGAIN) if features.is_file() else None,
         )  # fmt: skip
 
     def has(self, part: str) -> bool:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from helpers.errors import BadInput
+from helpers.files import DAMAGED
 
 MOST_RATIO = 200  # unpacked to packed: text reaches 20, and what is made to fill the memory 1000
 BOM = b"\xef\xbb\xbf"
@@ -99,7 +100,7 @@ class Source:
                 content = pa.input_stream(str(file), compression="gzip").read_buffer()
             else:
                 content = pa.memory_map(str(file)).read_buffer()
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
+        except DAMAGED as error:
             raise BadInput(f"{self.where(name)}: cannot be read ({error}); download the file again") from None
         if not len(content):
             raise BadInput(f"{self.where(name)}: the file is empty; download it again")
@@ -309,6 +310,11 @@ def _lines(where: str, form: Format, content: pa.Buffer) -> Iterator[tuple[int, 
         rows = ((reader.line_num, row) for row in reader)
     else:
         rows = ((number, line.split(form.separator)) for number, line in enumerate(lines, 1))
-    for position, (number, row) in enumerate(rows):
-        if (position or form.header is None) and row and row != [""]:
-            yield number, row
+    try:
+        for position, (number, row) in enumerate(rows):
+            if (position or form.header is None) and row and row != [""]:
+                yield number, row
+    except csv.Error as error:
+        raise BadInput(
+            f"{where}, line {reader.line_num}: {error}; close the quote that stands open before"
+        ) from None

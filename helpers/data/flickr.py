@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.data.assemble import assemble
 from helpers.data.collection import Collection
 from helpers.data.sets import open_set
-from helpers.data.sets.published import first_there, table
+from helpers.data.sets.published import first_there, name_in, table
 from helpers.data.sets.shape import wrong
 from helpers.files import given_path
 
@@ -39,7 +39,7 @@ def load(data_dir: Path | str, size: int = 64, leave_out_unreadable: bool = Fals
             raise wrong(
                 file, line, row["page_url"], "http://www.flickr.com/photos/<owner>/<photo>", "page_url "
             )
-        rows.append((page[2], page[1], row["image_url"].rpartition("/")[2]))
+        rows.append((page[2], page[1], name_in(row["image_url"])))
     items = pd.DataFrame(rows, columns=["id", "owner", "path"]).join(styles, on="path", how="inner")
     return assemble(
         "flickr", items=items, labels=items.rename(columns={"id": "item"}).assign(kind="style"),

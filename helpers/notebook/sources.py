@@ -4,6 +4,7 @@ import ast
 import copy
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import resolve_name
@@ -107,10 +108,11 @@ def told_to_start(notebook, where: str) -> dict[str, object]:
     return {}
 
 
-def code_digest(notebook, package: Path, where: str) -> str:
+def code_digest(notebook, package: Path, where: str, also: Iterable[str] = ()) -> str:
     """A digest of everything that a notebook executes, but not of its text, comments or outputs: the code
-    cells and, transitively, the modules of `package` that they import, wherever the import stands."""
-    total, modules = hashlib.sha256(), set()
+    cells and, transitively, the modules of `package` that they import, wherever the import stands, and those
+    named in `also`."""
+    total, modules = hashlib.sha256(), set(also)
     for n, cell in enumerate(code_cells(notebook)):
         tree = parse(cell.source, f"{where}, code cell {n + 1}")
         total.update(ast.dump(tree).encode())

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None, project: Project | None = None)
         if given.list:
             show(jobs)
             return 0
-        warn_of_old_inputs(project, jobs)
+        warn_of_old_inputs(project, jobs, folder)
         with one_runner(given.profile):
             home = paths.outputs() / given.profile
             (home / "comparison.json").unlink(missing_ok=True)  # of what was there before
@@ -121,9 +121,9 @@ def show(jobs: Sequence[Job]) -> None:
         print(f"{job.file.stem:<32}{state}")
 
 
-def warn_of_old_inputs(project: Project, jobs: Sequence[Job]) -> None:
+def warn_of_old_inputs(project: Project, jobs: Sequence[Job], data_dir: str | None) -> None:
     """Say so when a notebook before the first selected one ran with other code or parameters."""
     before = [n for n in notebooks.find(project.notebooks) if n < jobs[0].number]
-    earlier = plan(project, jobs[0].profile, only=before) if before else []
+    earlier = plan(project, jobs[0].profile, only=before, data_dir=data_dir) if before else []
     if old := ", ".join(job.number for job in earlier if job.executed.is_file() and not job.is_done()):
         print(f"note: {old} ran with other parameters or code; leave out --from and --only to renew")

@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
 from papermill import PapermillExecutionError, execute_notebook
 
 from helpers import paths
@@ -68,10 +67,11 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
         if error.ename == NotTestable.__name__:
             raise Untestable(detail.partition(NOT_TESTABLE)[2] or detail) from None
         raise Failure(f"{file.stem}, cell [{error.exec_count}]: {error.ename}: {detail}") from None
-    except DeadKernelError:
+    except RuntimeError:  # nbclient's own for a kernel that died, its plain one for one that did not start
         cells = notebooks.code_cells(notebooks.read(output))
         begun = sum(cell.metadata.papermill.get("start_time") is not None for cell in cells)
-        raise Failure(f"{file.stem}, cell [{begun}]: the kernel died, mostly for want of memory") from None
+        told = "the kernel died, or did not start, mostly for want of memory"
+        raise Failure(f"{file.stem}, cell [{begun}]: {told}") from None
 
 
 def run_notebook(job: Job) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers import paths
+from helpers.data import READERS
 from helpers.errors import BadInput
 from helpers.notebook import artefacts, provenance
 from helpers.notebook import sources as notebooks
@@ -157,7 +158,8 @@ def plan(
         if defaults.get("profile") != profile:
             overrides = {"profile": profile} | overrides
         parameters = defaults | overrides
-        code = notebooks.code_digest(notebook, project.package, file.name)
+        reader = READERS.get(parameters.get("dataset"), "").partition(":")[0]  # is not imported by name
+        code = notebooks.code_digest(notebook, project.package, file.name, filter(None, [reader]))
         decides = {"parameters": parameters, "code": code, "versions": provenance.versions()}
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         requires, after = told[number].get("requires", []), told[number].get("after")

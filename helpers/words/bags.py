@@ -46,7 +46,8 @@ class Bags(NamedTuple):
 
     def turned(self, K: int) -> "Bags":
         """The pictures of each of K tags."""
-        return Bags.of(self.indices, self.owner, K)
+        B = self.matrix(K).T.tocsr()  # and not `of`, whose threads must not start in a thread of `fit_many`
+        return Bags(B.indptr.astype(np.int64), B.indices)
 
     def counts(self, K: int) -> np.ndarray:
         """N_k: in how many pictures each tag is, int64 (K,)."""

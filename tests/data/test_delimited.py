@@ -1,6 +1,7 @@
 """The fast parser and the slow, careful one agree, and the fast one is fast."""
 
 import time
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -96,3 +97,19 @@ def test_a_million_ratings_are_parsed_in_a_moment(tmp_path):
     assert time.perf_counter() - start < 5, "about 0.1 s where nothing else runs"
     assert found.dtypes.tolist() == [np.int32, np.int32, np.float32, np.int64]
     assert np.array_equal(found.to_numpy(float), frame.to_numpy(float))
+
+
+def test_a_quote_that_is_never_closed_is_named(tmp_path):
+    content = 'userId,movieId,tag,timestamp\n1,2,"a,3\n' + "1,2,b,3\n" * 50_000
+    with pytest.raises(BadInput, match=r"tags\.csv, line \d+: field larger.*; close the quote"):
+        read(source(tmp_path, "tags.csv", content), "tags.csv", QUOTED)
+
+
+def test_a_damaged_member_of_a_zip_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tags.dat", "".join(f"{k}::{k * k}::a::3\n" for k in range(900)))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[45:60] = b"\xff" * 15
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(BadInput, match=r"tags\.dat\): cannot be read .*; download the file again"):
+        read(Source(tmp_path / "x.zip"), "tags.dat", PLAIN)

@@ -293,6 +293,13 @@ def test_unreadable_posters_can_be_left_out(tmp_path, posters, on_the_fly):
         read(FIXTURES / "ml-latest", posters, **options)
 
 
+def test_items_may_share_an_unreadable_picture(tmp_path, posters):
+    (posters / "1.png").write_bytes(b"not a picture")
+    kept, unreadable = decoded(posters, ["1.png", "2.png", "1.png", "3.png"], 8, leave_out=True)
+    assert list(unreadable) == ["1.png"]
+    assert kept[:].shape == (2, 8, 8, 3)
+
+
 def test_many_unreadable_posters_are_counted(tmp_path, posters):
     for movie in range(4, 20):
         (posters / f"{movie}.heic").write_bytes(b"x")

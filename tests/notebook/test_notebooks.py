@@ -96,6 +96,13 @@ def test_other_modules_do_not(package, changed):
     assert digest(package, source) == before
 
 
+def test_a_module_that_no_import_names_counts_where_told(package):
+    before = notebooks.code_digest(notebook("x = 1"), package, "x", ["pkg.data.reader"])
+    assert before != digest(package, "x = 1")
+    (package / "data/text.py").write_text("x = 22222")
+    assert notebooks.code_digest(notebook("x = 1"), package, "x", ["pkg.data.reader"]) != before
+
+
 def test_only_code_counts(package):
     before = digest(package, "x = 1", "%matplotlib inline\nimport pkg.method")
     assert digest(package, "x  =  1  # a remark", "%matplotlib inline\nimport pkg.method") == before

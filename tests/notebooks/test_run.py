@@ -156,6 +156,12 @@ def test_a_kernel_that_dies_is_reported(tiny, capsys):
     assert "00_first, cell [4]: the kernel died" in capsys.readouterr().err
 
 
+def test_a_kernel_that_does_not_start_is_reported(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(execute, "get_kernel_dict", lambda more: {"argv": [sys.executable, "-c", ""]})
+    assert tiny.run("smoke", "--only", "00") == 1
+    assert "00_first, cell [0]: the kernel died, or did not start" in capsys.readouterr().err
+
+
 def test_after_a_kill_only_the_interrupted_notebook_is_redone(tiny, capsys):
     waiting = "import os, time\nfrom pathlib import Path\nflag = Path(os.environ['CROWD_OUTPUTS'], 'here')"
     waiting += "\nif not flag.exists():\n    flag.touch()\n    time.sleep(60)"

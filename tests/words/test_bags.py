@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from helpers.errors import BadInput
 from helpers.learn.examples import Vectors
+from helpers.learn.many import TOGETHER, fit_many
+from helpers.learn.train import Recipe
 from helpers.words.bags import Bags, Drawn, by_item, gallery, tagged_images
 
 OWN = [[0, 2], [1], [], [0, 1, 3]]
@@ -64,6 +67,18 @@ def test_class_uniform_draws_every_tag_alike_and_one_of_its_pictures(bags):
     assert (bags.dense(5)[picture, tag] == 1).all()
     of_tag_0 = np.bincount(picture[tag == 0], minlength=4) / (tag == 0).sum()
     assert np.allclose(of_tag_0, [0.5, 0, 0, 0.5], atol=0.03)
+
+
+def test_many_copies_draw_at_once(bags):
+    """Copies are trained in threads, in which no parallel kernel may start."""
+    networks = [torch.nn.Linear(1, 5) for _ in range(2 * TOGETHER)]
+    shared = inputs(4)
+    source = [Drawn(shared, bags, 5, "class-uniform") for _ in networks]
+    recipes, seeds = [Recipe(epochs=1, batch=2) for _ in networks], list(range(len(networks)))
+    histories = fit_many(
+        networks, source, nn.functional.cross_entropy, recipes, seeds, device=torch.device("cpu")
+    )
+    assert all(np.isfinite(history[0]["loss"]) for history in histories)
 
 
 def test_a_pass_repeats_with_its_generator(bags):

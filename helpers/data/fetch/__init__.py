@@ -6,13 +6,11 @@ that was cut anew, and the largest one here has 39 GB.
 
 import hashlib
 import itertools
-import lzma
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
@@ -23,13 +21,12 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.errors import BadInput
+from helpers.files import DAMAGED
 
 TIMEOUT = (10, 60)  # seconds: to connect, and without a byte
 LARGEST_RATIO = 100  # unpacked to packed; text reaches 10, a bomb 1000
 PIECE = 2**14  # bytes, and what a cut can cost
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
-DAMAGED += (OSError, RuntimeError, ValueError)
 
 
 class File(NamedTuple):

@@ -15,6 +15,7 @@ from scipy.io.matlab import MatReadError
 from helpers.data.delimited import text_lines
 from helpers.data.sets.shape import PRECISION, Absent, LabelledSet, by_folder, needed, of_files, one_of, wrong
 from helpers.errors import BadInput
+from helpers.files import DAMAGED
 
 WIKI_LEAST = 1000  # Karayev et al. 2014 keep the styles with more than a thousand paintings: 25 of them
 
@@ -60,13 +61,18 @@ def flickr_style(folder: Path) -> LabelledSet:
     for line, row in table(file, ("image_url", "label", "_split")):
         labels.append(one_of(file, line, row["label"], numbers, "label"))
         split.append(one_of(file, line, row["_split"], splits, "_split"))
-        paths.append(re.split("[?#]", row["image_url"])[0].rpartition("/")[2])
+        paths.append(name_in(row["image_url"]))
         if not paths[-1]:
             raise wrong(file, line, row["image_url"], "a URL that ends with a file name", "image_url ")
     if not (base / "images").is_dir():
         told = f"the table names {len(paths)} photos; {base / 'images'}, the folder of the downloaded photos,"
         raise Absent(f"{told} is not there (the first would be images/{paths[0]})")
     return of_files("flickr_style", base / "images", paths, labels, classes, split)
+
+
+def name_in(url: str) -> str:
+    """The file that a URL names."""
+    return re.split("[?#]", url)[0].rpartition("/")[2]
 
 
 def wikipaintings(folder: Path) -> LabelledSet:
@@ -223,7 +229,7 @@ def _array(file: Path, key: str) -> np.ndarray:
     """One row of whole numbers from a MATLAB file: int64 (n,)."""
     try:
         content = loadmat(file, squeeze_me=True)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+    except (MatReadError, TypeError, *DAMAGED) as error:
         raise BadInput(f"{file}: not a readable MATLAB file ({error}); download it again") from None
     if key not in content:
         raise BadInput(f"{file}: no variable {key}; expected the file that is published with Flowers102")
