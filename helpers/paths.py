@@ -24,6 +24,11 @@ def notebook_outputs(profile: str, number: str) -> Path:
     return outputs() / profile / number
 
 
+def of_notebooks(folder: Path, name: str) -> list[Path]:
+    """The file of this name of each notebook that ran, in order, in a profile's folder."""
+    return sorted(file for file in folder.glob(f"*/{name}") if re.fullmatch(NUMBER, file.parent.name))
+
+
 def data() -> Path:
     """Downloaded datasets: `CROWD_DATA`, else `data/` here, else `shared/data` beside the project."""
     if os.environ.get("CROWD_DATA"):

@@ -12,7 +12,7 @@ from helpers.errors import BadInput
 from helpers.notebook import parts, provenance
 from helpers.notebook.artefacts import write_json
 from helpers.notebook.run import Run
-from helpers.paths import NUMBER, outputs
+from helpers.paths import of_notebooks, outputs
 
 
 def save(run: Run, metrics: Mapping) -> None:
@@ -78,7 +78,7 @@ def write_scoreboard(profile: str) -> dict:
     """Gather every notebook's claims of a profile, with Holm's correction, into its scoreboard.json."""
     folder = outputs() / profile
     claims = []
-    for file in sorted(f for f in folder.glob("*/claims.json") if re.fullmatch(NUMBER, f.parent.name)):
+    for file in of_notebooks(folder, "claims.json"):
         claims += json.loads(file.read_text(encoding="utf-8"))
     scoreboard = {"claims": board.corrected(claims)}
     write_json(folder / "scoreboard.json", scoreboard)

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from helpers.claims import board
 from helpers.claims.papers import CLAIMS, PAPERS, ROWS, Claim, row_of
 from helpers.claims.rule import VERDICTS, would_decide
 from helpers.notebook.artefacts import read_json
@@ -138,15 +138,6 @@ def shown(claim: Claim, profiles: Sequence[Profile], folder: Path, outputs: Path
     return made
 
 
-def counted(profiles: Sequence[Profile]) -> dict[str, dict[str, tuple[int, int]]]:
-    """profile -> verdict -> number of claims, raw and after Holm's correction; each claim once a profile."""
-    found = {}
-    for profile in profiles:
-        raw, after = (Counter(c[k] for c in profile.claims.values()) for k in ("verdict", "corrected"))
-        found[profile.name] = {verdict: (raw[verdict], after[verdict]) for verdict in VERDICTS}
-    return found
-
-
 def write(folder: Path, reference: Path = REFERENCE) -> list[Profile]:
     """Write `board.html` into a profile's folder; what is on it."""
     outputs, profiles = folder.parent, gather(folder.parent, reference)
@@ -156,7 +147,7 @@ def write(folder: Path, reference: Path = REFERENCE) -> list[Profile]:
     content = {
         "profile": folder.name,
         "profiles": profiles,
-        "counts": counted(profiles),
+        "counts": {p.name: board.counts(p.claims.values()) for p in profiles},
         "claims": len(CLAIMS),
         "papers": [(k, title, [r for r in rows if r[0] == k]) for k, title in PAPERS.items()],
         "titles": ROWS,

@@ -3,18 +3,17 @@
 import csv
 import json
 import mimetypes
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
+from helpers.claims import board
 from helpers.claims.papers import CLAIMS, PAPERS, Claim, row_of
 from helpers.files import replacing
 from helpers.measures.stats import Effect
 from helpers.notebook.artefacts import manifest, read_json, write_json
-from helpers.paths import NUMBER
-from helpers.runner.board_page import counted
+from helpers.paths import of_notebooks
 from helpers.runner.evidence import Line, Profile, lines, parts
 from helpers.runner.report import write_page
 
@@ -67,8 +66,7 @@ def _difference(name: str, effect: Effect, line: Line, claim: Claim) -> dict:
 
 def runs(folder: Path) -> list[dict]:
     """run.json of each notebook of a profile that has run, in order."""
-    files = sorted(f for f in folder.glob("*/run.json") if re.fullmatch(NUMBER, f.parent.name))
-    return [read_json(file) | {"number": file.parent.name} for file in files]
+    return [read_json(file) | {"number": file.parent.name} for file in of_notebooks(folder, "run.json")]
 
 
 def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
@@ -99,7 +97,7 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
         "data": sorted({claim["data"] for claim in claims}),
         "simulated": any(claim["simulated"] for claim in claims),
         "claims": len(claims),
-        "counts": counted([mine])[folder.name] if mine else {},
+        "counts": board.counts(mine.claims.values()) if mine else {},
         "compared": {kind: f"{sum(of)} of {len(of)} {kind}" for kind, of in kinds.items() if of},
         "seeds": {run["number"]: run["parameters"]["seeds"] for run in done if "seeds" in run["parameters"]},
         "grids": sorted({n for run in done for n in run["parameters"] if n.endswith("_grid")}),

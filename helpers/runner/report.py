@@ -20,7 +20,7 @@ from helpers.errors import BadInput
 from helpers.files import write_text
 from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import read_json
-from helpers.paths import NOTEBOOKS, NUMBER, number_of
+from helpers.paths import NOTEBOOKS, NUMBER, number_of, of_notebooks
 
 PAGES = Path(__file__).parent / "pages"
 NEEDS_SCRIPT = ("application/javascript", "application/vnd.jupyter.widget-view+json")
@@ -176,7 +176,7 @@ def anchor(cells) -> str:
 def _notebook_rows(folder: Path, latest: list[dict]) -> list[dict]:
     """A row per notebook: those of the latest command, and those that only an earlier one ran."""
     table = {row["name"]: dict(row) for row in latest}
-    for file in sorted(f for f in folder.glob("*/run.json") if re.fullmatch(NUMBER, f.parent.name)):
+    for file in of_notebooks(folder, "run.json"):
         about = read_json(file)
         row = table.setdefault(about["notebook"], {"name": about["notebook"], "status": "earlier"})
         row |= {name: about[name] for name in ("seconds", "peak_mb", "seed")}

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from helpers.claims.board import counts
 from helpers.claims.papers import CLAIMS
 from helpers.notebook.artefacts import read_json, record, write_json
 from helpers.runner import board_page, exports
@@ -86,7 +87,7 @@ def test_a_run_counts_and_a_reference_where_there_is_none(places):
     assert smoke.claims["F11b"]["corrected"] == "undecided", "three looks: .04 becomes .12"
     assert demo.claims["F11b"]["effects"] == {}
     assert demo.simulated, "a planted verdict says so"
-    assert board_page.counted([smoke])["smoke"]["undecided"] == (2, 3)
+    assert counts(smoke.claims.values())["undecided"] == (2, 3)
 
 
 def test_effects_in_margins_beside_the_papers(places):
