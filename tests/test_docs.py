@@ -17,7 +17,7 @@ from helpers.claims.papers import CLAIMS, PAPERS, ROWS
 from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS, ROOT
 from helpers.pictures.transfer import LEARNT
-from helpers.runner.found import MARKED, current
+from helpers.runner.found import CARD, MARKED, card, current, renewed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCS = ROOT / "docs"
@@ -89,6 +89,13 @@ def test_values_from_references_are_what_stands_there(file):
     text = file.read_text(encoding="utf-8")
     wrong = [f"{m[1]}: {now}" for m in MARKED.finditer(text) if (now := current(*m.groups())) != m[1]]
     assert not wrong, "run python -m helpers.runner.found"
+    assert renewed(text) == text, "seconds of notebooks: run python -m helpers.runner.found"
+
+
+@pytest.mark.parametrize("number", notebooks.find(NOTEBOOKS))
+def test_cards_say_what_notebooks_cost(number):
+    first = notebooks.read(notebooks.find(NOTEBOOKS)[number]).cells[0].source
+    assert CARD.findall(first) == [card(number)], "run python -m helpers.runner.found"
 
 
 @pytest.mark.parametrize("letter", PAPERS)
