@@ -7,9 +7,9 @@ A number, or a verdict in italics, is followed by a comment that says where it c
     30<!-- ml-1m supported --> claims
 
 that is a metric (in per cent, where % stands), the verdict of a claim, or how many claims got a verdict;
-`smoke minutes` are a profile's processor minutes. The command writes them anew from outputs/reference; a metric
-keeps its number of decimals. In rows of tables that link to a notebook, `6 s | 51 s` are its processor seconds on
-smoke and demo. Memory stands in README's table alone, by hand; cards take it from there.
+`smoke minutes` are a profile's processor minutes. The command writes them anew from outputs/reference; a
+metric keeps its number of decimals. In rows of tables that link to a notebook, `6 s | 51 s` are its processor
+seconds on smoke and demo. Memory stands in README's table alone, by hand; cards take it from there.
 """
 
 import re
@@ -45,7 +45,8 @@ def current(shown: str, profile: str, what: str, folder: Path = REFERENCE) -> st
         return read_json(file) if file.is_file() else {"metrics": {}, "verdicts": {}}
 
     if what == "minutes":
-        return f"{sum(seconds(file.stem, profile, folder) for file in (folder / profile).glob('*.json')) / 60:.0f}"
+        numbers = [file.stem for file in (folder / profile).glob("*.json")]
+        return f"{sum(seconds(number, profile, folder) for number in numbers) / 60:.0f}"
     if what in VERDICTS:
         files = map(read_json, sorted((folder / profile).glob("*.json")))
         return str(sum(v.split(OR)[0] == what for about in files for v in about["verdicts"].values()))
@@ -65,14 +66,14 @@ def current(shown: str, profile: str, what: str, folder: Path = REFERENCE) -> st
 def renewed(text: str, folder: Path = REFERENCE) -> str:
     """A text with all of its marked values, and seconds of notebooks, as the references have them."""
 
-    def of(match: re.Match) -> str:
-        return match[1] + " | ".join(
-            f"{seconds(match[2], profile, folder):.0f} s" for profile in ("smoke", "demo")
-        )
+    def marked(match: re.Match) -> str:
+        return f"{current(*match.groups(), folder)}<!-- {match[2]} {match[3]} -->"
 
-    return SECONDS.sub(
-        of, MARKED.sub(lambda m: f"{current(*m.groups(), folder)}<!-- {m[2]} {m[3]} -->", text)
-    )
+    def cost(match: re.Match) -> str:
+        smoke, demo = (seconds(match[2], profile, folder) for profile in ("smoke", "demo"))
+        return f"{match[1]}{smoke:.0f} s | {demo:.0f} s"
+
+    return SECONDS.sub(cost, MARKED.sub(marked, text))
 
 
 def seconds(number: str, profile: str, folder: Path = REFERENCE) -> float:
