@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 TESTS := $(VENV)/.tests
 ASKED := $(if $(filter 1,$(GPU)),--gpu) $(if $(filter 0,$(GPU)),--cpu)
 
-.PHONY: run test lab notebooks bench book students-book students lint lock clean asked
+.PHONY: run test lab notebooks bench book students lint lock clean asked
 
 run: $(STAMP)  ## install, run every notebook on the demo profile, say where the report is
 	$(BIN)/python -m helpers.run demo
@@ -31,6 +31,10 @@ bench: $(STAMP)  ## measure the kernels against their peers; results and a figur
 
 book: $(TESTS)  ## README, notebooks as they are, pages and API as a site that needs no network, in outputs/book/html
 	$(BIN)/python -m sphinx -M html . outputs/book -c docs -W
+
+students: $(TESTS)  ## a copy of the project without answers, for students, and its book: outputs/students/project
+	$(BIN)/python -m helpers.course outputs/students --edition project
+	cd outputs/students/project && $(abspath $(BIN))/python -m sphinx -M html . outputs/book -c docs -W
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
