@@ -1,5 +1,7 @@
 # docker build --target cpu --tag crowd .        (or --target cuda, for a machine with an NVIDIA GPU)
-# docker run --rm --publish 8888:8888 crowd      JupyterLab at the address that it prints; --gpus all with cuda
+# docker run --rm --publish 8888:8888 --volume crowd:/crowd crowd
+#                                                JupyterLab at the address that it prints; --gpus all with cuda;
+#                                                what is changed and computed stays in the volume
 # docker run --rm crowd make test                any other command
 FROM python:3.12-slim AS base
 # hadolint ignore=DL3008

@@ -1,14 +1,16 @@
-"""Install what was tested into a virtual environment. `make run` and `make test` do it first; without make:
+"""Install what was tested into a virtual environment. `make run` and `make test` do it first; without make
+(where there is no `python`, write `python3` or, on Windows, `py`):
 
     python install.py              into .venv; PyTorch with CUDA where there is an NVIDIA GPU, else without
     python install.py --cpu        PyTorch for the CPU
     python install.py --gpu        PyTorch with CUDA (Linux)
+    python install.py --tests      also what grading, the book and their tests need: 36 packages, 150 MB
     python install.py FOLDER       another folder than .venv
 
-Versions and hashes are those of requirements.lock. Only Linux has a choice: the builds that PyPI has for
-macOS and Windows are without CUDA. Those for Linux bring CUDA, nearly five gigabytes of it; builds for the
-CPU are in PyTorch's own index. uv installs where it is there and pip has no settings of its own, such as
-another index: uv does not read them. Needs the standard library only.
+Versions and hashes are those of requirements.lock and requirements-tests.lock. Only Linux has a choice: the
+builds that PyPI has for macOS and Windows are without CUDA. Those for Linux bring CUDA, nearly five gigabytes
+of it; builds for the CPU are in PyTorch's own index. uv installs where it is there and pip has no settings of
+its own, such as another index: uv does not read them. Needs the standard library only.
 """
 
 from __future__ import annotations  # so that an old Python gets as far as the sentence in main
@@ -25,6 +27,7 @@ from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements.lock"
+TESTS = ROOT / "requirements-tests.lock"  # what the other lacks
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 TORCH = re.compile(r"(torch|torchvision)==([\w.]+)")
 CUDA = re.compile(r"(nvidia-[\w-]+|cuda-[\w-]+|triton)==")  # only PyTorch with CUDA needs these
@@ -75,7 +78,7 @@ def installer(python: Path) -> list[str | Path]:
     return [*pip, "install"]
 
 
-def install(folder: Path, asked: str | None = None) -> None:
+def install(folder: Path, asked: str | None = None, tests: bool = False) -> None:
     """Make or renew an environment. `asked` is "cpu", "gpu" or None: what is there, else what fits."""
     lock = LOCK.read_text(encoding="utf-8")
     rest, torch, cuda = groups(lock)
@@ -95,7 +98,7 @@ def install(folder: Path, asked: str | None = None) -> None:
             sys.exit(
                 f"{why}; without --cpu (make: without GPU=0) the build that pip finds is taken, with CUDA"
             )
-        print(f"PyTorch for the CPU is not to be had: {why}; taking the build that pip finds, with CUDA")
+        print(f"PyTorch for the CPU cannot be fetched: {why}; taking the build that pip finds, with CUDA")
         on_cpu = False
 
     size = "7 GB, CUDA included" if linux and not on_cpu else "about 2 GB"
@@ -111,8 +114,11 @@ def install(folder: Path, asked: str | None = None) -> None:
     chosen = folder / "requirements.txt"
     chosen.write_text(lock, encoding="utf-8")
     subprocess.run([*add, "--requirement", chosen], check=True)
+    if tests:
+        subprocess.run([*add, "--requirement", TESTS], check=True)
     subprocess.run([*add, "--no-build-isolation", "--editable", ROOT], check=True)
-    (folder / ".installed").touch()
+    for stamp in (".installed", ".tests")[: 1 + tests]:
+        (folder / stamp).touch()
 
 
 def main() -> None:
@@ -126,9 +132,10 @@ def main() -> None:
     build = parser.add_mutually_exclusive_group()
     build.add_argument("--cpu", dest="asked", action="store_const", const="cpu")
     build.add_argument("--gpu", dest="asked", action="store_const", const="gpu")
+    parser.add_argument("--tests", action="store_true")
     given = parser.parse_args()
     try:
-        install(given.folder, given.asked)
+        install(given.folder, given.asked, given.tests)
     except subprocess.CalledProcessError as error:
         sys.exit(f"stopped: {error.cmd[0]} ended with {error.returncode}; what it said is above")
 

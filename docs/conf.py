@@ -9,6 +9,7 @@ so a link between them means the same on a Git host and in the book.
 
 import re
 import sys
+from pathlib import Path
 
 import mmdr
 from astroid.astroid_manager import MANAGER, AstroidManager
@@ -49,12 +50,7 @@ docs/ethics
 :glob:
 docs/papers/*
 ```
-```{toctree}
-:hidden:
-:caption: Solutions
-:glob:
-notebooks/solutions/*
-```
+SOLUTIONS
 ```{toctree}
 :hidden:
 :caption: The project
@@ -63,6 +59,14 @@ CONTRIBUTING
 CHANGELOG
 ```
 """
+SOLUTIONS = """```{toctree}
+:hidden:
+:caption: Solutions
+:glob:
+notebooks/solutions/*
+```"""
+there = (Path(__file__).parent.parent / "notebooks" / "solutions").is_dir()  # not in a copy for students
+CONTENTS = CONTENTS.replace("SOLUTIONS", SOLUTIONS if there else "")
 
 html_theme = "furo"
 html_static_path = ["book.css"]

@@ -16,7 +16,7 @@ from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS, ROOT
 
 for needed in ("sphinx", "myst_nb", "furo", "autoapi", "mmdr"):
-    pytest.importorskip(needed, reason=f'{needed} is not in the lock: pip install --editable ".[book]"')
+    pytest.importorskip(needed, reason=f"{needed} is not installed: python install.py --tests")
 
 WITHOUT_NETWORK = """
 import socket, sys

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,7 +18,7 @@ from helpers.claims.papers import CLAIMS, PAPERS, ROWS
 from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS, ROOT
 from helpers.pictures.transfer import LEARNT
-from helpers.runner.found import MARKED, current
+from helpers.runner.found import CARD, MARKED, card, current, renewed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCS = ROOT / "docs"
@@ -89,6 +90,13 @@ def test_values_from_references_are_what_stands_there(file):
     text = file.read_text(encoding="utf-8")
     wrong = [f"{m[1]}: {now}" for m in MARKED.finditer(text) if (now := current(*m.groups())) != m[1]]
     assert not wrong, "run python -m helpers.runner.found"
+    assert renewed(text) == text, "seconds of notebooks: run python -m helpers.runner.found"
+
+
+@pytest.mark.parametrize("number", notebooks.find(NOTEBOOKS))
+def test_cards_say_what_notebooks_cost(number):
+    first = notebooks.read(notebooks.find(NOTEBOOKS)[number]).cells[0].source
+    assert CARD.findall(first) == [card(number)], "run python -m helpers.runner.found"
 
 
 @pytest.mark.parametrize("letter", PAPERS)
@@ -111,6 +119,7 @@ class Facts(NamedTuple):
     writes: list[str]
     after: list[str] | None  # notebooks that it waits for; None: all before it
     minutes: int  # of reading
+    core: int  # of these for what the plan calls core
 
 
 @cache
@@ -141,10 +150,10 @@ def facts() -> dict[str, Facts]:
         n: [(texts(call) or ["collection"])[0] for c in of for call in calls(c, *kinds)]
         for n, of in code.items()
     }
-    return {n: of_notebook(cells[n], code[n], saved, saved[n]) for n in files}
+    return {n: of_notebook(n, cells[n], code[n], saved) for n in files}
 
 
-def of_notebook(cells: list[dict], code: list[str], saved: dict[str, list[str]], writes: list[str]) -> Facts:
+def of_notebook(number: str, cells: list[dict], code: list[str], saved: dict[str, list[str]]) -> Facts:
     (start,) = [call for cell in code for call in calls(cell, "start")]
     said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in start.keywords}
     needs = [text for cell in code for call in calls(cell, "needs", "has") for text in texts(call)]
@@ -154,25 +163,49 @@ def of_notebook(cells: list[dict], code: list[str], saved: dict[str, list[str]],
         for _ in calls(cell, "collection"):
             reads["00"] = ["collection"]
         for call in calls(cell, "read_table", "read_arrays", "read_weights"):
-            number, *names = texts(call)
+            other, *names = texts(call)
             # read_table("01", name) for each name of a list that stands in the same cell
-            names = names[:1] or [t for t in texts(tree(cell)) if t in saved[number]]
-            reads.setdefault(number, []).extend(names)
+            names = names[:1] or [t for t in texts(tree(cell)) if t in saved[other]]
+            reads.setdefault(other, []).extend(names)
         for _ in calls(cell, "gather"):
             for source in LEARNT.values():
                 reads.setdefault(source.notebook, []).append("features")
+    return Facts(
+        requires=said.get("requires", []),
+        uses=sorted(uses),
+        reads={other: list(dict.fromkeys(names)) for other, names in sorted(reads.items())},
+        writes=saved[number] + ["training"] * any(True for c in code for _ in calls(c, "save_trainings")),
+        after=said.get("after"),
+        minutes=minutes(cells),
+        core=minutes(core(cells, number)),
+    )
+
+
+def minutes(cells: list[dict]) -> int:
+    """How long it takes to read some cells, as the plan says."""
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     pictures = sum("image/png" in o.get("data", {}) for c in cells for o in c.get("outputs", []))
     words = len(re.findall(r"[A-Za-z']+", re.sub(r"\$\$.*?\$\$", "", prose, flags=re.DOTALL)))
     lines = sum(bool(line.strip()) for cell in code for line in cell.splitlines())
-    return Facts(
-        requires=said.get("requires", []),
-        uses=sorted(uses),
-        reads={number: list(dict.fromkeys(names)) for number, names in sorted(reads.items())},
-        writes=writes + ["training"] * any(True for c in code for _ in calls(c, "save_trainings")),
-        after=said.get("after"),
-        minutes=5 * round((words / 150 + lines / 15 + 0.75 * pictures + prose.count("$$") / 2) / 5),
-    )
+    return 5 * round((words / 150 + lines / 15 + 0.75 * pictures + prose.count("$$") / 2) / 5)
+
+
+def core(cells: list[dict], number: str) -> list[dict]:
+    """What the plan calls core: these sections, and what comes before the first."""
+    page = (DOCS / "course" / "plan.md").read_text(encoding="utf-8")
+    (said,) = re.findall(rf"^\*\*Core\*\*: (?:.*; )?{number} (all|sections [\d, toand]+)", page, re.MULTILINE)
+    wanted = set(map(int, re.findall(r"\d+", said)))
+    for first, last in re.findall(r"(\d+) to (\d+)", said):
+        wanted |= set(range(int(first), int(last)))
+    picked, inside = [], True
+    for cell in cells:
+        heading = re.search(r"^## (?:(\d+) · )?", "".join(cell["source"]), re.MULTILINE)
+        if heading and cell["cell_type"] == "markdown" and (heading[1] or not inside):
+            inside = int(heading[1] or 0) in wanted
+        inside = inside and "## Exercises" not in "".join(cell["source"])
+        picked += [cell] if inside or said == "all" else []
+    return picked
 
 
 def table(*columns: str) -> str:
@@ -208,14 +241,18 @@ def test_the_map_agrees_with_the_notebooks():
 def test_the_plan_has_every_notebook_and_its_minutes():
     page = (DOCS / "course" / "plan.md").read_text(encoding="utf-8")
     measured = dict(MEASURED.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    weeks: dict[int, int] = {}
     for n, file in notebooks.find(NOTEBOOKS).items():
         seconds = measured[file.stem].rpartition(" | ")[0]
-        row = rf"\[{n} · .*\]\(../../notebooks/{file.name}\) \|.*\| (\d+) \| {re.escape(seconds)} \|$"
-        shown = re.findall(row, page, re.MULTILINE)
-        assert len(shown) == 1, (
-            f"docs/course/plan.md needs a row of {n}, of {facts()[n].minutes} minutes | {seconds}"
-        )
-        assert abs(int(shown[0]) - facts()[n].minutes) <= 5, f"{n} takes {facts()[n].minutes} minutes"
+        link = rf"\[{n} · .*\]\(../../notebooks/{file.name}\)"
+        row = rf"^\| (\d) \| {link} \|.*\| (\d+) \| (\d+) \| {re.escape(seconds)} \|$"
+        shown, now = re.findall(row, page, re.MULTILINE), (facts()[n].minutes, facts()[n].core)
+        assert len(shown) == 1, f"docs/course/plan.md needs a row of {n}, of {now} minutes | {seconds}"
+        week, *minutes = map(int, shown[0])
+        assert np.allclose(minutes, now, rtol=0, atol=5), f"{n} takes {now} minutes: all, core"
+        weeks[week] = weeks.get(week, 0) + minutes[1]
+    total = re.findall(r"^\| (\d) \| (\d+) \| [\d ]*\|", page, re.MULTILINE)
+    assert {int(week): int(minutes) for week, minutes in total} == weeks, "core minutes of a week"
 
 
 def test_the_citation_file_is_one():

@@ -20,6 +20,8 @@ from helpers.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WANTED = [Requirement(d) for d in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+TESTS = (ROOT / "requirements-tests.lock").read_text(encoding="utf-8")  # what the other lacks
+IN_TESTS = [Requirement(d) for group in ("course", "book") for d in PROJECT["optional-dependencies"][group]]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -48,18 +50,22 @@ def locked(text: str = LOCK) -> dict[str, list[Requirement]]:
 
 
 def test_the_lock_satisfies_every_requirement():
-    pins = locked()
-    for requirement in WANTED:
+    more = locked(TESTS)
+    assert not locked().keys() & more.keys()
+    pins = locked() | more
+    for requirement in WANTED + IN_TESTS:
         name = normal(requirement.name)
-        assert name in pins, f"{name} is not in requirements.lock; run: make lock"
+        assert name in pins, f"{name} is not locked; run: make lock"
+        assert (name in more) == (requirement not in WANTED)
         for pin in pins[name]:
             version = str(pin.specifier).removeprefix("==")
             assert requirement.specifier.contains(version), f"{pin} does not satisfy {requirement}"
 
 
 def test_every_pin_is_exact_and_has_hashes():
-    assert all(re.fullmatch(r"==[\w.+!]+", str(pin.specifier)) for pins in locked().values() for pin in pins)
-    for block in install.blocks(LOCK):
+    every = [pin for lock in (LOCK, TESTS) for pins in locked(lock).values() for pin in pins]
+    assert all(re.fullmatch(r"==[\w.+!]+", str(pin.specifier)) for pin in every)
+    for block in install.blocks(LOCK) + install.blocks(TESTS):
         lines = block.splitlines()[1:]
         assert block[:1] in "#" or lines, f"{block}: no hashes"
         assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines), lines
@@ -68,7 +74,7 @@ def test_every_pin_is_exact_and_has_hashes():
 def test_what_runs_here_is_what_is_locked():
     rest, torch, _ = install.groups(LOCK)
     with_cuda = "+" not in importlib.metadata.version("torch")
-    for name, pins in locked(LOCK if with_cuda else rest).items():
+    for name, pins in locked((LOCK if with_cuda else rest) + TESTS).items():
         here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
         for pin in here:
             installed = importlib.metadata.version(name)
@@ -184,6 +190,14 @@ def test_which_build_is_installed(ran, there, gpu, asked, cpu, uninstalls):
     assert any("uninstall" in command for command in ran.commands) == uninstalls
     assert ran.commands[-1][-2:] == ["--editable", str(ROOT)]
     assert (ran.folder / ".installed").is_file()
+    assert not (ran.folder / ".tests").exists()
+
+
+def test_what_tests_need_is_installed_too(ran):
+    install.install(ran.folder, tests=True)
+    assert ran.commands[-2][-2:] == ["--requirement", str(ROOT / "requirements-tests.lock")]
+    assert (ran.folder / ".installed").is_file()
+    assert (ran.folder / ".tests").is_file()
 
 
 def test_without_pytorchs_index_the_build_that_pip_finds_is_taken(ran, capsys):
@@ -223,13 +237,16 @@ def test_uv_where_pip_has_no_settings_that_uv_would_not_read(monkeypatch, settin
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("target", ["run", "test"])
 @pytest.mark.parametrize(("choice", "option"), [("", ""), ("GPU=1", "--gpu"), ("GPU=0", "--cpu")])
-def test_make_passes_the_choice_on(tmp_path, choice, option):
+def test_make_passes_the_choice_on(tmp_path, target, choice, option):
     (tmp_path / ".installed").touch()
-    command = ["make", "--dry-run", "run", f"VENV={tmp_path}", *choice.split()]
+    (tmp_path / ".tests").touch()
+    command = ["make", "--dry-run", target, f"VENV={tmp_path}", *choice.split()]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert ("install.py" in said) == bool(choice), "a choice is looked at even where something is installed"
     assert [word for word in said if word in ("--gpu", "--cpu")] == option.split()
+    assert ("--tests" in said) == (bool(choice) and target == "test")
 
 
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base", "pandera": "pandera-pandas",

@@ -20,12 +20,14 @@ STUB = """# YOUR ANSWER: change what stands above, then delete this line and the
 raise NotImplementedError("no answer yet")"""
 HOW = """Each exercise has a cell for your answer and, below it, a cell that checks it: run that when you have
 answered. It fails where something is wrong. Grading checks more than you see.
+*Run All* stops at the first exercise that has no answer. Notebooks from 01 on read what others wrote: before
+them, `python -m helpers.run smoke` must have run once, with the project's environment active.
 A prediction gives 1 point, a changed parameter 2, an extension 3."""
 # what is not so in a course: solutions beside the notebook, and checks that pass where nothing was answered
-REMOVED = re.compile(
-    r"(?:Solved\s+in|Solutions:|The\s+solutions\s+are\s+in)\s+\[[^]]*\]\([^)]*_solutions\.ipynb\)\.\s*"
-    r"|A\s+check\s+prints[^.]*\.\s*"
-)
+SOLVED = r"(?:Solved\s+in|Solutions:|The\s+solutions\s+are\s+in)\s+\[[^]]*\]\([^)]*_solutions\.ipynb\)\.\s*"
+REMOVED = re.compile(SOLVED + r"|A\s+check\s+prints[^.]*\.\s*")
+ANSWER = re.compile(r"^ *<details>.*?</details>\n", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[([^]]*)\]\([^)]*\b(?:solutions|helpers/course|tests)\b[^)]*\)")
 
 
 def instructor(file: Path) -> NotebookNode:
@@ -84,6 +86,20 @@ def student(instructors: NotebookNode) -> NotebookNode:
         if about.grade:
             cell.metadata.editable = False
     return instructors
+
+
+def unsolved(notebook: NotebookNode) -> NotebookNode:
+    """A notebook as it is, outputs and all, that names no solutions."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(SOLVED, "", cell.source).strip("\n")
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
+    return notebook
+
+
+def without_answers(page: str) -> str:
+    """A page without folded answers, and without links to what students do not get."""
+    return LINK.sub(r"\1", ANSWER.sub("", page))
 
 
 def clean(file: Path) -> NotebookNode:

@@ -95,7 +95,8 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
         "device": (last.get("device") or {}).get("kind"),
         "cores": (last.get("threads") or {}).get("cores"),
         "data": sorted({claim["data"] for claim in claims}),
-        "simulated": any(claim["simulated"] for claim in claims),
+        "simulated": (simulated := any(claim["simulated"] for claim in claims)),
+        "from_folder": not simulated and folder.name != "openmoji",  # the data have to be brought
         "claims": len(claims),
         "counts": board.counts(mine.claims.values()) if mine else {},
         "compared": {kind: f"{sum(of)} of {len(of)} {kind}" for kind, of in kinds.items() if of},

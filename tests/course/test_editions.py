@@ -11,7 +11,7 @@ from helpers.course import __main__ as course
 from helpers.course import editions, exercises, slides
 from helpers.errors import BadInput
 from helpers.notebook import sources as notebooks
-from helpers.paths import NOTEBOOKS
+from helpers.paths import NOTEBOOKS, ROOT
 
 FILES = notebooks.find(NOTEBOOKS)
 EACH = pytest.mark.parametrize("file", FILES.values(), ids=FILES)
@@ -105,6 +105,20 @@ def test_the_command_makes_all_and_spares_what_is_the_educators(tmp_path, capsys
     assert not (folder / "student").exists()
     assert course.main([str(config)]) == 2
     assert "is a file; name a folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git lists the files")
+def test_a_copy_for_students_holds_no_answers(tmp_path):
+    assert course.main([str(tmp_path), "--edition", "project"]) == 0
+    copy = tmp_path / "project"
+    files = {file.relative_to(copy).as_posix() for file in copy.rglob("*") if file.is_file()}
+    assert files >= {"install.py", "Makefile", "requirements-tests.lock", "helpers/run.py", "docs/conf.py"}
+    assert not [name for name in files if name.startswith(("helpers/course", "notebooks/solutions", "tests"))]
+    pages = [copy / name for name in files if name.endswith((".md", ".ipynb"))]
+    assert not [p for p in pages if re.search(r"_solutions\.ipynb|\]\([^)]*solutions", p.read_text("utf-8"))]
+    assert "<details>" not in (copy / "docs/course/plan.md").read_text(encoding="utf-8")
+    theirs, ours = notebooks.read(copy / "notebooks" / FILES["04"].name), notebooks.read(FILES["04"])
+    assert notebooks.code_cells(theirs) == notebooks.code_cells(ours)
 
 
 def test_blanks_are_found():

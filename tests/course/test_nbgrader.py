@@ -12,7 +12,7 @@ from helpers.course.needed import SKIP, needed
 from helpers.notebook import sources as notebooks
 from helpers.paths import NOTEBOOKS, ROOT
 
-nbgrader = pytest.importorskip("nbgrader", reason="nbgrader is not installed; pip install '.[course]'")
+nbgrader = pytest.importorskip("nbgrader", reason="nbgrader is not installed: python install.py --tests")
 NAME = "04_latent_neighbours"  # its exercises need nothing but imports
 FILE = NOTEBOOKS / f"{NAME}.ipynb"
 

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+import matplotlib
 import nbformat
 import numpy as np
 import pytest
 import torch
 from notebook_contract import any_notebook
 from replay import replay
+from test_answers import ELSEWHERE, tried
 
 from helpers import train
 from helpers.claims import board as claims
@@ -80,6 +82,14 @@ def test_every_claim_leads_to_the_table_that_shows_it(replayed):
     for claim in read_json(replayed[1] / SMOKE / "scoreboard.json")["claims"]:
         cells = notebooks.read(NOTEBOOKS / f"{claim['notebook']}.ipynb").cells
         assert report.anchor(cells), f"{claim['notebook']}: {claim['id']} is in no table"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_right_wrong_and_no_answer_where_results_are_needed(replayed, name, monkeypatch, capsys):
+    monkeypatch.setenv("CROWD_OUTPUTS", str(replayed[1]))
+    with matplotlib.rc_context({"backend": "agg"}):
+        assert tried(name.partition("-")[0], [name], capsys) == []
 
 
 @pytest.fixture
