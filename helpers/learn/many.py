@@ -40,7 +40,7 @@ def fit_many(
     *,
     device: torch.device,
     validate: Callable[[list[nn.Module]], Sequence[float]] | None = None,
-    after_step: Callable[[dict[str, Tensor]], None] | None = None,
+    after_step: Callable[[dict[str, Tensor], list[nn.Module]], None] | None = None,
     together: int | None = None,
 ) -> list[list[dict]]:
     """Train C copies of one network in place, each with its own examples, recipe and seed: C histories.
@@ -54,7 +54,7 @@ def fit_many(
     Examples are `Vectors`, or others with their `together`, `plan` and `look_up`. `loss` maps the outputs and
     targets of *one* copy to its mean loss, by operations that `vmap` knows; or it has an attribute
     `many`, which maps those of all, (C, B, …), to losses (C,). `validate` maps networks in evaluation mode to
-    their validation errors. `after_step` gets the stacked weights by name.
+    their validation errors. `after_step` gets the stacked weights by name, and the networks that they are of.
 
     A copy whose loss is no longer finite stops where it is, with the validation error inf if it has none: a
     search must survive a learning rate that is too large. BadInput for lists of different lengths."""
@@ -120,7 +120,7 @@ def _train(networks, examples, recipes, seeds, loss, device, validate, after_ste
                 value = mean_losses(stack(inputs), targets)
             step(torch.autograd.grad(value.sum(), list(stack.weights.values())), rates[position])
             if after_step is not None:
-                after_step(stack.weights)
+                after_step(stack.weights, stack.networks)
             total += value.detach() * min(batch, n - start)
         losses, seconds = (total / n).tolist(), time.perf_counter() - before
         [network.eval() for network in networks]

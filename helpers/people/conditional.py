@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import torch
@@ -25,19 +25,27 @@ HIDDEN = 24  # units of the user network: Denton et al. 2015, section 3
 BALLS = {"V": -1, "P": -1, "Q": -2, "beta": -1, "gamma": -2, "alpha": -2, "Z": -1}
 
 
-def project(matrix: Tensor, radius: float, dim: int = -1) -> None:
+def project(matrix: Tensor, radius: float | Tensor, dim: int = -1) -> None:
     """Shorten rows, or the vectors along `dim`, that are longer than `radius` to that length, in place
-    (Weston et al. 2010)."""
+    (Weston et al. 2010). Of stacked matrices (C, …) each may have a radius of its own, float (C,)."""
     with torch.no_grad():
         # ten times faster than `norm`, which reads rows one number after the other where they lie transposed
         length = matrix.square().sum(dim, keepdim=True).sqrt()
+        if isinstance(radius, Tensor):
+            radius = radius.view(-1, *[1] * (matrix.ndim - 1))
         matrix.mul_((radius / length.clamp_min(1e-12)).clamp_max(1.0))
 
 
-def project_all(weights: Mapping[str, Tensor], radius: float) -> None:
+def project_all(weights: Mapping[str, Tensor], radius: float | Tensor) -> None:
     """Put everything that has left its ball back onto it; weights by name, alone or those of many stacked."""
     for name in BALLS.keys() & weights.keys():
         project(weights[name], radius, BALLS[name])
+
+
+def project_each(weights: Mapping[str, Tensor], models: "Sequence[UserConditional]") -> None:
+    """`project_all` of the stacked weights of models that may differ in their radius."""
+    radii = torch.tensor([model.radius for model in models], device=models[0].V.device)
+    project_all(weights, radii)
 
 
 def times(u: Tensor, matrix: Tensor) -> Tensor:
@@ -199,8 +207,8 @@ def learn(
 
     An epoch visits each (post, true tag) once; after every step what has left its ball goes back into it.
     Each of n posts has a row of x, one of u for each model, int (n,), and its true tags, as in `posts.Posts`;
-    where there is none, BadInput. `validate` maps models to validation errors. Models of one kind, radius
-    and tensor of descriptors share their operations, also where their d or K differ."""
+    where there is none, BadInput. `validate` maps models to validation errors. Models of one kind
+    and tensor of descriptors share their operations, also where their d, K or radius differ."""
     row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")
@@ -208,11 +216,11 @@ def learn(
     [model.project() for model in models]
     histories, alike = [None] * len(models), {}
     for c, model in enumerate(models):
-        alike.setdefault((model.radius, model.x.data_ptr()), []).append(c)
+        alike.setdefault(model.x.data_ptr(), []).append(c)
     with as_large_as_the_largest(models):
-        for (radius, _), some in alike.items():
+        for some in alike.values():
             given = ([of[c] for c in some] for of in (models, examples))
-            how = {"device": device, "validate": validate, "after_step": partial(project_all, radius=radius)}
+            how = {"device": device, "validate": validate, "after_step": project_each}
             which = ([of[c] for c in some] for of in (recipes, seeds))
             for c, history in zip(
                 some, fit_many(*given, ranked(tags, margin, most), *which, **how), strict=True
