@@ -167,7 +167,7 @@ def average_precisions(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray
 class Comparison(NamedTuple):
     """mAP of several methods on the same items."""
 
-    values: dict[str, np.ndarray]  # method -> float64[S], mAP of each seed
+    values: dict[str, np.ndarray]  # method -> float64[S], mAP of each seed; of H searches [H, S]
     drawn: dict[str, np.ndarray]  # -> float64[R], mean over seeds in each bootstrap sample, the same for all
     items: int
 
@@ -182,9 +182,17 @@ class Comparison(NamedTuple):
         return compare_resampled(a - b, drawn, rng, *levels, self.items)
 
     def gain(self, method: str, over: str) -> tuple[np.ndarray, np.ndarray]:
-        """The lead as a share of the mAP of `over`: of each seed float64[S], in each bootstrap sample [R]."""
+        """The lead as a share of the mAP of `over`: of each seed, as `values`, in each resample [R]."""
         values, drawn = (at[method] - at[over] for at in (self.values, self.drawn))
         return values / self.values[over].mean(), drawn / self.drawn[over]
+
+    @classmethod
+    def of_halves(cls, first: "Comparison", second: "Comparison") -> "Comparison":
+        """The mean of two comparisons whose items exchanged roles: those that the first tests the second
+        chose its settings by, and the other way round. Both have the same methods and seeds."""
+        values = {m: np.stack([first.values[m], second.values[m]]) for m in first.values}
+        drawn = {m: (first.drawn[m] + second.drawn[m]) / 2 for m in first.drawn}
+        return cls(values, drawn, first.items + second.items)
 
 
 def compare(truth: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]], counts: np.ndarray) -> Comparison:

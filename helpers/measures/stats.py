@@ -116,6 +116,11 @@ def compare_resampled(by_seed, resampled, rng, a=np.nan, b=np.nan, units: int = 
     (S,), the difference in each training on all units, and resampled float (R,), its mean over the trainings
     in each bootstrap sample of the units.
 
+    Where the methods were searched H times, each time with other items to choose and to test on, by_seed is
+    (H, S), and the searches are one more level, drawn like the seeds: two of them widen the interval until it
+    holds the difference of each. What they differ by holds the luck of the units too, so it is rather too
+    wide; but two that err alike do not show it, and it counts as luck of the units in `seed_share`.
+
     Resampled values of such a statistic may all lie too high (in a ranking an item that is drawn twice stands
     beside itself), so they are moved to the measured one: they tell how far it spreads, not where it is.
     """
@@ -124,13 +129,20 @@ def compare_resampled(by_seed, resampled, rng, a=np.nan, b=np.nan, units: int = 
 
 
 def _two_levels(by_seed, resampled, rng, a: float, b: float, units: int) -> Effect:
-    mean, n_seeds, share = float(by_seed.mean()), len(by_seed), 0.0
-    if n_seeds > 1:
-        apart = (by_seed - mean) * np.sqrt(n_seeds / (n_seeds - 1))
-        by_seeds = resamples(n_seeds, rng, len(resampled)) @ apart / n_seeds
+    by_seed = np.atleast_2d(by_seed)
+    searches, seeds, share = by_seed.mean(axis=1), by_seed.mean(axis=0), 0.0
+
+    def drawn(values: np.ndarray) -> np.ndarray:
+        apart = (values - values.mean()) * np.sqrt(len(values) / (len(values) - 1))
+        return resamples(len(values), rng, len(resampled)) @ apart / len(values)
+
+    if len(searches) > 1:
+        resampled = resampled + drawn(searches)
+    if len(seeds) > 1:
+        by_seeds = drawn(seeds)
         share = float(by_seeds.var() / max(by_seeds.var() + resampled.var(), 1e-300))
         resampled = resampled + by_seeds
-    return Effect(*interval(mean, resampled), a, b, units, n_seeds, share)
+    return Effect(*interval(float(by_seed.mean()), resampled), a, b, units, len(seeds), share)
 
 
 def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:
@@ -183,8 +195,9 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def spread(values: Sequence[float], digits: int = 4) -> str:
-    """Mean ± sample standard deviation over seeds: "0.1891 ± 0.0012 (3 seeds)"; one seed has no spread."""
-    values = np.asarray(values, np.float64)
+    """Mean ± sample standard deviation over seeds: "0.1891 ± 0.0012 (3 seeds)"; one seed has no spread.
+    Of H searches, (H, S), their mean in each seed."""
+    values = np.atleast_2d(np.asarray(values, np.float64)).mean(axis=0)
     if len(values) == 1:
         return f"{values[0]:.{digits}f} (1 seed)"
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f} ({len(values)} seeds)"

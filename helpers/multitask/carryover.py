@@ -13,12 +13,12 @@ from helpers.learn.many import fit_many
 from helpers.learn.train import Recipe, fit
 from helpers.measures.metrics import mean_average_precision
 from helpers.measures.search import Found, Space, search
-from helpers.multitask.heads import Blocks, Targets, TwoHeads, capped, objective
+from helpers.multitask.heads import Blocks, Targets, TwoHeads, capped, objective, stretched
 
 METHODS = ("image-only", "sequential", "contrastive", "uniform", "interaction", "loss")
 # who reads which parameter
 OWN = {"alpha": METHODS[2:], "quantile": METHODS[4:], "tau": METHODS[2:3], "head": METHODS[1:]}
-OWN |= {"form": ("sequential", *METHODS[3:])}
+OWN |= {"form": ("sequential", *METHODS[3:]), "bias": ("sequential", *METHODS[3:]), "clip": METHODS[4:]}
 LIMITS = {
     "lr": (1e-6, 1.0), "dropout": (0.0, 0.9), "hidden": (8, 4096), "decay": (0.0, 10.0),
     "alpha": (0.0, 1e4), "quantile": (0.05, 1.0), "tau": (0.0, 100.0),
@@ -38,6 +38,8 @@ class Setting:
     decay: float = 0.01  # weight decay
     form: str = "exp"  # of the second task's loss, see `heads.reconstruction`
     head: int = 0  # units of a layer in the head of the vectors; 0: it is linear
+    bias: int = 0  # 1: the item's bias is guessed beside its vector, as the published program may
+    clip: int = 0  # 1: ω is clipped to its quartiles (`heads.stretched`), as there; `quantile` is not read
     omega: str = ""  # which confidence of `Study.omega`; empty: that with the method's name, if there is one
 
 
@@ -110,9 +112,11 @@ class Study:
             known = self.targets.labelled if alone or job.labelled is None else job.labelled
             labelled, two_tasks = np.flatnonzero(known), alone or job.method in OWN["alpha"]
             omega = self.omega.get(job.setting.omega or job.method)
-            omega = None if omega is None else capped(omega, job.setting.quantile)
+            if omega is not None:
+                clip = job.setting.clip
+                omega = capped(stretched(omega) if clip else omega, 1.0 if clip else job.setting.quantile)
             alpha = 1.0 if alone else job.setting.alpha if two_tasks else 0.0
-            targets = replace(self.targets, labelled=known)
+            targets = replace(self._targets(job.setting), labelled=known)
             packed = targets.packed(omega, alpha, job.setting.tau, main=not alone)
             companions = two_tasks and len(labelled) < len(packed)
             made.append(Blocks(self.examples(packed), labelled, companions, nearest))
@@ -121,15 +125,18 @@ class Study:
         seeds = [job.seed + (not alone) for job in jobs]
         how = {"device": self.device, "validate": None if alone else self.validate}
         done = [None] * len(jobs)
-        kinds = [(blocks.count, job.setting.form) for blocks, job in zip(made, jobs, strict=True)]
-        for count, form in dict.fromkeys(kinds):
-            some = [k for k, kind in enumerate(kinds) if kind == (count, form)]
+        kinds = [(b.count, job.setting.form, job.setting.bias) for b, job in zip(made, jobs, strict=True)]
+        for kind in dict.fromkeys(kinds):
+            some = [k for k, other in enumerate(kinds) if other == kind]
             one = ([x[k] for k in some] for x in (networks, made))
-            loss = objective(self.targets, count, contrastive, form)
+            loss = objective(self._targets(jobs[some[0]].setting), kind[0], contrastive, kind[1])
             histories = self._run(*one, loss, [recipes[k] for k in some], [seeds[k] for k in some], how)
             for k, history in zip(some, histories, strict=True):
                 done[k] = history
         return done
+
+    def _targets(self, setting: Setting) -> Targets:
+        return self.targets.with_bias if setting.bias else self.targets
 
     def _run(self, networks, examples, loss, recipes, seeds, how) -> list[list[dict]]:
         if isinstance(examples[0].examples, Vectors):

@@ -212,6 +212,13 @@ def capped(omega: np.ndarray, quantile: float) -> np.ndarray:
     return np.nan_to_num(bounded / np.nanmean(bounded)).astype(np.float32)
 
 
+def stretched(omega: np.ndarray) -> np.ndarray:
+    """ω clipped to its quartiles and stretched to 1 … 3, as the published program does: float64 (n,). NaN, of
+    an item without a CF vector, stays."""
+    low, high = np.nanquantile(omega, [0.25, 0.75])
+    return 1 + 2 * (np.clip(omega, low, high) - low) / max(high - low, 1e-9)
+
+
 @known
 @dataclass(frozen=True)
 class Targets:
@@ -221,11 +228,15 @@ class Targets:
     vectors: np.ndarray  # float32 (n, f), CF vectors, centred and divided by their overall deviation
     labelled: np.ndarray  # bool (n,), whose labels may be used
     viewed: np.ndarray  # bool (n,), who has a CF vector; the others learn from their labels alone
+    bias: np.ndarray | None = None  # float32 (n,), a further target, in the unit of the vectors
 
     @classmethod
-    def of(cls, labels: np.ndarray, Q: np.ndarray, labelled: np.ndarray | None = None) -> "Targets":
+    def of(
+        cls, labels: np.ndarray, Q: np.ndarray, labelled: np.ndarray | None = None,
+        bias: np.ndarray | None = None,
+    ) -> "Targets":  # fmt: skip
         """From raw CF vectors float (n, f), one an item, finite and not all the same (else BadInput). An item
-        without one has a row of NaN."""
+        without one has a row of NaN, whatever its bias, float (n,)."""
         Q, viewed = np.asarray(Q, np.float64), ~np.isnan(Q).all(axis=1)
         centred = Q - Q[viewed].mean(axis=0) if viewed.any() else Q[viewed]
         if len(Q) != len(labels) or not np.isfinite(centred[viewed]).all() or not centred[viewed].any():
@@ -233,7 +244,16 @@ class Targets:
             raise BadInput(f"multitask: {found}; there must be a finite one each, not all the same")
         known = np.ones(len(labels), bool) if labelled is None else labelled
         vectors = np.where(viewed[:, None], centred / centred[viewed].std(), 0)
-        return cls(np.asarray(labels, bool), np.float32(vectors), known, viewed)
+        if bias is not None:
+            bias = np.float32(np.where(viewed, (bias - bias[viewed].mean()) / centred[viewed].std(), 0))
+        return cls(np.asarray(labels, bool), np.float32(vectors), known, viewed, bias)
+
+    @property
+    def with_bias(self) -> "Targets":
+        """The same with vectors that are one number longer. BadInput where no biases were given."""
+        if self.bias is None:
+            raise BadInput("multitask: a setting asks for the item's bias, but no biases were given")
+        return replace(self, vectors=np.column_stack([self.vectors, self.bias]), bias=None)
 
     @property
     def unit(self) -> float:

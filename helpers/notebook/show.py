@@ -56,6 +56,7 @@ def say(
     digits: int = 3,
     scale: float = 1,
     before: str = "",
+    margin: float = 0,
     **more,
 ) -> None:
     """Print the sentence that fits a difference: above 0, below 0, or around 0; nothing for None.
@@ -65,10 +66,11 @@ def say(
             those given in `more`: "the tensor is {mean} points ahead [{low}, {high}]".
         scale: 100 shows shares as points.
         before: what all three texts begin with.
+        margin: what the interval must be above for `better`, as a claim asks; 0 is any difference.
     """
     if effect is None:
         return
-    chosen = before + (better if effect.low > 0 else worse if effect.high < 0 else unclear)
+    chosen = before + (better if effect.low > margin else worse if effect.high < 0 else unclear)
     numbers = {
         name: f"{scale * value:.{digits}f}" for name, value in effect._asdict().items() if name in FIELDS
     }

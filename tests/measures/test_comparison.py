@@ -5,7 +5,7 @@ import pytest
 
 from helpers.errors import BadInput
 from helpers.measures import stats
-from helpers.measures.metrics import compare, mean_average_precision
+from helpers.measures.metrics import Comparison, compare, mean_average_precision
 
 
 def scored(strength, seeds=5, n=150, noise=0.05):
@@ -71,3 +71,40 @@ def test_the_same_seeds_are_needed():
     truth, scores, counts = scored({"a": 1.0, "b": 1.0})
     with pytest.raises(BadInput, match="same seeds, found a: 5, b: 4"):
         compare(truth, scores | {"b": scores["b"][:4]}, counts)
+
+
+def halves(choice, items=0.02, repeats=300):
+    """Intervals of a difference that is 0, from two searches whose luck with the choice and with the items
+    has the given deviations."""
+    rng = np.random.default_rng(0)
+    for _ in range(repeats):
+        each = (choice**2 + items**2) ** 0.5 * rng.normal(size=(2, 1)) + 0.005 * rng.normal(size=(2, 10))
+        yield each, stats.compare_resampled(each, items / 2**0.5 * rng.normal(size=500), rng)
+
+
+@pytest.mark.parametrize(("choice", "least"), [(0.0, 0.95), (0.02, 0.88), (0.06, 0.75)])
+def test_two_searches_widen_an_interval_by_what_they_differ(choice, least):
+    """Two tell their own spread badly, so much luck with the choice is covered less often than it says."""
+    found = list(halves(choice))
+    covered = np.mean([e.low <= 0 <= e.high for _, e in found])
+    assert covered >= least
+    alone = [
+        stats.compare_resampled(each.mean(0), np.zeros(500), np.random.default_rng(0)) for each, _ in found
+    ]
+    assert np.mean([e.low <= 0 <= e.high for e in alone]) < covered - 0.2
+    for each, e in found:
+        assert e.low <= each.mean(axis=1).min() + 0.004
+        assert each.mean(axis=1).max() - 0.004 <= e.high
+
+
+def test_halves_of_the_items_are_one_comparison():
+    truth, scores, counts = scored({"a": 1.0, "b": 1.2})
+    first = compare(truth[:80], {m: [x[:80] for x in s] for m, s in scores.items()}, counts[:, :80])
+    second = compare(truth[80:], {m: [x[80:] for x in s] for m, s in scores.items()}, counts[:, 80:])
+    both = Comparison.of_halves(first, second)
+    of_each = [of.effect("b", "a", np.random.default_rng(0)) for of in (first, second)]
+    ahead = both.effect("b", "a", np.random.default_rng(0))
+    assert (ahead.units, ahead.seeds) == (150, 5)
+    assert ahead.mean == pytest.approx(np.mean([e.mean for e in of_each]))
+    assert ahead.low < min(e.mean for e in of_each) < max(e.mean for e in of_each) < ahead.high
+    assert stats.spread(both.values["a"]) == stats.spread((first.values["a"] + second.values["a"]) / 2)

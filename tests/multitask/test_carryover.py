@@ -11,7 +11,7 @@ from helpers.learn.examples import Pictures, Vectors
 from helpers.learn.many import outputs_of
 from helpers.learn.train import Recipe
 from helpers.multitask.carryover import METHODS, OWN, Job, Setting, Study
-from helpers.multitask.heads import Targets, TwoHeads
+from helpers.multitask.heads import Targets, TwoHeads, stretched
 
 CPU = torch.device("cpu")
 SETTING = Setting(lr=0.01, dropout=0.1, alpha=2.0, quantile=0.8, tau=0.5, hidden=16)
@@ -209,3 +209,43 @@ def test_the_search_chooses_on_validation_with_equal_tries():
 def test_an_unknown_method_is_refused():
     with pytest.raises(BadInput, match="choose one of image-only"):
         learn(study(), "magic", SETTING, 0)
+
+
+def test_the_bias_is_one_more_target_of_those_that_read_it():
+    rng = np.random.default_rng(5)
+    one = study()
+    plain = one.targets
+    biased = replace(plain, bias=rng.normal(size=120).astype(np.float32))
+    one = replace(one, targets=biased, network=lambda s: TwoHeads(10, 3, 3 + s.bias, s.hidden, s.dropout))
+    assert np.array_equal(biased.with_bias.vectors[:, :3], plain.vectors)
+    jobs = [Job(m, replace(SETTING, bias=b), 1) for m in ("uniform", "sequential") for b in (0, 1)]
+    made = one.learn(jobs)
+    for k, (job, (network, value)) in enumerate(zip(jobs, made, strict=True)):
+        assert network.to_vector.out_features == 3 + job.setting.bias
+        assert value > 0.7
+        if not job.setting.bias:  # trained beside the others as alone
+            alone = weights(learn(study(), job.method, SETTING, 1))
+            assert torch.allclose(weights(made[k]), alone, atol=1e-4)
+    with pytest.raises(BadInput, match="no biases were given"):
+        study().learn([Job("uniform", replace(SETTING, bias=1), 1)])
+
+
+def test_confidences_are_clipped_to_quartiles_on_request():
+    omega = np.array([0.0, 1, 2, 3, 4, np.nan])
+    assert np.allclose(stretched(omega), [1, 1, 2, 3, 3, np.nan], equal_nan=True)
+    clipped = learn(study(), "loss", replace(SETTING, clip=1), 1)
+    other = learn(study(), "loss", replace(SETTING, clip=1, quantile=0.3), 1)
+    assert torch.equal(weights(clipped), weights(other)), "Ω is not read"
+    assert not torch.equal(weights(clipped), weights(learn(study(), "loss", SETTING, 1)))
+
+
+def test_biases_are_in_the_unit_of_the_vectors():
+    rng = np.random.default_rng(0)
+    Q, labels = rng.normal(size=(30, 4)), rng.random((30, 2)) < 0.5
+    labels[:, 0] = True
+    bias = 2 + rng.normal(size=30)
+    found = Targets.of(labels, Q, bias=bias)
+    apart = Q - Q.mean(axis=0)
+    assert np.allclose(found.bias, (bias - bias.mean()) / apart.std(), atol=1e-6)
+    Q[3] = np.nan
+    assert Targets.of(labels, Q, bias=bias).bias[3] == 0
