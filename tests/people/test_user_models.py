@@ -257,6 +257,11 @@ def test_rectified_sums_and_their_gradients_are_those_of_the_formula(copies):
         assert torch.allclose(a, b, atol=1e-5)
 
 
+def test_rectified_sums_do_not_hide_what_is_no_number():
+    a, c, o = torch.full((2, 3), torch.nan), torch.ones(4, 3), torch.ones(3)
+    assert user_models.RectifiedSums.apply(a, c, o).isnan().all()
+
+
 def test_what_all_copies_share_is_shared_in_rectified_sums():
     torch.manual_seed(0)
     a, c, o = torch.randn(3, 5, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True), torch.randn(4)
