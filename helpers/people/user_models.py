@@ -89,6 +89,9 @@ class TripletModel(nn.Module):
         self.image.weight[: F - self.held] = maps.T[: F - self.held]
         self.align(to_user, to_image, offset)
 
+    def read(self, posts: Posts) -> None:
+        """Take in who wrote what, without any other start: nothing, but for models that look it up."""
+
     def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
         """Make s = h · (to_user u + to_image f + offset), where the model can: (D', E), (D', F), (D',)."""
 
@@ -354,7 +357,8 @@ class UserAttention(TripletModel):
     matter, α = softmax over l of (Q f)ᵀ(P h_l) / √E, beside one more place with score and value 0.
 
     Tags of the very post that is asked about are not looked at, else training would only learn to copy them.
-    `begin` must be called: it looks up who wrote what. Scores of all tags only, for the loss "softmax"."""
+    `begin` or `read` must be called, to look up who wrote what. Scores of all tags only, for the loss
+    "softmax"."""
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, past: int = 32):
         super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
@@ -367,8 +371,13 @@ class UserAttention(TripletModel):
 
     @torch.no_grad()
     def begin(self, posts: Posts) -> None:
-        """As in other models; and look up the past of each user: the tags of the latest rows of posts."""
+        """As in other models, after `read`."""
         super().begin(posts)
+        self.read(posts)
+
+    @torch.no_grad()
+    def read(self, posts: Posts) -> None:
+        """Look up the past of each user: the tags of the latest rows of posts."""
         post, tag = Bags(*posts.tags).owner, posts.tags[1]
         order = np.lexsort((-post, posts.user[post]))
         user = posts.user[post][order]

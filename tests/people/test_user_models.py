@@ -363,3 +363,14 @@ def test_no_tensor_is_left_on_the_cpu(name):
         assert loss(scores, batch).device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
             m(batch.cpu())
+
+
+def test_attention_with_a_random_start_reads_the_same_past():
+    data = posts(12)
+    read, begun = (UserAttention(np.ones((M, 8)), K, U, D, F, E, past=3) for _ in range(2))
+    read.read(data)
+    begun.begin(data)
+    assert torch.equal(read.wrote, begun.wrote)
+    assert torch.equal(read.at, begun.at)
+    assert (read.wrote >= 0).any()
+    assert not torch.equal(read.B.weight, torch.eye(D)), "the start of `begin`"
