@@ -207,7 +207,7 @@ def lead_over_the_logistic_loss(favourites):
 
 
 def test_the_ranking_loss_suits_better_only_where_words_that_fit_are_left_out():
-    """The paper's reason: an unobserved triplet need not be wrong, as where one writes a favourite instead."""
+    """The paper's reason: an unobserved triplet need not be wrong, as where a favourite is written."""
     assert lead_over_the_logistic_loss(favourites=0.2).low > 0.01
     assert abs(lead_over_the_logistic_loss(favourites=0.0).mean) < 0.01
 
@@ -307,7 +307,7 @@ def test_synonyms_and_languages_follow_the_user_and_a_sum_is_enough_for_them():
 
 
 def place_and_category(by_user):
-    """What the tensor gains over the model without users where a post has the word for a city, and that for the
+    """What the tensor gains over the model without users where a post has a word for a city, and one for the
     finer of two kinds, of which the picture shows the coarser; both are the user's, or are drawn anew."""
     rng = np.random.default_rng(0)
     group, user, K = rng.integers(0, 4, 3000), rng.integers(0, 60, 3000), 12
