@@ -118,10 +118,10 @@ def search(
     While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
     `exchange` each at last tries what it has in common with another as it was best for that one, so that
     luck with a learning rate matters less. `first` are settings that were known before: in the first round
-    each method also tries those that fit it (`Space.part`), and spread ones for those that do not, so each
-    has len(first) tries more, and none ends below what was known. No setting is tried twice; a method whose
-    whole grid is smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in place.
-    Raises BadInput where all tries of a method failed."""
+    each method also tries those that fit it (`Space.part`), and who has fewer of them catches up in the next,
+    so each has len(first) tries more, and none ends below what was known. No setting is tried twice; a method
+    whose whole grid is smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in
+    place. Raises BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
 
@@ -137,11 +137,12 @@ def search(
         asked, upto = [], tries * (number + 1) // rounds
         for method, space in spaces.items():
             known, best = [setting for setting, _, _ in tried[method]], _best(tried[method])
-            new = _new(space, known, best, upto + (len(first) if number else 0), draws[method])
+            new, later = [], len(first) if number or rounds == 1 else 0
             if number == 0 and first:
+                new = _new(space, [], None, upto, draws[method])
                 parts = [part for part in map(space.part, first) if part is not None]
                 new += [part for k, part in enumerate(parts) if part not in new + parts[:k]]
-                new += _new(space, new, best, upto + len(first), draws[method])
+            new += _new(space, known + new, best, upto + later, draws[method])
             asked += [(method, setting) for setting in new]
         keep(asked, number)
     for again in range(2 if exchange else 0):  # twice: what the first round found for one may serve another
