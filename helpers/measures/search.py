@@ -70,6 +70,18 @@ class Space:
                     moved.append(best | {name: value})
         return moved
 
+    def part(self, setting: Setting) -> Setting | None:
+        """What of a setting this space has; numbers that a grid with limits lacks are added to it. None where
+        a parameter is not set, or a value may not be tried."""
+        if not self.grids.keys() <= setting.keys():
+            return None
+        new = {name: setting[name] for name, grid in self.grids.items() if setting[name] not in grid}
+        if any(name not in self.limits or not _within(new[name], self.limits[name]) for name in new):
+            return None
+        for name, value in new.items():
+            self.grids[name] = sorted([*self.grids[name], value])
+        return {name: setting[name] for name in self.grids}
+
     def open(self, found: "Found") -> bool:
         """Whether the best lies at an edge beyond which something could be tried."""
         grids = {name: self.grids[name] for name in found.edges}
@@ -97,6 +109,7 @@ def search(
     rounds: int = 4,
     extra: int = 2,
     exchange: bool = False,
+    first: Sequence[Setting] = (),
 ) -> dict[str, Found]:
     """Choose a setting for each method by its value on validation, higher is better, in the same number of
     tries: method -> `Found`. `evaluate` gets tries of all methods at once, so that they can be trained
@@ -104,9 +117,11 @@ def search(
     the methods have in common, so that none is luckier; those of each further round look around the best.
     While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
     `exchange` each at last tries what it has in common with another as it was best for that one, so that
-    luck with a learning rate matters less. No setting is tried twice; a method whose whole grid is
-    smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises
-    BadInput where all tries of a method failed."""
+    luck with a learning rate matters less. `first` are settings that were known before: in the first round
+    each method also tries those that fit it (`Space.part`), and who has fewer of them catches up in the next,
+    so each has len(first) tries more, and none ends below what was known. No setting is tried twice; a method
+    whose whole grid is smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in
+    place. Raises BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
 
@@ -119,15 +134,16 @@ def search(
             spaces[m].open(_found(m, spaces[m], rows)) for m, rows in tried.items()
         ):
             break
-        asked = []
+        asked, upto = [], tries * (number + 1) // rounds
         for method, space in spaces.items():
-            known = [setting for setting, _, _ in tried[method]]
-            asked += [
-                (method, setting)
-                for setting in _new(
-                    space, known, _best(tried[method]), tries * (number + 1) // rounds, draws[method]
-                )
-            ]
+            known, best = [setting for setting, _, _ in tried[method]], _best(tried[method])
+            new, later = [], len(first) if number or rounds == 1 else 0
+            if number == 0 and first:
+                new = _new(space, [], None, upto, draws[method])
+                parts = [part for part in map(space.part, first) if part is not None]
+                new += [part for k, part in enumerate(parts) if part not in new + parts[:k]]
+            new += _new(space, known + new, best, upto + later, draws[method])
+            asked += [(method, setting) for setting in new]
         keep(asked, number)
     for again in range(2 if exchange else 0):  # twice: what the first round found for one may serve another
         bests, asked = {method: _best(rows) for method, rows in tried.items()}, []
@@ -138,6 +154,10 @@ def search(
                     asked.append((method, setting))
         keep(asked, number + 1 + again)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
+
+
+def _within(value: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= value <= limits[1]
 
 
 def _best(rows: list) -> Setting | None:

@@ -89,6 +89,9 @@ class TripletModel(nn.Module):
         self.image.weight[: F - self.held] = maps.T[: F - self.held]
         self.align(to_user, to_image, offset)
 
+    def read(self, posts: Posts) -> None:
+        """Take in who wrote what, without any other start: nothing, but for models that look it up."""
+
     def align(self, to_user: Tensor, to_image: Tensor, offset: Tensor) -> None:
         """Make s = h · (to_user u + to_image f + offset), where the model can: (D', E), (D', F), (D',)."""
 
@@ -244,22 +247,57 @@ class UserMLP(TripletModel):
         return RectifiedSums.apply(pair, third, self.out.weight[0])
 
 
+SUMS = {"reassoc", "contract", "nsz"}  # what the compiler may change to sum side by side; NaN stays NaN
+
+
+@numba.njit(nogil=True, cache=True, fastmath=SUMS)
+def _rectified(a, c, o):
+    """Σ_h o_h · max(0, a_bh + c_kh) of N copies: float (N, B, K) of (N, B, H), (N, K, H), (N, H)."""
+    found = np.empty((len(a), a.shape[1], c.shape[1]), a.dtype)
+    zero = np.zeros(1, a.dtype)[0]  # of their kind: a plain 0 would make everything twice as wide
+    for n in range(len(a)):
+        for b in range(a.shape[1]):
+            for k in range(c.shape[1]):
+                total = zero
+                for h in range(o.shape[1]):
+                    x = a[n, b, h] + c[n, k, h]
+                    total += o[n, h] * (zero if x <= zero else x)
+                found[n, b, k] = total
+    return found
+
+
+@numba.njit(nogil=True, cache=True, fastmath=SUMS)
+def _rectified_back(a, c, o, gradient):
+    """The gradients of `_rectified` for a, c and o, given that for its result, float (N, B, K)."""
+    to_a, to_c, to_o = np.zeros_like(a), np.zeros_like(c), np.zeros_like(o)
+    zero = np.zeros(1, a.dtype)[0]
+    for n in range(len(a)):
+        for b in range(a.shape[1]):
+            for k in range(c.shape[1]):
+                g = gradient[n, b, k]
+                if g == zero:  # as for most combinations under a ranking loss
+                    continue
+                for h in range(o.shape[1]):
+                    x = a[n, b, h] + c[n, k, h]
+                    on = zero if x <= zero else g
+                    to_a[n, b, h] += on
+                    to_c[n, k, h] += on
+                    to_o[n, h] += on * x
+        to_a[n] *= o[n]
+        to_c[n] *= o[n]
+    return to_a, to_c, to_o
+
+
 class RectifiedSums(torch.autograd.Function):
     """Σ_h o_h · max(0, a_bh + c_kh): float (…, B, K) of a (…, B, H), c (…, K, H) and o (…, H).
 
     The perceptron's hidden layer for all combinations has B · K · H numbers, too many for a processor's
-    cache. Here no more than some rows of it are there at once, forward and, computed again, backward."""
-
-    ROWS = 8
+    cache. Here none of them is stored, forward and, computed again, backward."""
 
     @staticmethod
     def forward(a: Tensor, c: Tensor, o: Tensor) -> Tensor:
-        flat = (x.reshape(-1, *x.shape[-k:]) for x, k in ((a, 2), (c, 2), (o, 1)))
-        found = [
-            torch.cat([(rows[:, None] + c[None]).relu_() @ o for rows in a.split(RectifiedSums.ROWS)])
-            for a, c, o in zip(*flat, strict=True)
-        ]
-        return torch.stack(found).view(*a.shape[:-1], c.shape[-2])
+        found = _rectified(*_arrays((a, 2), (c, 2), (o, 1)))
+        return torch.from_numpy(found).view(*a.shape[:-1], c.shape[-2])
 
     @staticmethod
     def setup_context(context, inputs, output) -> None:
@@ -267,19 +305,9 @@ class RectifiedSums(torch.autograd.Function):
 
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        inputs, n = context.saved_tensors, RectifiedSums.ROWS
-        to = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in inputs]
-        sizes = (2, 2, 1, 2, 2, 1, 2)  # axes of one copy
-        flat = [x.reshape(-1, *x.shape[-k:]) for x, k in zip([*inputs, *to, gradient], sizes, strict=True)]
-        for a, c, o, to_a, to_c, to_o, g in zip(*flat, strict=True):
-            for k in range(0, len(a), n):
-                some = (a[k : k + n, None] + c[None]).relu_()
-                to_o += g[k : k + n].flatten() @ some.flatten(0, 1)
-                some.sign_().mul_(g[k : k + n, :, None])  # through the units that are on
-                to_a[k : k + n] = some.sum(1) * o
-                to_c += some.sum(0)
-            to_c *= o
-        return tuple(to)
+        a, c, o = context.saved_tensors
+        found = _rectified_back(*_arrays((a, 2), (c, 2), (o, 1), (gradient, 2)))
+        return tuple(torch.from_numpy(x).view(y.shape) for x, y in zip(found, (a, c, o), strict=True))
 
     @staticmethod
     def vmap(info, in_dims, a, c, o):
@@ -288,6 +316,11 @@ class RectifiedSums(torch.autograd.Function):
             for x, d in zip((a, c, o), in_dims, strict=True)
         ]
         return RectifiedSums.apply(*parts), 0
+
+
+def _arrays(*parts: tuple[Tensor, int]) -> list[np.ndarray]:
+    """Tensors, each with the number of its own axes, as arrays with one axis for all others before them."""
+    return [x.detach().reshape(-1, *x.shape[-k:]).contiguous().numpy() for x, k in parts]
 
 
 @remembered
@@ -324,7 +357,8 @@ class UserAttention(TripletModel):
     matter, α = softmax over l of (Q f)ᵀ(P h_l) / √E, beside one more place with score and value 0.
 
     Tags of the very post that is asked about are not looked at, else training would only learn to copy them.
-    `begin` must be called: it looks up who wrote what. Scores of all tags only, for the loss "softmax"."""
+    `begin` or `read` must be called, to look up who wrote what. Scores of all tags only, for the loss
+    "softmax"."""
 
     def __init__(self, features, n_tags, n_users, D, F, E, tag_vectors=None, past: int = 32):
         super().__init__(features, n_tags, n_users, D, F, E, tag_vectors)
@@ -337,8 +371,13 @@ class UserAttention(TripletModel):
 
     @torch.no_grad()
     def begin(self, posts: Posts) -> None:
-        """As in other models; and look up the past of each user: the tags of the latest rows of posts."""
+        """As in other models, after `read`."""
         super().begin(posts)
+        self.read(posts)
+
+    @torch.no_grad()
+    def read(self, posts: Posts) -> None:
+        """Look up the past of each user: the tags of the latest rows of posts."""
         post, tag = Bags(*posts.tags).owner, posts.tags[1]
         order = np.lexsort((-post, posts.user[post]))
         user = posts.user[post][order]

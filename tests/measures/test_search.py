@@ -108,3 +108,38 @@ def test_each_method_tries_what_was_best_for_the_others():
     assert [setting["lr"] for _, setting in asked[-1]] == [4.0, 3.0]
     assert (found["a"].best["lr"], found["b"].best["lr"]) == (4.0, 3.0)
     assert len(found["a"].table) == len(found["b"].table) == 2
+
+
+def test_what_was_known_before_is_tried_by_all_whom_it_fits_and_all_get_equally_many_tries():
+    asked = []
+
+    def evaluate(tries):
+        asked.append(tries)
+        return [-abs(np.log10(setting["lr"]) + 2.5) for _, setting in tries]
+
+    known = {"lr": 0.003, "dropout": 0.3, "alpha": 0.3, "kind": "a", "width": 7}
+    first = [known, known | {"kind": "b"}, known | {"width": 9}]  # here the last is the first
+    spaces = {"x": space(), "y": space(kind=["b"]), "z": Space({"lr": [0.1, 0.2], "depth": [*range(9)]})}
+    found = search(evaluate, spaces, 6, np.random.default_rng(0), rounds=2, extra=0, first=first)
+    assert {len(one.table) for one in found.values()} == {6 + len(first)}
+    mine = {"lr": 0.003, "dropout": 0.3, "alpha": 0.3, "kind": "a"}
+    assert ("x", mine) in asked[0]
+    assert ("y", mine) not in asked[0], "a value that it does not have"
+    for name in ("x", "y"):
+        assert (name, mine | {"kind": "b"}) in asked[0]
+        assert found[name].best["lr"] == 0.003, "which no grid had"
+    assert {setting["lr"] for m, setting in asked[0] if m == "z"} == {0.1, 0.2}, "it fits none of them"
+    assert spaces["x"].part(known | {"lr": 7.0}) is None, "beyond the limits"
+
+
+def test_the_draws_are_those_of_a_search_without_anything_known():
+    asked = []
+
+    def evaluate(tries):
+        asked.append(tries)
+        return bowl(tries)
+
+    known = {"lr": 0.01, "dropout": 0.3, "alpha": 0.3, "kind": "a"}
+    for first in ([], [known]):
+        search(evaluate, {"x": space()}, 4, np.random.default_rng(0), rounds=1, extra=0, first=first)
+    assert asked[1] == [*asked[0], ("x", known)]

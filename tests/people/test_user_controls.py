@@ -134,14 +134,14 @@ def dialect_crowd(dialects, favourites=0.2):
     return features, posts.take(np.arange(2000)), posts.take(np.arange(2000, n)), shown, means
 
 
-def trained(cls, features, train, K, people, **how):
-    """A model of the crowd after some epochs of softmax; with one person, the user-agnostic one."""
+def trained(cls, features, train, K, people, E=12, loss="softmax", **how):
+    """A model of the crowd after some epochs; with one person, the user-agnostic one."""
     torch.manual_seed(0)
-    model = cls(features, K, people, 12, 10, 12, **how)
+    model = cls(features, K, people, 12, 10, E, **how)
     mine = train if people > 1 else nobody(train)
     model.begin(mine)
     recipe = Recipe(epochs=8, batch=64, lr=0.02, optimiser="adamw", weight_decay=0.1)
-    user_models.learn([model], [mine], [recipe], [0], CPU, ["softmax"])
+    user_models.learn([model], [mine], [recipe], [0], CPU, [loss])
     return model
 
 
@@ -149,18 +149,67 @@ def nobody(posts):
     return crowd.Posts(posts.image, 0 * posts.user, posts.tags)
 
 
-def lead_of_the_tensor(dialects):
-    """Accuracy@1 of the tensor minus that of two-way terms."""
-    features, train, test, *_ = dialect_crowd(dialects)
-    tensor = trained(UserTensor, features, train, 16, 60, constants=True)
-    pairs = trained(user_models.UserPairs, features, train, 16, 60)
-    each = [crowd.hits(model.scores, test, 16, (1,))[0] for model in (tensor, pairs)]
+def lead(test, K, first, second):
+    """Accuracy@1 of one model minus that of another: an interval over users."""
+    each = [crowd.hits(model.scores, test, K, (1,))[0] for model in (first, second)]
     return stats.over_users(each[0] - each[1], test.user, np.random.default_rng(1))
 
 
-def test_the_tensor_beats_two_way_terms_only_where_a_word_takes_image_and_user():
-    assert lead_of_the_tensor(dialects=4).low > 0.1
-    assert abs(lead_of_the_tensor(dialects=1).mean) < 0.03
+def lead_of_the_tensor(dialects, rival, **how):
+    """Accuracy@1 of the tensor minus that of a model without products of three."""
+    features, train, test, *_ = dialect_crowd(dialects)
+    tensor = trained(UserTensor, features, train, 16, 60, constants=True)
+    return lead(test, 16, tensor, trained(rival, features, train, 16, 60, **how))
+
+
+@pytest.mark.parametrize(
+    ("rival", "how"), [(user_models.UserPairs, {}), (user_models.UserMLP, {"hidden": 64})]
+)
+def test_the_tensor_beats_its_rivals_only_where_a_word_takes_image_and_user(rival, how):
+    assert lead_of_the_tensor(4, rival, **how).low > 0.1
+    assert abs(lead_of_the_tensor(1, rival, **how).mean) < 0.03
+
+
+def lead_of_many_numbers(dialects):
+    """Accuracy@1 of the tensor with twelve numbers a user minus that with three."""
+    features, train, test, *_ = dialect_crowd(dialects, favourites=0.0)
+    return lead(test, 16, *(trained(UserTensor, features, train, 16, 60, E, constants=True) for E in (12, 3)))
+
+
+def test_many_numbers_a_user_are_needed_only_where_users_differ_in_many_ways():
+    assert lead_of_many_numbers(dialects=8).low > 0.2
+    assert abs(lead_of_many_numbers(dialects=1).mean) < 0.03
+
+
+def lead_of_hard_negatives(things, noise):
+    """Accuracy@1 of the ranking loss minus that with six random negatives; a word a thing."""
+    rng = np.random.default_rng(0)
+    shown, user = rng.integers(0, things, 3000), rng.integers(0, 20, 3000)
+    features = rng.normal(size=(things, 8))[shown] + noise * rng.normal(size=(3000, 8))
+    posts = crowd.Posts(np.arange(3000), user, (np.arange(3001), shown.astype(np.int32)))
+    train, test = posts.take(np.arange(2000)), posts.take(np.arange(2000, 3000))
+    given = user_models.standard(features), train, things, 20
+    losses = ("ranking", "random negatives")
+    return lead(test, things, *(trained(UserTensor, *given, loss=loss, constants=True) for loss in losses))
+
+
+def test_hard_negatives_are_needed_only_where_few_of_many_words_are_hard_to_tell_apart():
+    assert lead_of_hard_negatives(things=64, noise=0.2).low > 0.05
+    assert abs(lead_of_hard_negatives(things=2, noise=0.8).mean) < 0.03
+
+
+def lead_over_the_logistic_loss(favourites):
+    """Accuracy@1 of the ranking loss minus that of a logistic loss a triplet."""
+    features, train, test, *_ = dialect_crowd(1, favourites)
+    losses = ("ranking", "logistic")
+    each = (trained(UserTensor, features, train, 16, 60, loss=loss, constants=True) for loss in losses)
+    return lead(test, 16, *each)
+
+
+def test_the_ranking_loss_suits_better_only_where_words_that_fit_are_left_out():
+    """The paper's reason: an unobserved triplet need not be wrong, as where a favourite is written."""
+    assert lead_over_the_logistic_loss(favourites=0.2).low > 0.01
+    assert abs(lead_over_the_logistic_loss(favourites=0.0).mean) < 0.01
 
 
 def finds_more(dialects):
@@ -255,6 +304,32 @@ def test_synonyms_and_languages_follow_the_user_and_a_sum_is_enough_for_them():
     for word, language in share_of_the_own_language(by_user=False):
         assert abs(word.mean) < 0.1
         assert abs(language.mean) < 0.05
+
+
+def place_and_category(by_user):
+    """What the tensor gains over the model without users where a post has a word for a city, and one for the
+    finer of two kinds, of which the picture shows the coarser; both are the user's, or are drawn anew."""
+    rng = np.random.default_rng(0)
+    group, user, K = rng.integers(0, 4, 3000), rng.integers(0, 60, 3000), 12
+    who = user if by_user else rng.integers(0, 60, 3000)
+    tags = np.stack([2 * group + who % 2, 8 + who // 2 % 4], axis=1)
+    features = user_models.standard(np.eye(4)[group] + 0.2 * rng.normal(size=(3000, 4)))
+    posts = crowd.Posts(np.arange(3000), user, (2 * np.arange(3001), tags.ravel().astype(np.int32)))
+    train, test = posts.take(np.arange(2000)), posts.take(np.arange(2000, 3000))
+    there = (np.arange(K) == tags[2000:, :, None]).any(axis=1)
+    cities = np.tile(np.arange(K) >= 8, (len(test), 1))
+    alike = ~cities & (np.arange(K) // 2 == group[2000:, None])
+    each = []
+    for people in (60, 1):
+        model = trained(UserTensor, features, train, K, people, constants=True)
+        scores = model.scores(test if people > 1 else nobody(test))
+        each.append([retrieval.better(scores, there & some, ~there & some) for some in (cities, alike)])
+    return [stats.over_users(a - b, test.user, np.random.default_rng(1)) for a, b in zip(*each, strict=True)]
+
+
+def test_places_and_finer_categories_follow_the_user_only_where_they_are_the_users():
+    assert all(gain.low > 0.2 for gain in place_and_category(by_user=True))
+    assert all(abs(gain.mean) < 0.05 for gain in place_and_category(by_user=False))
 
 
 def lead_of_attention(favourites):

@@ -257,6 +257,11 @@ def test_rectified_sums_and_their_gradients_are_those_of_the_formula(copies):
         assert torch.allclose(a, b, atol=1e-5)
 
 
+def test_rectified_sums_do_not_hide_what_is_no_number():
+    a, c, o = torch.full((2, 3), torch.nan), torch.ones(4, 3), torch.ones(3)
+    assert user_models.RectifiedSums.apply(a, c, o).isnan().all()
+
+
 def test_what_all_copies_share_is_shared_in_rectified_sums():
     torch.manual_seed(0)
     a, c, o = torch.randn(3, 5, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True), torch.randn(4)
@@ -358,3 +363,14 @@ def test_no_tensor_is_left_on_the_cpu(name):
         assert loss(scores, batch).device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
             m(batch.cpu())
+
+
+def test_attention_with_a_random_start_reads_the_same_past():
+    data = posts(12)
+    read, begun = (UserAttention(np.ones((M, 8)), K, U, D, F, E, past=3) for _ in range(2))
+    read.read(data)
+    begun.begin(data)
+    assert torch.equal(read.wrote, begun.wrote)
+    assert torch.equal(read.at, begun.at)
+    assert (read.wrote >= 0).any()
+    assert not torch.equal(read.B.weight, torch.eye(D)), "the start of `begin`"
