@@ -372,3 +372,24 @@ def test_precision_over_trainings_and_other_items_are_refused():
     for wrong in ([other, other], good[:1]):
         with pytest.raises(BadInput, match="on the same items"):
             over_trainings(good, wrong, np.random.default_rng(1))
+
+
+@pytest.mark.controls
+def test_ours_is_ahead_where_it_tells_the_labels_and_behind_where_it_tells_nothing():
+    """F11a and F11d: two sets, of styles and of objects; ours tells styles, the other feature objects."""
+    lead = {}
+    for name, (ours, other) in {"style": (1.0, 0.0), "objects": (0.0, 1.0), "alike": (0.5, 0.5)}.items():
+        data = made(n=400, L=4)
+        ten = splits(data, np.random.default_rng(0), 5, 0.2)
+        reached = [
+            probes.averaged(
+                [probe([planted(data, s, seed=k)], data, ten, SVM, [1.0], 0) for k in range(first, first + 2)]
+            )
+            for s, first in ((ours, 1), (other, 3))
+        ]
+        assert len(reached[0].trainings) == 2
+        lead[name] = difference(*reached, np.random.default_rng(0))
+    assert lead["style"].low > 0.1
+    assert lead["objects"].high < -0.1
+    assert lead["alike"].contains(0)
+    assert abs(lead["alike"].mean) < 0.1
