@@ -146,12 +146,15 @@ def _two_levels(by_seed, resampled, rng, a: float, b: float, units: int) -> Effe
 
 
 def compare_groups(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Effect:
-    """Two groups of different units, float (n,) and (m,), each resampled alone. Its `units` are those of
-    the smaller group."""
-    a, b = _checked("bootstrap", a, b)
+    """Two groups of different units, float (n,) and (m,), each resampled alone, or (S, n) and (S, m) with a
+    row for each of S seeds, which are resampled on top as in `compare`. Its `units` are those of the smaller
+    group."""
+    by_seed = [np.atleast_2d(np.asarray(values, np.float64)) for values in (a, b)]
+    a, b = _checked("bootstrap", *(values.mean(axis=0) for values in by_seed))
     first, second = (_resampled_sums(rng, 1000, values)[0] / len(values) for values in (a, b))
+    apart = by_seed[0].mean(axis=1) - by_seed[1].mean(axis=1)
     levels = float(a.mean()), float(b.mean())
-    return Effect(*interval(float(a.mean() - b.mean()), first - second), *levels, min(len(a), len(b)))
+    return _two_levels(apart, first - second, rng, *levels, min(len(a), len(b)))
 
 
 Sums = tuple[np.ndarray, np.ndarray]  # part and whole, each float (n,), one value a unit

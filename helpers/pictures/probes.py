@@ -106,6 +106,7 @@ class Probe(NamedTuple):
     outcomes: list[np.ndarray]  # of each `outcome`, for a bootstrap
     splits: list[Split]
     data: LabelledSet
+    trainings: np.ndarray = np.zeros(0)  # of a mean over S networks: what each reached, float64 (S,)
 
     @property
     def mean(self) -> float:
@@ -295,6 +296,14 @@ def difference(a: Probe, b: Probe | None, rng: np.random.Generator) -> Interval:
     truth, counts = a.data.labels[tests[0]], resamples(n_test, rng, 200)
     drawn = [metrics.resampled_map(truth, np.mean(p.outcomes, axis=0), counts) for p in parts]
     return interval(apart([p.mean for p in parts]), apart(drawn))
+
+
+def averaged(each: Sequence[Probe]) -> Probe:
+    """The mean of one feature's probes over S trainings of its network, all on the same repetitions."""
+    values = np.mean([p.values for p in each], axis=0)
+    outcomes = [np.mean(several, axis=0) for several in zip(*(p.outcomes for p in each), strict=True)]
+    reached = np.array([p.mean for p in each])
+    return each[0]._replace(values=values, outcomes=outcomes, trainings=reached)
 
 
 def over_trainings(a: Sequence[Probe], b: Sequence[Probe], rng: np.random.Generator) -> stats.Effect:

@@ -9,7 +9,7 @@ from numba import njit, prange
 from helpers.crowd.filtering import to_csr
 from helpers.crowd.neighbours import nearest
 from helpers.errors import BadInput
-from helpers.measures.stats import Effect, resamples
+from helpers.measures.stats import Effect, compare, resamples
 
 
 def common_viewers(
@@ -93,15 +93,28 @@ class Experiment:
         return self.owner[queries] >= 0
 
 
-def in_gains(effect: Effect, reach: Effect) -> Effect | None:
-    """A difference between two features in another unit: the gain of a third one over random pairs, `reach`.
+def in_gains(
+    a: np.ndarray, b: np.ndarray, top: np.ndarray, floor: np.ndarray, rng: np.random.Generator,
+    base: float | None = None,
+) -> Effect | None:  # fmt: skip
+    """A difference between two features, a − b, in another unit: what a third one, `top`, gains over random
+    pairs, `floor`. One unit for all features and data sets: a raw difference means little where much of a
+    measure is chance.
 
-    One unit for all features and data sets: a raw difference means little where much of a measure is chance.
-    The levels become shares of that gain too, so that random pairs stand at 0 and the third feature at 1. As
-    of any unit, its own uncertainty is left out; None where the gain itself may be 0."""
-    if not reach.low > 0:
+    All are measured on the same queries: float (Q,), or (S, Q) for S trainings. The unit depends on the
+    queries as the difference does, so both are drawn together: r is the ratio of the two means, and what is
+    resampled is a − b − r · (top − floor), the ratio's linear part. The levels become shares of the gain,
+    counted from `base`, by default from random pairs: these stand at 0 and `top` at 1. None where the gain
+    itself may be 0."""
+    unit = compare(top, floor, rng)
+    if not unit.low > 0:
         return None
-    return effect._replace(a=effect.a - reach.b, b=effect.b - reach.b).scaled(1 / reach.mean)
+    ratio, start = (np.mean(a) - np.mean(b)) / unit.mean, unit.b if base is None else base
+    around = compare(a - ratio * (top - floor).reshape(-1, a.shape[-1]).mean(axis=0), b, rng).scaled(
+        1 / unit.mean
+    )
+    levels = {"a": (np.mean(a) - start) / unit.mean, "b": (np.mean(b) - start) / unit.mean}
+    return around._replace(mean=ratio, low=ratio + around.low, high=ratio + around.high, **levels)
 
 
 def bands(

@@ -186,19 +186,22 @@ def share_of_gain(effect: Effect, whole: float) -> Effect:
     return effect.scaled(1 / whole)._replace(a=1 + effect.mean / whole, b=1.0)
 
 
-def widened(effect: Effect, reached: Sequence[float]) -> Effect:
+def widened(effect: Effect, reached: Sequence[float], mean: bool = False) -> Effect:
     """The difference of one network from something fixed, with an interval that allows for other trainings:
     reached, float (S,), is what S trainings of such a network reach. With one nothing is known of that, and
-    the effect stays what it is."""
+    the effect stays what it is. With `mean`, the effect is that of the mean of these S."""
     S = len(reached)
     if S < 2:
         return effect
     variance = float(np.var(reached, ddof=1))
-    far = stats.t.ppf(0.975, S - 1) * variance**0.5  # where a single other training may lie
+    variance /= S if mean else 1
+    far = stats.t.ppf(0.975, S - 1) * variance**0.5  # where a single other training may lie, or another mean
     low, high = (float(np.hypot(effect.mean - end, far)) for end in (effect.low, effect.high))
     units = ((effect.high - effect.low) / 2 / stats.norm.ppf(0.975)) ** 2
     share = variance / max(variance + units, 1e-300)
-    return effect._replace(low=effect.mean - low, high=effect.mean + high, seed_share=share)
+    return effect._replace(
+        low=effect.mean - low, high=effect.mean + high, seeds=S if mean else 1, seed_share=share
+    )
 
 
 def label_targets(collection: Collection, least: int) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from helpers.crowd import filtering, neighbours
 from helpers.crowd.peers import als
 from helpers.data import load
 from helpers.data.collection import label_matrix
-from helpers.measures.stats import bootstrap
+from helpers.measures.stats import bootstrap, compare, compare_groups
 
 SMALL = {"posts": 700, "users": 400, "views_per_user": 60.0, "image_size": 16, "seed": 2}
 OFF = {"taste_content": 0.0, "taste_style": 0.0, "attribute_taste": 0.0, "friend_views": 0.0}
@@ -54,3 +54,36 @@ def test_neighbours_are_of_friends_only_when_friends_are_viewed():
     assert excess_friends(load("emojigram", **(SMALL | {"friend_views": 0.4}))).low > 0.1
     off = excess_friends(load("emojigram", **(SMALL | OFF)))
     assert abs(off.mean) < 0.01
+
+
+def by_query(network):
+    """Share of each query's ten nearest with its content and its chance, and its number of views."""
+    labels = label_matrix(network.labels, "content", len(network.items))
+    found = neighbours.agreement(near_items(network), labels, labels).mean(axis=1)
+    views = np.bincount(filtering.unique_views(network.views)[1], minlength=len(labels))
+    return found, neighbours.chances(labels, labels), views
+
+
+@pytest.mark.controls
+def test_queries_with_many_views_do_better_only_when_tastes_are_planted():
+    for planted in (True, False):
+        found, chance, views = by_query(load("emojigram", **(SMALL | ({} if planted else OFF))))
+        fewest, *_, most = np.array_split(np.argsort(views, kind="stable"), 4)
+        gap = compare_groups((found - chance)[most], (found - chance)[fewest], np.random.default_rng(0))
+        if planted:
+            assert gap.low > 0.05
+        else:
+            assert gap.low < 0.01
+            assert abs(gap.mean) < 0.03
+
+
+@pytest.mark.controls
+def test_more_queries_succeed_than_with_random_lists_only_when_tastes_are_planted():
+    for planted in (True, False):
+        found, chance, _ = by_query(load("emojigram", **(SMALL | ({} if planted else OFF))))
+        luck = np.random.default_rng(1).binomial(10, chance) / 10
+        gap = compare(found > chance, luck > chance, np.random.default_rng(0))
+        if planted:
+            assert gap.low > 0.1
+        else:
+            assert abs(gap.mean) < 0.05

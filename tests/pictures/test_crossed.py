@@ -137,16 +137,25 @@ def test_an_adapter_is_the_same_alone_and_beside_others(rng):
         assert np.allclose(found, alone, atol=1e-4)
 
 
-def test_in_units_of_a_gain_the_floor_is_0_and_the_gain_1():
-    reach = Effect(0.02, 0.01, 0.03, a=0.05, b=0.03)
-    found = in_gains(Effect(0.01, 0.004, 0.016, a=0.06, b=0.05), reach)
-    assert np.allclose(found[:5], [0.5, 0.2, 0.8, 1.5, 1])
-    assert in_gains(reach, reach).a == pytest.approx(1)
-    assert in_gains(reach, reach).b == pytest.approx(0)
-    assert in_gains(reach, reach._replace(low=-0.001)) is None
+def test_in_units_of_a_gain_the_floor_is_0_and_the_gain_1(rng):
+    floor = rng.normal(1.0, 0.1, 400)
+    top = floor + rng.normal(0.2, 0.1, 400)
+    found = in_gains(np.stack([top, top + 0.1]), floor[None], top, floor[None], rng)
+    assert np.allclose([found.mean, found.a, found.b], [1 + 0.05 / (top - floor).mean()] * 2 + [0])
+    itself = in_gains(top, floor, top, floor, rng)
+    assert np.allclose(itself[:5], [1, 1, 1, 1, 0]), "of itself it is all, whatever is drawn"
+    assert in_gains(top, floor, floor, top, rng) is None
 
 
-def on_top(shuffled: bool) -> dict[str, Effect]:
+def test_the_uncertainty_of_the_unit_is_in_the_interval(rng):
+    floor, few = rng.normal(size=100), rng.normal(0.5, 0.3, 100)
+    found = in_gains(np.full(100, 2.0), np.zeros(100), floor + few, floor, rng)
+    drawn = rng.integers(0, 100, (4000, 100))
+    low, high = np.quantile(2 / few[drawn].mean(axis=1), [0.025, 0.975])
+    assert found.high - found.low == pytest.approx(high - low, rel=0.2)
+
+
+def on_top(shuffled: bool) -> dict[str, Effect | None]:
     """Measure 1 of adapters that learnt pseudo classes minus that of the frozen feature and of random pairs,
     and of the frozen feature minus random pairs. People view contents that they like, whatever the style,
     which the frozen feature heeds as well. Shuffled: each picture has the viewers of another one."""
@@ -181,18 +190,21 @@ def on_top(shuffled: bool) -> dict[str, Effect]:
     }
     mean = {name: found.common.mean(axis=-1) for name, found in each.items()}
     pairs = [("adapters", "frozen"), ("adapters", "random"), ("frozen", "random")]
-    return {f"{a} - {b}": compare(mean[a], mean[b], rng) for a, b in pairs}
+    found = {f"{a} - {b}": compare(mean[a], mean[b], rng) for a, b in pairs}
+    return found | {
+        "in gains": in_gains(*(mean[name] for name in ("adapters", "frozen", "frozen", "random")), rng)
+    }
 
 
 @pytest.mark.controls
 def test_pseudo_classes_on_top_help_where_people_view_what_they_like():
     found = on_top(shuffled=False)
-    gained = in_gains(found["adapters - frozen"], found["frozen - random"])
-    assert gained.low > 0.1
+    assert found["in gains"].low > 0.1
 
 
 @pytest.mark.controls
 def test_pseudo_classes_on_top_do_not_help_where_views_are_shuffled_over_the_pictures():
     found = on_top(shuffled=True)
+    assert found.pop("in gains") is None
     for effect in found.values():
         assert effect.low <= 0 <= effect.high

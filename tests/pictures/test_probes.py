@@ -372,3 +372,22 @@ def test_precision_over_trainings_and_other_items_are_refused():
     for wrong in ([other, other], good[:1]):
         with pytest.raises(BadInput, match="on the same items"):
             over_trainings(good, wrong, np.random.default_rng(1))
+
+
+@pytest.mark.controls
+def test_ours_is_ahead_where_it_tells_the_labels_and_behind_where_it_tells_nothing():
+    """F11a and F11d: ours tells styles, the other feature objects, and of a third set both tell the same."""
+    data, lead = made(n=400, L=4), {}
+    ten = splits(data, np.random.default_rng(0), 5, 0.2)
+
+    def reached(strength, *trainings):
+        noise = [np.random.default_rng(s).normal(size=(len(data), 12)) for s in trainings]
+        each = [planted(data, strength) + of_training for of_training in noise]
+        return probes.averaged([probe([f], data, ten, SVM, [1.0], 0) for f in each])
+
+    for name, (ours, other) in {"style": (1.0, 0.0), "objects": (0.0, 1.0), "alike": (0.5, 0.5)}.items():
+        lead[name] = difference(reached(ours, 1, 2), reached(other, 3, 4), np.random.default_rng(0))
+    assert lead["style"].low > 0.1
+    assert lead["objects"].high < -0.1
+    assert lead["alike"].contains(0)
+    assert abs(lead["alike"].mean) < 0.1

@@ -228,6 +228,9 @@ def test_other_trainings_widen_the_interval_of_one():
     wide = transfer.widened(effect, [1.0, 2.0, 3.0])
     assert wide.high - 5 == pytest.approx(5 - wide.low)
     assert wide.high - 5 == pytest.approx(np.hypot(1, 4.303), abs=1e-3), "Student's quantile, 2 degrees"
+    mean = transfer.widened(effect, [1.0, 2.0, 3.0], mean=True)
+    assert mean.high - 5 == pytest.approx(np.hypot(1, 4.303 / 3**0.5), abs=1e-3)
+    assert mean.seeds == 3
     assert wide.seed_share == pytest.approx(1 / (1 + (1 / 1.96) ** 2), abs=1e-3)
 
 
