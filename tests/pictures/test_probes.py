@@ -273,6 +273,7 @@ def test_the_lead_over_chance_is_judged_as_a_difference():
     assert difference(good, None, rng).low > 0
     assert difference(good, None, rng).mean == pytest.approx(good.mean - data.chance)
     assert difference(noise, None, rng).low <= 0
+    assert noise.mean < data.chance + 0.05
     for measure in (ACCURACY, PRECISION):
         published = made(300, measure=measure, split=["train"] * 150 + ["test"] * 150)
         two = splits(published, np.random.default_rng(0), 2)
@@ -317,6 +318,7 @@ def test_two_features_together_are_better_only_if_they_know_different_things():
     alone, both, padded = (probe(f, data, ten, LOGISTIC, GRID) for f in ([a], [a, b], [a, empty]))
     assert difference(both, alone, rng).low > 0.05
     assert difference(padded, alone, rng).low <= 0
+    assert padded.mean < alone.mean + 0.05
 
 
 @pytest.mark.controls
@@ -330,6 +332,7 @@ def test_a_feature_that_remembers_labels_gains_on_told_items_only():
     )
     assert seen.mean > 0.9
     assert difference(unseen, None, rng).low <= 0
+    assert unseen.mean < data.chance + 0.05
 
 
 def test_trainings_and_items_widen_one_interval():

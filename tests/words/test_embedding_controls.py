@@ -124,6 +124,7 @@ def test_the_way_into_the_language_with_more_words_is_harder_only_where_it_has_m
         each[extra] = compare_groups(there, back, rng(9))
     assert each[True].mean > each[False].mean + 0.05
     assert each[False].low <= 0 <= each[False].high
+    assert abs(each[False].mean) < 0.05
 
 
 def test_larger_dictionaries_are_harder_where_the_added_words_are_rare():
@@ -134,11 +135,12 @@ def test_larger_dictionaries_are_harder_where_the_added_words_are_rare():
     vectors = np.vstack([centres, centres + noise * draw.normal(size=(120, 8))])
     pairs = np.stack([np.arange(120), np.arange(120, 240)], axis=1)
     small, whole = (wordvectors.translations(vectors, p).precision(1) for p in (pairs[:15], pairs))
-    assert compare_groups(small, whole, rng(11)).low > 0
+    assert compare_groups(small, whole, rng(11)).low > 0.5
     even = np.vstack([centres, centres + 0.8 * draw.normal(size=(120, 8))])
     halves = (wordvectors.translations(even, pairs[part::2]).precision(1) for part in (0, 1))
     apart = compare_groups(*halves, rng(12))
     assert apart.low <= 0 <= apart.high
+    assert abs(apart.mean) < 0.2
 
 
 def judged(visible=True, written=True, K=40, n=1600):
@@ -176,14 +178,17 @@ def correlations(ours, theirs, pairs, scores):
 def test_the_last_layer_orders_pairs_like_people_where_words_are_visible_and_not_where_they_are_not():
     seen, unseen = correlations(*judged()), correlations(*judged(visible=False))
     assert seen.difference("ours", None, rng(17)).low > 0.05
-    assert unseen.intervals["ours"].low <= 0
-    assert unseen.difference("ours", None, rng(17)).low <= 0
+    nothing = unseen.difference("ours", None, rng(17))
+    assert nothing.low <= 0
+    assert nothing.mean < 0.05
 
 
 def test_both_together_are_better_only_where_each_knows_something_of_its_own():
     seen, unseen = correlations(*judged()), correlations(*judged(visible=False))
     assert seen.difference("both", "word2vec", rng(17)).low > 0.03
-    assert unseen.difference("both", "word2vec", rng(17)).low <= 0
+    nothing = unseen.difference("both", "word2vec", rng(17))
+    assert nothing.low <= 0
+    assert nothing.mean < 0.03
 
 
 def test_on_par_with_word2vec_where_looks_are_what_people_judge_and_not_where_they_are_hidden():

@@ -198,7 +198,7 @@ def test_retrieval_is_better_for_frequent_tags_where_some_are_frequent(exponent)
     share = found.each / tagging.retrieval_ceiling(truth, book.K).each
     half = found.which * 2 // book.K
     lead = compare_groups(share[half == 0], share[half > 0], rng(14))
-    assert lead.low > 0.05 if exponent else lead.low <= 0
+    assert lead.low > 0.05 if exponent else lead.low <= 0 and abs(lead.mean) < 0.05
 
 
 @pytest.mark.parametrize("visual", [True, False])
@@ -222,7 +222,7 @@ def test_tag_models_beat_global_frequency_where_tags_are_visual(visual, monkeypa
     floor = tagging.frequency_scores(images.bags.rows(train).counts(K), len(test))
     right = [at_k(s, images.bags.rows(test), 10)["accuracy"].each for s in (model.scores(X[test]), floor)]
     lead = compare(*right, rng(15))
-    assert lead.low > 0.1 if visual else lead.low <= 0
+    assert lead.low > 0.1 if visual else lead.low <= 0 and lead.mean < 0.02
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -250,7 +250,7 @@ def test_class_uniform_sampling_learns_better_features_where_rare_words_tell_mor
             [right_labels(f, np.eye(8, dtype=bool)[label], order, [0.001]) for f in features]
         )
     lead = compare(found["class-uniform"], found["natural"], rng(17))
-    assert lead.low > 0.05 if told else lead.low <= 0.02
+    assert lead.low > 0.05 if told else lead.low <= 0.02 and lead.mean < 0.05
 
 
 @pytest.mark.parametrize("batch", [96, 1])
@@ -269,4 +269,4 @@ def test_ranking_two_words_at_a_time_is_slower_where_there_is_something_to_learn
     lead = compare(
         *(scored(learner, book, way, recipe=recipe)[0] for way in ("class-uniform", "ranking")), rng(19)
     )
-    assert lead.low > 0.005 if visible else lead.low <= 0
+    assert lead.low > 0.005 if visible else lead.low <= 0 and lead.mean < 0.005
