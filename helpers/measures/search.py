@@ -109,6 +109,7 @@ def search(
     rounds: int = 4,
     extra: int = 2,
     exchange: bool = False,
+    weakest: str = "",
     first: Sequence[Setting] = (),
 ) -> dict[str, Found]:
     """Choose a setting for each method by its value on validation, higher is better, in the same number of
@@ -117,9 +118,11 @@ def search(
     the methods have in common, so that none is luckier; those of each further round look around the best.
     While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
     `exchange` each at last tries what it has in common with another as it was best for that one, so that
-    luck with a learning rate matters less. `first` are settings that were known before: in the first round
-    each method also tries those that fit it (`Space.part`), and who has fewer of them catches up in the next,
-    so each has len(first) tries more, and none ends below what was known. No setting is tried twice; a method
+    luck with a learning rate matters less. Where another lacks the parameter `weakest`, whose lowest value
+    makes the one all but the other, that value is tried there, too: no method should end below one that it
+    contains only because its own parameter was tried coarsely. `first` are settings that were known before:
+    in the first round each method also tries those that fit it (`Space.part`), and who has fewer of them
+    catches up in the next, so each has len(first) tries more, and none ends below what was known. No setting is tried twice; a method
     whose whole grid is smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in
     place. Raises BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
@@ -150,8 +153,10 @@ def search(
         for method, best in bests.items():
             for other in filter(None, bests.values() if best else ()):
                 setting = best | {name: other[name] for name in best.keys() & other.keys()}
-                if (method, setting) not in asked and setting not in [row[0] for row in tried[method]]:
-                    asked.append((method, setting))
+                lowest = [spaces[method].grids[weakest][0]] if weakest in best.keys() - other.keys() else []
+                for one in (setting, *(setting | {weakest: value} for value in lowest)):
+                    if (method, one) not in asked and one not in [row[0] for row in tried[method]]:
+                        asked.append((method, one))
         keep(asked, number + 1 + again)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 

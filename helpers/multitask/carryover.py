@@ -170,7 +170,8 @@ class Study:
         seed: int,
     ) -> dict[str, Found]:
         """Search the fields of `Setting` for each method, by mAP on validation, all with equally many tries.
-        A method searches what it reads: the parameters of `OWN` are those of two tasks. Few tries come in few
+        A method searches what it reads: the parameters of `OWN` are those of two tasks. Those with an α try
+        what was best without one also with their lowest α. Few tries come in few
         rounds, since networks are trained fastest side by side."""
         spaces = {}
         for method in methods:
@@ -182,4 +183,4 @@ class Study:
             return [value for _, value in self.learn(jobs)]
 
         rounds = max(1, min(4, tries // 3))
-        return search(evaluate, spaces, tries, rng, rounds, extra=rounds // 2, exchange=True)
+        return search(evaluate, spaces, tries, rng, rounds, extra=rounds // 2, exchange=True, weakest="alpha")

@@ -110,6 +110,21 @@ def test_each_method_tries_what_was_best_for_the_others():
     assert len(found["a"].table) == len(found["b"].table) == 2
 
 
+def test_who_contains_another_also_tries_to_be_it():
+    """With an α at all b is worse than a, and its grid has no small one near a's best learning rate."""
+
+    def evaluate(tries):
+        return [-abs(s["lr"] - 2) - s.get("alpha", 0) for _, s in tries]
+
+    def found(**more):
+        spaces = {"a": Space({"lr": [2.0]}), "b": Space({"lr": [7.0], "alpha": [0.1, 5.0]})}
+        spaces["b"].spread = lambda *_: [{"lr": 7.0, "alpha": 5.0}]  # as chance may have it
+        return search(evaluate, spaces, 1, np.random.default_rng(0), 1, 0, exchange=True, **more)
+
+    assert found()["b"].best == {"lr": 2.0, "alpha": 5.0}
+    assert found(weakest="alpha")["b"].best == {"lr": 2.0, "alpha": 0.1}
+
+
 def test_what_was_known_before_is_tried_by_all_whom_it_fits_and_all_get_equally_many_tries():
     asked = []
 
