@@ -122,9 +122,9 @@ def search(
     makes the one all but the other, that value is tried there, too: no method should end below one that it
     contains only because its own parameter was tried coarsely. `first` are settings that were known before:
     in the first round each method also tries those that fit it (`Space.part`), and who has fewer of them
-    catches up in the next, so each has len(first) tries more, and none ends below what was known. No setting is tried twice; a method
-    whose whole grid is smaller than the tries, and cannot be widened, gets fewer. The spaces are widened in
-    place. Raises BadInput where all tries of a method failed."""
+    catches up in the next, so each has len(first) tries more, and none ends below what was known. No setting
+    is tried twice; a method whose whole grid is smaller than the tries, and cannot be widened, gets fewer.
+    The spaces are widened in place. Raises BadInput where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
 
