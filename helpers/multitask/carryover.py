@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import torch
@@ -123,7 +124,13 @@ class Study:
             budget = self._budget(len(labelled))
             recipes.append(replace(budget, lr=job.setting.lr, weight_decay=job.setting.decay))
         seeds = [job.seed + (not alone) for job in jobs]
-        how = {"device": self.device, "validate": None if alone else self.validate}
+        looks = count()
+
+        def last(networks: list[TwoHeads]) -> list[float]:
+            """Alone nothing is measured: the last look is the best; a training that diverges just ends."""
+            return [-next(looks)] * len(networks)
+
+        how = {"device": self.device, "validate": last if alone else self.validate}
         done = [None] * len(jobs)
         kinds = [(b.count, job.setting.form, job.setting.bias) for b, job in zip(made, jobs, strict=True)]
         for kind in dict.fromkeys(kinds):

@@ -118,6 +118,15 @@ def test_a_job_may_bring_labels_and_a_confidence_of_its_own():
     assert torch.allclose(weights(second), weights(plain), atol=1e-5)
 
 
+def test_a_training_that_diverges_fails_alone():
+    """A search must survive a learning rate that is too large, also where a first phase is not validated."""
+    methods = ("image-only", "sequential", "contrastive", "uniform")
+    jobs = [Job(m, replace(SETTING, lr=lr), 1) for m in methods for lr in (SETTING.lr, 1e30)]
+    made = [value for _, value in study().learn(jobs)]
+    assert np.isfinite(made[::2]).all()
+    assert made[1::2] == [-np.inf] * len(methods)
+
+
 def test_fewer_labels_make_as_many_steps_and_looks():
     made = study().with_labels(np.arange(120) < 20)
     recipe = made._budget(20)
