@@ -315,6 +315,5 @@ def _lines(where: str, form: Format, content: pa.Buffer) -> Iterator[tuple[int, 
             if (position or form.header is None) and row and row != [""]:
                 yield number, row
     except csv.Error as error:
-        raise BadInput(
-            f"{where}, line {reader.line_num}: {error}; close the quote that stands open before"
-        ) from None
+        remedy = "close the quote that stands open before" if "limit" in str(error) else "correct the line"
+        raise BadInput(f"{where}, line {reader.line_num}: {error}; {remedy}") from None

@@ -158,6 +158,12 @@ def search(
                     if (method, one) not in asked and one not in [row[0] for row in tried[method]]:
                         asked.append((method, one))
         keep(asked, number + 1 + again)
+    if weakest:  # who contains others has had more tries: all get as many as who has most
+        most, asked = max(map(len, tried.values())), []
+        for method, rows in tried.items():
+            known, best = [setting for setting, _, _ in rows], spaces[method].part(_best(rows) or {})
+            asked += [(method, new) for new in _new(spaces[method], known, best, most, draws[method])]
+        keep(asked, number + 3)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 
 

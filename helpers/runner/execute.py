@@ -67,10 +67,10 @@ def perform(file: Path, output: Path, overrides: Mapping[str, object]) -> None:
         if error.ename == NotTestable.__name__:
             raise Untestable(detail.partition(NOT_TESTABLE)[2] or detail) from None
         raise Failure(f"{file.stem}, cell [{error.exec_count}]: {error.ename}: {detail}") from None
-    except RuntimeError:  # nbclient's own for a kernel that died, its plain one for one that did not start
+    except RuntimeError as error:  # nbclient's own for a kernel that died, a plain one where it did not start
         cells = notebooks.code_cells(notebooks.read(output))
         begun = sum(cell.metadata.papermill.get("start_time") is not None for cell in cells)
-        told = "the kernel died, or did not start, mostly for want of memory"
+        told = f"the kernel died, or did not start, mostly for want of memory ({error})"
         raise Failure(f"{file.stem}, cell [{begun}]: {told}") from None
 
 

@@ -117,12 +117,15 @@ def test_who_contains_another_also_tries_to_be_it():
         return [-abs(s["lr"] - 2) - s.get("alpha", 0) for _, s in tries]
 
     def found(**more):
-        spaces = {"a": Space({"lr": [2.0]}), "b": Space({"lr": [7.0], "alpha": [0.1, 5.0]})}
-        spaces["b"].spread = lambda *_: [{"lr": 7.0, "alpha": 5.0}]  # as chance may have it
+        spaces = {"a": Space({"lr": [2.0, 2.5, 3.0]}), "b": Space({"lr": [7.0], "alpha": [0.1, 5.0]})}
+        spaces["a"].spread = lambda *_: [{"lr": 2.0}]  # as chance may have it
+        spaces["b"].spread = lambda *_: [{"lr": 7.0, "alpha": 5.0}]
         return search(evaluate, spaces, 1, np.random.default_rng(0), 1, 0, exchange=True, **more)
 
     assert found()["b"].best == {"lr": 2.0, "alpha": 5.0}
-    assert found(weakest="alpha")["b"].best == {"lr": 2.0, "alpha": 0.1}
+    more = found(weakest="alpha")
+    assert more["b"].best == {"lr": 2.0, "alpha": 0.1}
+    assert len(more["a"].table) == len(more["b"].table) > len(found()["b"].table), "then a tries more, too"
 
 
 def test_what_was_known_before_is_tried_by_all_whom_it_fits_and_all_get_equally_many_tries():
