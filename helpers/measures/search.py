@@ -76,8 +76,9 @@ class Space:
         if not self.grids.keys() <= setting.keys():
             return None
         new = {name: setting[name] for name, grid in self.grids.items() if setting[name] not in grid}
-        if any(name not in self.limits or not _within(new[name], self.limits[name]) for name in new):
-            return None
+        for name, value in new.items():
+            if name not in self.limits or not self.limits[name][0] <= value <= self.limits[name][1]:
+                return None
         for name, value in new.items():
             self.grids[name] = sorted([*self.grids[name], value])
         return {name: setting[name] for name in self.grids}
@@ -165,10 +166,6 @@ def search(
             asked += [(method, new) for new in _new(spaces[method], known, best, most, draws[method])]
         keep(asked, number + 3)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
-
-
-def _within(value: float, limits: tuple[float, float]) -> bool:
-    return limits[0] <= value <= limits[1]
 
 
 def _best(rows: list) -> Setting | None:

@@ -114,8 +114,8 @@ class Study:
             labelled, two_tasks = np.flatnonzero(known), alone or job.method in OWN["alpha"]
             omega = self.omega.get(job.setting.omega or job.method)
             if omega is not None:
-                clip = job.setting.clip
-                omega = capped(stretched(omega) if clip else omega, 1.0 if clip else job.setting.quantile)
+                clipped = job.setting.clip
+                omega = capped(stretched(omega), 1.0) if clipped else capped(omega, job.setting.quantile)
             alpha = 1.0 if alone else job.setting.alpha if two_tasks else 0.0
             targets = replace(self._targets(job.setting), labelled=known)
             packed = targets.packed(omega, alpha, job.setting.tau, main=not alone)

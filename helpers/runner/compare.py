@@ -19,12 +19,17 @@ CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may tip
 EVIDENCE = ("ours", "note", "p", "effects", "data", "simulated")  # what the board shows beside a verdict
 
 
-def reference_of(job: Job, folder: Path = REFERENCE) -> dict:
+def reference(profile: str, number: str, folder: Path = REFERENCE) -> dict:
     """`metrics` (name -> value and sd, its standard deviation over `seeds`), `verdicts` (by claim), and in
     files that are young enough `claims` (id -> `EVIDENCE`) and the run's `seconds`; empty where there is no
     file."""
-    file = folder / job.profile / f"{job.number}.json"
+    file = folder / profile / f"{number}.json"
     return artefacts.read_json(file) if file.is_file() else {"metrics": {}, "verdicts": {}}
+
+
+def reference_of(job: Job, folder: Path = REFERENCE) -> dict:
+    """The `reference` of a job."""
+    return reference(job.profile, job.number, folder)
 
 
 def found(job: Job) -> dict:

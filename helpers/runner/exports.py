@@ -76,6 +76,7 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
     last = done[-1] if done else {}
     compared = read_json(folder / "comparison.json") if (folder / "comparison.json").is_file() else []
     claims = read_json(folder / "scoreboard.json")["claims"]
+    simulated = any(claim["simulated"] for claim in claims)
     mine = next((p for p in profiles if p.name == folder.name), None)
     kinds = {
         kind: [row["same"] for row in compared if row["kind"] == kind] for kind in ("metrics", "verdicts")
@@ -95,7 +96,7 @@ def facts(folder: Path, profiles: Sequence[Profile]) -> dict:
         "device": (last.get("device") or {}).get("kind"),
         "cores": (last.get("threads") or {}).get("cores"),
         "data": sorted({claim["data"] for claim in claims}),
-        "simulated": (simulated := any(claim["simulated"] for claim in claims)),
+        "simulated": simulated,
         "from_folder": not simulated and folder.name != "openmoji",  # the data have to be brought
         "claims": len(claims),
         "counts": board.counts(mine.claims.values()) if mine else {},

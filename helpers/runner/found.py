@@ -23,7 +23,7 @@ from helpers.files import write_text
 from helpers.notebook import sources as notebooks
 from helpers.notebook.artefacts import read_json
 from helpers.paths import number_of
-from helpers.runner.compare import OR, REFERENCE
+from helpers.runner.compare import OR, REFERENCE, reference
 
 README, HEADING = paths.ROOT / "README.md", "## What was found\n"
 SECONDS = re.compile(r"^(\|.*\]\(\S*?(\d\d[a-z]?)_\w+\.ipynb\).*\| )\d+ s \| \d+ s(?= \|)", re.MULTILINE)
@@ -39,11 +39,6 @@ def section(text: str) -> str:
 
 def current(shown: str, profile: str, what: str, folder: Path = REFERENCE) -> str:
     """What should stand where `shown` stands; BadInput where no reference says it."""
-
-    def of(number: str) -> dict:
-        file = folder / profile / f"{number}.json"
-        return read_json(file) if file.is_file() else {"metrics": {}, "verdicts": {}}
-
     if what == "minutes":
         numbers = [file.stem for file in (folder / profile).glob("*.json")]
         return f"{sum(seconds(number, profile, folder) for number in numbers) / 60:.0f}"
@@ -51,11 +46,11 @@ def current(shown: str, profile: str, what: str, folder: Path = REFERENCE) -> st
         files = map(read_json, sorted((folder / profile).glob("*.json")))
         return str(sum(v.split(OR)[0] == what for about in files for v in about["verdicts"].values()))
     if what in CLAIMS:
-        found = of(number_of(CLAIMS[what].notebook))["verdicts"].get(what)
+        found = reference(profile, number_of(CLAIMS[what].notebook), folder)["verdicts"].get(what)
         found = found and f"*{found}*"
     else:
         number, _, name = what.removesuffix(" %").partition(" ")
-        entry = of(number)["metrics"].get(name)
+        entry = reference(profile, number, folder)["metrics"].get(name)
         digits = len(shown.partition(".")[2])
         found = entry and f"{entry['value'] * (100 if what.endswith(' %') else 1):.{digits}f}"
     if found is None:
@@ -78,17 +73,17 @@ def renewed(text: str, folder: Path = REFERENCE) -> str:
 
 def seconds(number: str, profile: str, folder: Path = REFERENCE) -> float:
     """Processor seconds of a notebook, in the reference of a profile. BadInput where it has none."""
-    file = folder / profile / f"{number}.json"
-    if not file.is_file():
+    found = reference(profile, number, folder).get("seconds")
+    if found is None:
         raise BadInput(f"the reference of {profile} has no {number}, so no seconds of it")
-    return read_json(file)["seconds"]
+    return found
 
 
 def card(number: str, folder: Path = REFERENCE) -> str:
     """The line of a notebook's card that says what it costs."""
     there = [p for p in ("smoke", "demo", "movielens", "ml-1m") if (folder / p / f"{number}.json").is_file()]
-    first, *others = (f"{seconds(number, p, folder):.0f}{{}} on {p}" for p in there)
-    times = ", ".join([first.format(" processor seconds"), *(each.format("") for each in others)])
+    first, *others = (f"{seconds(number, p, folder):.0f} on {p}" for p in there)
+    times = ", ".join([first.replace(" on ", " processor seconds on "), *others])
     memory = dict(MEMORY.findall(README.read_text(encoding="utf-8")))[number]
     return f"| **Time and memory** | {times}; at most {memory} on smoke and demo |"
 
