@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -21,6 +22,8 @@ def call(folder, *arguments, code=0):
     """The output of nbgrader, run in a folder as an educator does."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CROWD_OUTPUTS": str(folder / "outputs")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    # nbgrader calls a program of its environment, alembic, which lies on the path of an active one only
+    environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), environment["PATH"]])
     ran = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments], cwd=folder, env=environment,
         capture_output=True, encoding="utf-8",
