@@ -122,9 +122,9 @@ def install(folder: Path, asked: str | None = None, tests: bool = False) -> None
 
 
 def main() -> None:
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        this = ".".join(map(str, sys.version_info[:2]))
-        sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, this is {this}; try: make PYTHON=python3.12 run")
+    if sys.version_info < (3, 11, 4) or sys.version_info >= (3, 14):
+        this = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"Python 3.11.4 to 3.13 is needed, this is {this}; try: make PYTHON=python3.12 run")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -121,10 +121,11 @@ def fit(
     train: tuple[np.ndarray, np.ndarray], n_items: int, device: torch.device, beta: float = 0.2,
     learning_rate: float = 1e-3, batch: int = 500, max_epochs: int = 100, seed: int = 0,
     validate: Callable[[Scorer], float] | None = None, every: int = 5, patience: int = 2, decay: float = 0.0,
-    **network,
+    horizon: int | None = None, **network,
 ) -> tuple[MultVAE, list[dict]]:  # fmt: skip
     """Train a Mult-VAE with fused AdamW, whose weight decay is `decay`; β rises in a straight line from 0 to
-    `beta` over half of the steps.
+    `beta` over half of the steps: of `max_epochs`, or of `horizon` epochs, to repeat the start of a longer
+    training.
 
     Train, validate, every and patience as for `bpr.fit_bpr`; users without items are skipped; `network` are
     options of `MultVAE`. Returns (model on `device`, history), the history with "epoch", "loss" and, when
@@ -143,7 +144,7 @@ def fit(
     users, known = Users(train, device), torch.as_tensor(np.flatnonzero(np.diff(indptr)))
     score = scorer(model, train, device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=decay, fused=True)
-    steps, total = 0, max_epochs * -(-len(known) // batch)
+    steps, total = 0, (horizon or max_epochs) * -(-len(known) // batch)
     best, highest, worse, history = None, -np.inf, 0, []
     for epoch in range(1, max_epochs + 1):
         losses = []

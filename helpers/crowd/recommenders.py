@@ -22,11 +22,13 @@ class Recommender(NamedTuple):
 def fit(
     name: str, train: tuple[np.ndarray, np.ndarray], n_items: int, width: int, setting: dict,
     device: torch.device, max_epochs: int, seed: int = 0, validate: Callable[[Scorer], float] | None = None,
+    horizon: int | None = None,
 ) -> Recommender:  # fmt: skip
     """Train "BPR", "iALS", "EASE", "Mult-VAE" or "Mult-VAE without biases" in a setting, its options by name.
 
     Where there are epochs and `validate`, the best one is kept: asked every fifth epoch, up to four times
     without a rise; for iALS, whose epochs are few and dear, every epoch up to twice, 16 epochs at most.
+    Mult-VAE's β rises as in a training of `horizon` epochs; None stands for `max_epochs`.
     Raises BadInput as the method does."""
     how = {"seed": seed, "validate": validate, "max_epochs": max_epochs}
     if name == "EASE":
@@ -38,7 +40,7 @@ def fit(
     if name == "BPR":
         found, bias = bpr.fit_bpr(train, n_items, width, **setting, **how)
         return Recommender(dot_scorer(found.X, found.Y, bias), found.best_epoch, found.Y, bias)
-    how |= {"batch": 200, "patience": 4, "with_bias": name == "Mult-VAE", "f": width}
+    how |= {"batch": 200, "patience": 4, "with_bias": name == "Mult-VAE", "f": width, "horizon": horizon}
     model, history = multvae.fit(train, n_items, device, **setting, **how)
     best = max(history, key=lambda row: row.get("validation", 0))
     epoch = best["epoch"] if validate else len(history)

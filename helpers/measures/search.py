@@ -118,14 +118,15 @@ def search(
     together; NaN is a try that failed. One round's tries are spread over the grid, with equal draws for what
     the methods have in common, so that none is luckier; those of each further round look around the best.
     While a method's best lies at an edge that can be widened, all methods get up to `extra` more rounds. With
-    `exchange` each at last tries what it has in common with another as it was best for that one, so that
-    luck with a learning rate matters less. Where another lacks the parameter `weakest`, whose lowest value
-    makes the one all but the other, that value is tried there, too: no method should end below one that it
-    contains only because its own parameter was tried coarsely. `first` are settings that were known before:
-    in the first round each method also tries those that fit it (`Space.part`), and who has fewer of them
-    catches up in the next, so each has len(first) tries more, and none ends below what was known. No setting
-    is tried twice; a method whose whole grid is smaller than the tries, and cannot be widened, gets fewer.
-    The spaces are widened in place. Raises BadInput where all tries of a method failed."""
+    `exchange` each then tries what it has in common with another as it was best for that one, so that luck
+    with a learning rate matters less; all get as many tries as who has most; and both once more. Where
+    another lacks the parameter `weakest`, whose lowest value makes the one all but the other, that value is
+    tried there, too: no method should end below one that it contains only because its own parameter was tried
+    coarsely. `first` are settings that were known before: in the first round each method also tries those
+    that fit it (`Space.part`), and who has fewer of them catches up in the next, so each has len(first) tries
+    more, and none ends below what was known. No setting is tried twice; a method whose whole grid is smaller
+    than the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises BadInput where
+    all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
 
@@ -149,7 +150,7 @@ def search(
             new += _new(space, known + new, best, upto + later, draws[method])
             asked += [(method, setting) for setting in new]
         keep(asked, number)
-    for again in range(2 if exchange else 0):  # twice: what the first round found for one may serve another
+    for again in range(0, 4 if exchange else 0, 2):  # twice: what was found for one may serve another
         bests, asked = {method: _best(rows) for method, rows in tried.items()}, []
         for method, best in bests.items():
             for other in filter(None, bests.values() if best else ()):
@@ -159,12 +160,11 @@ def search(
                     if (method, one) not in asked and one not in [row[0] for row in tried[method]]:
                         asked.append((method, one))
         keep(asked, number + 1 + again)
-    if weakest:  # who contains others has had more tries: all get as many as who has most
-        most, asked = max(map(len, tried.values())), []
+        most, asked = max(map(len, tried.values())), []  # all get as many tries as who has most
         for method, rows in tried.items():
             known, best = [setting for setting, _, _ in rows], spaces[method].part(_best(rows) or {})
             asked += [(method, new) for new in _new(spaces[method], known, best, most, draws[method])]
-        keep(asked, number + 3)
+        keep(asked, number + 2 + again)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 
 

@@ -16,8 +16,9 @@ def own_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether a search by (tag, user) finds an image that this user gave this tag, among the k best: float
     (Q,), 1 or 0, and int (Q,), the users who ask. Every pair of hashtag and user that occurs in the n posts
-    asks, in order of user and tag. `score` maps tag int (Q,) and user int (Q,) to scores of the posts'
-    images, float (Q, n), and is asked for so few at once that they fill `posts.CELLS`. BadInput for no post,
+    asks, in order of user and tag. `score` maps tag int (Q,) and user int (Q,) to scores of the M different
+    images of these posts, by ascending number, float (Q, M): an image that several posted is found once. It
+    is asked for so few at once that they fill `posts.CELLS`. BadInput for no post,
     or one of an unknown user, for whom no image is the own one."""
     if len(posts) == 0 or posts.user.min() < 0:
         raise BadInput("own_images: needs at least one post, and users who are known")
@@ -25,11 +26,12 @@ def own_images(
     key = posts.user[post].astype(np.int64) * n_tags + posts.tags[1]
     pair, place = np.unique(key, return_inverse=True)
     user, tag = np.divmod(pair, n_tags)
-    own, rows = Bags.of(place, post, len(pair)), max(1, CELLS // len(posts))
+    images, row = np.unique(posts.image, return_inverse=True)
+    own, rows = Bags.of(place, row[post], len(pair)), max(1, CELLS // len(images))
     found = []
     for start in range(0, len(pair), rows):
         some = np.arange(start, min(start + rows, len(pair)))
-        best = metrics.top_k(score(tag[some], user[some]), min(k, len(posts)))
+        best = metrics.top_k(score(tag[some], user[some]), min(k, len(images)))
         found.append(metrics.hits(best, own.rows(some)).any(axis=1))
     return np.concatenate(found).astype(np.float64), user
 

@@ -353,8 +353,9 @@ class UserPairs(TripletModel):
 class UserAttention(TripletModel):
     """Two towers with attention, as today's recommenders have them (DIN, Zhou et al. 2018, arXiv 1706.06978,
     and the many after it): s = hᵀ(A f + B Σ_l α_l h_l). A user is what they wrote: the embeddings h_l of at
-    most `past` of their training tags, each as often as written. What the image asks for says which of them
-    matter, α = softmax over l of (Q f)ᵀ(P h_l) / √E, beside one more place with score and value 0.
+    most `past` of their training tags, drawn at random, each as often as written. What the image asks for
+    says which of them matter, α = softmax over l of (Q f)ᵀ(P h_l) / √E, beside one more place with score and
+    value 0.
 
     Tags of the very post that is asked about are not looked at, else training would only learn to copy them.
     `begin` or `read` must be called, to look up who wrote what. Scores of all tags only, for the loss
@@ -377,9 +378,9 @@ class UserAttention(TripletModel):
 
     @torch.no_grad()
     def read(self, posts: Posts) -> None:
-        """Look up the past of each user: the tags of the latest rows of posts."""
+        """Look up the past of each user; the draw of whose past is longer is the same every time."""
         post, tag = Bags(*posts.tags).owner, posts.tags[1]
-        order = np.lexsort((-post, posts.user[post]))
+        order = np.lexsort((np.random.default_rng(0).permutation(len(post)), posts.user[post]))
         user = posts.user[post][order]
         rank = np.arange(len(user)) - np.searchsorted(user, user)
         kept = rank < self.wrote.shape[1]

@@ -1,5 +1,6 @@
 """What earlier notebooks learnt, as features of a collection's items, and which items may test them."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from helpers.data.sets import BROUGHT, LabelledSet, own_sets
 from helpers.errors import BadInput
 from helpers.learn import pretrained
 from helpers.learn.networks import AlexNet
-from helpers.measures.stats import Effect
+from helpers.measures.stats import Effect, Interval
 from helpers.pictures import pseudo, retrieval
 from helpers.pictures.probes import Probe, difference
 
@@ -181,9 +182,14 @@ def compare(
     return out
 
 
-def share_of_gain(effect: Effect, whole: float) -> Effect:
-    """A difference a − b as a share of a gain over chance, `whole`: 1 + it is what a reaches of b's gain."""
-    return effect.scaled(1 / whole)._replace(a=1 + effect.mean / whole, b=1.0)
+def share_of_gain(effect: Effect, whole: Effect | Interval) -> Effect:
+    """A difference a − b as a share of a gain over chance, `whole`, which is above 0: 1 + it is what a
+    reaches of b's gain. The gain is measured as well, so its interval widens that of the share: relative
+    errors add in squares (both are taken as independent)."""
+    more = abs(effect.mean / whole.mean) * (whole.high - whole.low) / 2
+    low, high = (math.hypot(effect.mean - end, more) for end in (effect.low, effect.high))
+    wide = effect._replace(low=effect.mean - low, high=effect.mean + high)
+    return wide.scaled(1 / whole.mean)._replace(a=1 + effect.mean / whole.mean, b=1.0)
 
 
 def widened(effect: Effect, reached: Sequence[float], mean: bool = False) -> Effect:

@@ -1,6 +1,7 @@
 """The models of triplets against their formulas, and the ranking loss against loops."""
 
 import copy
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -287,12 +288,14 @@ def test_attention_against_loops():
     got = m.tag_scores(image, user)
     with torch.no_grad():
         for q, (i, u) in enumerate(zip(image, user, strict=True)):
-            f, written = m.embed_images(torch.tensor([i]))[0], []
-            for post in range(len(data) - 1, -1, -1):  # latest first
-                if data.user[post] == u:
-                    some = data.tags[1][data.tags[0][post] : data.tags[0][post + 1]]
-                    written += [(t, data.image[post]) for t in some]
-            written = [t for t, at in written[:3] if at != i]
+            f, wrote = m.embed_images(torch.tensor([i]))[0], []
+            for post in np.flatnonzero(data.user == u):
+                some = data.tags[1][data.tags[0][post] : data.tags[0][post + 1]]
+                wrote += [(int(t), int(data.image[post])) for t in some]
+            read = [two for two in zip(m.wrote[u].tolist(), m.at[u].tolist(), strict=True) if two[0] >= 0]
+            assert len(read) == min(3, len(wrote))
+            assert not Counter(read) - Counter(wrote), "some of what the user wrote, none of it twice"
+            written = [t for t, at in read if at != i]
             ask = [float((m.P.weight @ m.tag[t]) @ (m.Q.weight @ f)) / E**0.5 for t in written]
             weight = np.exp([*ask, 0.0]) / np.exp([*ask, 0.0]).sum()
             context = sum((w * m.tag[t] for w, t in zip(weight, written, strict=False)), torch.zeros(D))

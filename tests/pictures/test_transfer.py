@@ -132,9 +132,13 @@ def test_tables_and_comparisons():
     assert list(own) == ["style"], "a set without the feature says nothing"
     assert own["style"].mean == pytest.approx(0.275)
     a, b = own["style"].a, own["style"].b
-    share = transfer.share_of_gain(own["style"], b - 0.1)
+    share = transfer.share_of_gain(own["style"], stats.Interval(b - 0.1, b - 0.1, b - 0.1))
     assert share.a == pytest.approx((a - 0.1) / (b - 0.1)), "of the gain over chance, 0.1"
     assert share.a - share.b == pytest.approx(share.mean)
+    assert share.low * (b - 0.1) == pytest.approx(own["style"].low), "a gain that is known"
+    wide = transfer.share_of_gain(own["style"], stats.Interval(b - 0.1, b - 0.2, b))
+    assert wide.mean == share.mean
+    assert wide.low < share.low < share.high < wide.high
     brought = transfer.compare(measured, ["style", "caltech256"], "x", "y", rng)
     assert list(brought) == ["caltech256"], "a brought set speaks instead of the own ones"
 
