@@ -111,6 +111,24 @@ def test_training_repeats_learns_and_keeps_the_best(device, same):
     assert not same(first.Q, other.Q)
 
 
+def test_a_horizon_repeats_the_start_of_a_longer_training():
+    train, _ = tastes()
+    options = {"f": 8, "latent": 4, "learning_rate": 0.01, "batch": 50, "beta": 5.0}
+    weights = {}
+
+    def keep(name):
+        return lambda scorer: weights.setdefault(name, []).append(scorer(np.arange(3))) or -len(weights[name])
+
+    for name, more in {
+        "long": {"max_epochs": 12},
+        "short": {"max_epochs": 3, "horizon": 12},
+        "hurried": {"max_epochs": 3},
+    }.items():
+        multvae.fit(train, 60, CPU, **options, **more, every=1, patience=99, validate=keep(name))
+    np.testing.assert_array_equal(weights["long"][2], weights["short"][2])
+    assert not np.allclose(weights["long"][2], weights["hurried"][2])
+
+
 def test_biases_can_be_left_out():
     train, _ = tastes()
     options = {"f": 8, "latent": 4, "max_epochs": 3, "learning_rate": 0.01}

@@ -110,6 +110,23 @@ def test_each_method_tries_what_was_best_for_the_others():
     assert len(found["a"].table) == len(found["b"].table) == 2
 
 
+def test_what_is_found_while_catching_up_is_handed_on():
+    """b tries a's setting with two values of α, so a gets one more try, at a rate that b does not know."""
+
+    def evaluate(tries):
+        return [-10 * (s["lr"] == 3) - s.get("alpha", 0) for _, s in tries]
+
+    rates = [float(k) for k in range(20)]
+    spaces = {"a": Space({"lr": rates}), "b": Space({"lr": [3.0, 7.0], "alpha": [0.1, 5.0]})}
+    spaces["a"].spread = lambda *_: [{"lr": 3.0}]
+    spaces["b"].spread = lambda *_: [{"lr": 3.0, "alpha": 5.0}]
+    spaces["b"].around = lambda best, rng: dict(best)  # finds nothing by itself
+    found = search(evaluate, spaces, 1, np.random.default_rng(0), 1, 0, exchange=True, weakest="alpha")
+    assert found["a"].best["lr"] not in (3.0, 7.0)
+    assert found["b"].best == {"lr": found["a"].best["lr"], "alpha": 0.1}
+    assert len(found["a"].table) == len(found["b"].table)
+
+
 def test_who_contains_another_also_tries_to_be_it():
     """With an α at all b is worse than a, and its grid has no small one near a's best learning rate."""
 

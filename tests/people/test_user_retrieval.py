@@ -29,6 +29,19 @@ def test_a_query_counts_if_an_own_image_is_among_the_best():
     assert own_images(score, POSTS, 3, k=10)[0].tolist() == [1, 1, 1]
 
 
+def test_an_image_that_several_posted_is_found_once_and_is_everybodys_own():
+    people = 12
+    shared = Posts(
+        np.append(np.full(people, 8), 3), np.append(np.arange(people), 0),
+        (np.arange(people + 2), np.append(np.zeros(people), 1).astype(np.int32)),
+    )  # fmt: skip
+    score = lambda tag, user: np.tile([0.0, 1.0], (len(tag), 1))  # noqa: E731 - images 3 and 8
+    found, user = own_images(score, shared, 2, k=1)
+    assert found[:1].tolist() == [1]
+    assert dict(zip(user.tolist(), found.tolist(), strict=True)) | {0: 1} == dict.fromkeys(range(people), 1)
+    assert found.sum() == people, "image 3, the only other query, is not first"
+
+
 def test_strangers_have_no_own_images():
     stranger = Posts(np.array([0]), np.array([UNKNOWN]), (np.array([0, 1]), np.array([0], np.int32)))
     with pytest.raises(BadInput, match="known"):
