@@ -59,13 +59,14 @@ class Space:
         value = round(value) if isinstance(last, int) else float(f"{value:.3g}")
         return None if value == last else value
 
-    def widen(self, best: Setting) -> list[Setting]:
-        """Continue each grid at whose edge the best value lies: the best moved there, one a parameter."""
+    def widen(self, best: Setting, most: int) -> list[Setting]:
+        """Continue the grids at whose edge the best value lies, `most` of them at most, so that none gets a
+        value that is not tried: the best moved there, one a parameter."""
         moved = []
         for name, grid in self.grids.items():
             for edge, place in ((0, 0), (-1, len(grid))):
                 value = self._beyond(name, edge)
-                if best[name] == grid[edge] and value is not None:
+                if len(moved) < most and best[name] == grid[edge] and value is not None:
                     grid.insert(place, value)
                     moved.append(best | {name: value})
         return moved
@@ -175,7 +176,7 @@ def _best(rows: list) -> Setting | None:
 
 def _new(space: Space, known: list, best: Setting | None, upto: int, rng) -> list[Setting]:
     """Settings that were not tried yet, until `upto` are known."""
-    new = [] if best is None else [s for s in space.widen(best) if s not in known][: upto - len(known)]
+    new = [] if best is None else space.widen(best, upto - len(known))
     for attempt in range(100):  # a small grid may hold no other
         missing = upto - len(known) - len(new)
         if missing <= 0:
