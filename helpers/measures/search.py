@@ -59,7 +59,7 @@ class Space:
         value = round(value) if isinstance(last, int) else float(f"{value:.3g}")
         return None if value == last else value
 
-    def widen(self, best: Setting, most: int) -> list[Setting]:
+    def widen(self, best: Setting, most: float = np.inf) -> list[Setting]:
         """Continue the grids at whose edge the best value lies, `most` of them at most, so that none gets a
         value that is not tried: the best moved there, one a parameter."""
         moved = []
