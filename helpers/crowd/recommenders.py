@@ -19,6 +19,11 @@ class Recommender(NamedTuple):
     bias: np.ndarray | None = None  # float32[M]
 
 
+def most_epochs(name: str, limit: int) -> int:
+    """The epochs that a recommender may have of `limit` that are allowed: iALS, whose epochs are dear, 16."""
+    return min(16, limit) if name == "iALS" else limit
+
+
 def fit(
     name: str, train: tuple[np.ndarray, np.ndarray], n_items: int, width: int, setting: dict,
     device: torch.device, max_epochs: int, seed: int = 0, validate: Callable[[Scorer], float] | None = None,
@@ -34,7 +39,7 @@ def fit(
     if name == "EASE":
         return Recommender(least_squares.ease(train, n_items, **setting), 0)
     if name == "iALS":
-        how["max_epochs"] = min(16, max_epochs)
+        how["max_epochs"] = most_epochs(name, max_epochs)
         found = least_squares.fit_ials(train, n_items, width, **setting, **how)
         return Recommender(dot_scorer(found.X, found.Y), found.best_epoch, found.Y)
     if name == "BPR":

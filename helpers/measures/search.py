@@ -151,7 +151,7 @@ def search(
             new += _new(space, known + new, best, upto + later, draws[method])
             asked += [(method, setting) for setting in new]
         keep(asked, number)
-    for again in range(0, 4 if exchange else 0, 2):  # twice: what was found for one may serve another
+    for again in range(2 if exchange else 0):  # twice: what was found for one may serve another
         bests, asked = {method: _best(rows) for method, rows in tried.items()}, []
         for method, best in bests.items():
             for other in filter(None, bests.values() if best else ()):
@@ -160,12 +160,12 @@ def search(
                 for one in (setting, *(setting | {weakest: value} for value in lowest)):
                     if (method, one) not in asked and one not in [row[0] for row in tried[method]]:
                         asked.append((method, one))
-        keep(asked, number + 1 + again)
+        keep(asked, number + 1 + 2 * again)
         most, asked = max(map(len, tried.values())), []  # all get as many tries as who has most
         for method, rows in tried.items():
             known, best = [setting for setting, _, _ in rows], spaces[method].part(_best(rows) or {})
             asked += [(method, new) for new in _new(spaces[method], known, best, most, draws[method])]
-        keep(asked, number + 2 + again)
+        keep(asked, number + 2 + 2 * again)
     return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
 
 
