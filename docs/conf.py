@@ -72,6 +72,7 @@ html_theme = "furo"
 html_static_path = ["book.css"]
 html_css_files = ["book.css"]
 html_copy_source = html_show_copyright = False
+html_show_search_summary = False  # a page that is opened as a file may not fetch others
 html_math_renderer = "mathml"
 
 nb_execution_mode = "off"

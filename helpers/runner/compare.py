@@ -13,7 +13,7 @@ NOT_REPEATABLE = ("_seconds", "_speedup", "_mb")
 OR = " or "  # between verdicts of a claim: other seeds gave them, or a file is there that cannot be shipped
 SPREADS = 3  # a metric may be so many standard deviations of the seeds away from the reference
 LEAST, MOST = 0.005, 0.9  # of the value: what rounding alone may do; and a zeroed metric must never pass
-CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may tip over: it may differ
+CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may make, or unmake, undecided
 
 
 EVIDENCE = ("ours", "note", "p", "effects", "data", "simulated")  # what the board shows beside a verdict
@@ -58,7 +58,7 @@ def rows(ours: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> list[
         value, expected = ours["verdicts"].get(name), reference["verdicts"].get(name)
         same = expected is not None and value in expected.split(OR)
         close = name in ours["p"] and CLOSE[0] < ours["p"][name] < CLOSE[1]
-        same = same or (close and expected is not None and expected != "not testable")
+        same = same or (close and "undecided" in (value, *(expected or "").split(OR)))
         table.append(_row("verdicts", name, value, expected, None, same))
     return table
 

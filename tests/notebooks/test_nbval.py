@@ -158,6 +158,9 @@ def test_other_metrics_and_verdicts_fail(written):
     assert wrong(verdicts={"F4": "contradicted"}, there=several) == ["F4"]
     assert wrong(verdicts={"F4": "contradicted"}, there=several, p=0.9) == ["F4"], "it was decided there"
     assert wrong(verdicts={"F4": "contradicted"}, there=several, p=0.03) == [], "a close call may tip over"
+    decided = reference | {"verdicts": {"F4": "supported"}}
+    assert wrong(verdicts={"F4": "undecided"}, there=decided, p=0.03) == []
+    assert wrong(verdicts={"F4": "contradicted"}, there=decided, p=0.03) == ["F4"], "never to its opposite"
     assert wrong(there=several) == ["F4"], "a verdict that is missing"
 
 
