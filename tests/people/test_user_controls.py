@@ -12,6 +12,7 @@ from helpers.people import conditional as user_conditional
 from helpers.people import descriptors as users
 from helpers.people import posts as crowd
 from helpers.people import retrieval, user_models
+from helpers.people.dialects import dialect_crowd
 from helpers.people.user_models import UserTensor
 from helpers.words import hashtags
 
@@ -115,25 +116,6 @@ def test_without_attributes_a_description_gains_nothing(model, monkeypatch, tmp_
     assert gain.mean < 0.05
 
 
-def dialect_crowd(dialects, favourites=0.2):
-    """A crowd in which each of some dialects calls the eight things by the same eight words, dealt anew, and
-    everybody has a favourite word, put on a share of the posts: features, training and test posts, the thing
-    on each image, and for each user and word the thing that it means."""
-    rng = np.random.default_rng(0)
-    n, contents, people, K = 3000, 8, 60, 16
-    shown, user = rng.integers(0, contents, n), rng.integers(0, people, n)
-    words, favourite = (
-        np.stack([rng.permutation(contents) for _ in range(dialects)]),
-        rng.integers(contents, K, people),
-    )
-    own = rng.random(n) < favourites
-    tag = np.where(own, favourite[user], words[user % dialects, shown]).astype(np.int32)
-    features = user_models.standard(np.eye(contents)[shown] + 0.2 * rng.normal(size=(n, contents)))
-    posts = crowd.Posts(np.arange(n), user, (np.arange(n + 1), tag))
-    means = np.argsort(words, axis=1)[np.arange(people) % dialects]
-    return features, posts.take(np.arange(2000)), posts.take(np.arange(2000, n)), shown, means
-
-
 def trained(cls, features, train, K, people, E=12, loss="softmax", **how):
     """A model of the crowd after some epochs; with one person, the user-agnostic one."""
     torch.manual_seed(0)
@@ -157,7 +139,7 @@ def lead(test, K, first, second):
 
 def lead_of_the_tensor(dialects, rival, **how):
     """Accuracy@1 of the tensor minus that of a model without products of three."""
-    features, train, test, *_ = dialect_crowd(dialects)
+    features, train, test, *_ = dialect_crowd(dialects, np.random.default_rng(0))
     tensor = trained(UserTensor, features, train, 16, 60, constants=True)
     return lead(test, 16, tensor, trained(rival, features, train, 16, 60, **how))
 
@@ -172,7 +154,7 @@ def test_the_tensor_beats_its_rivals_only_where_a_word_takes_image_and_user(riva
 
 def lead_of_many_numbers(dialects):
     """Accuracy@1 of the tensor with twelve numbers a user minus that with three."""
-    features, train, test, *_ = dialect_crowd(dialects, favourites=0.0)
+    features, train, test, *_ = dialect_crowd(dialects, np.random.default_rng(0), favourites=0.0)
     return lead(test, 16, *(trained(UserTensor, features, train, 16, 60, E, constants=True) for E in (12, 3)))
 
 
@@ -200,7 +182,7 @@ def test_hard_negatives_are_needed_only_where_few_of_many_words_are_hard_to_tell
 
 def lead_over_the_logistic_loss(favourites):
     """Accuracy@1 of the ranking loss minus that of a logistic loss a triplet."""
-    features, train, test, *_ = dialect_crowd(1, favourites)
+    features, train, test, *_ = dialect_crowd(1, np.random.default_rng(0), favourites)
     losses = ("ranking", "logistic")
     each = (trained(UserTensor, features, train, 16, 60, loss=loss, constants=True) for loss in losses)
     return lead(test, 16, *each)
@@ -214,7 +196,7 @@ def test_the_ranking_loss_suits_better_only_where_words_that_fit_are_left_out():
 
 def finds_more(dialects):
     """What the tensor finds more of than the model without users: own images, those of the own meaning."""
-    features, train, test, shown, means = dialect_crowd(dialects)
+    features, train, test, shown, means = dialect_crowd(dialects, np.random.default_rng(0))
     own, meant = [], []
     everyone = np.repeat(np.arange(60), 8)
     word, things = np.tile(np.arange(8), 60), shown[test.image]
@@ -334,7 +316,7 @@ def test_places_and_finer_categories_follow_the_user_only_where_they_are_the_use
 
 def lead_of_attention(favourites):
     """Accuracy@1 of attention over the user's past tags minus that of the model without users."""
-    features, train, test, *_ = dialect_crowd(1, favourites)
+    features, train, test, *_ = dialect_crowd(1, np.random.default_rng(0), favourites)
     attention = trained(user_models.UserAttention, features, train, 16, 60)
     agnostic = trained(user_models.UserPairs, features, train, 16, 1)
     gain = crowd.hits(attention.scores, test, 16, (1,))[0]
