@@ -1,5 +1,7 @@
 """The committed notebooks give the same text and the same numbers again, from an empty outputs folder."""
 
+import base64
+import io
 import json
 from dataclasses import replace
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from notebook_contract import any_notebook
+from PIL import Image
 from replay import replay
 from test_answers import ELSEWHERE, tried
 
@@ -22,7 +25,7 @@ from helpers.notebook.artefacts import read_json
 from helpers.paths import NOTEBOOKS
 from helpers.runner import report
 from helpers.runner.compare import REFERENCE, compare, found, reference_of, rows, told
-from helpers.runner.maintain import refresh, write_reference
+from helpers.runner.maintain import lighter, refresh, write_reference
 from helpers.runner.plan import SMOKE, Project, plan
 
 FILES = notebooks.find(NOTEBOOKS)
@@ -171,6 +174,16 @@ def test_refreshing_again_changes_nothing(written):
     assert json.loads(before)["cells"][3]["outputs"], "the outputs are there"
     refresh(written.project, plan(written.project, SMOKE, only=["00"]))
     assert file.read_bytes() == before
+
+
+def test_figures_are_written_back_with_a_palette():
+    ramp = np.linspace(0, 255, 300 * 300 * 3).reshape(300, 300, 3).astype(np.uint8)
+    drawn = io.BytesIO()
+    Image.fromarray(ramp).save(drawn, "PNG")
+    small = base64.b64decode(lighter(base64.b64encode(drawn.getvalue()).decode()))
+    assert len(small) < len(drawn.getvalue()) / 2
+    seen = np.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int)
+    assert abs(seen - ramp).max() < 4
 
 
 def test_refresh_refuses_stderr_and_runs_solutions(tiny, capsys):
