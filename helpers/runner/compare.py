@@ -58,7 +58,9 @@ def rows(ours: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> list[
         value, expected = ours["verdicts"].get(name), reference["verdicts"].get(name)
         same = expected is not None and value in expected.split(OR)
         close = name in ours["p"] and CLOSE[0] < ours["p"][name] < CLOSE[1]
-        same = same or (close and "undecided" in (value, *(expected or "").split(OR)))
+        same = same or (
+            close and expected not in (None, "not testable") and "undecided" in (value, *expected.split(OR))
+        )
         table.append(_row("verdicts", name, value, expected, None, same))
     return table
 

@@ -1,19 +1,17 @@
 """What maintainers run after a change: notebooks written back with new outputs, reference metrics renewed."""
 
 import base64
-import io
 import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
-from PIL import Image
-
 from helpers import paths
 from helpers.errors import BadInput
 from helpers.notebook import artefacts
 from helpers.notebook import sources as notebooks
+from helpers.notebook.palette import with_palette
 from helpers.runner.compare import OR, REFERENCE, found, reference_of
 from helpers.runner.execute import Failure, perform, run_all
 from helpers.runner.plan import SMOKE, Job, Project, plan
@@ -54,10 +52,8 @@ def write_back(file: Path, executed: Path) -> None:
 
 
 def lighter(figure: str) -> str:
-    """A PNG in base64 with a palette of its own, 256 colours: half of the bytes, for git."""
-    pixels, small = Image.open(io.BytesIO(base64.b64decode(figure))).convert("RGB"), io.BytesIO()
-    pixels.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return base64.b64encode(small.getvalue()).decode()
+    """A PNG in base64 with a palette of its own: half of the bytes, for git."""
+    return base64.b64encode(with_palette(base64.b64decode(figure))).decode()
 
 
 def other_seeds(

@@ -164,6 +164,9 @@ def test_other_metrics_and_verdicts_fail(written):
     decided = reference | {"verdicts": {"F4": "supported"}}
     assert wrong(verdicts={"F4": "undecided"}, there=decided, p=0.03) == []
     assert wrong(verdicts={"F4": "contradicted"}, there=decided, p=0.03) == ["F4"], "never to its opposite"
+    assert wrong(verdicts={"F4": "undecided"}, p=0.03) == ["F4"], "without a reference"
+    missing = reference | {"verdicts": {"F4": "not testable"}}
+    assert wrong(verdicts={"F4": "undecided"}, there=missing, p=0.03) == ["F4"]
     assert wrong(there=several) == ["F4"], "a verdict that is missing"
 
 
