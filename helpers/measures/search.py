@@ -24,7 +24,7 @@ class Found:
     """What a search found for one method."""
 
     best: Setting
-    value: float  # of `best` on validation
+    value: float  # of `best` on validation; with `confirm`, of trainings that chose nothing
     table: pd.DataFrame  # a row a try: the setting, "round" (0 is the spread one) and "value"
     edges: tuple[str, ...]  # parameters whose best value is the lowest or the highest that was tried
 
@@ -113,6 +113,7 @@ def search(
     exchange: bool = False,
     weakest: str = "",
     first: Sequence[Setting] = (),
+    confirm: Callable[[list[tuple[str, Setting]]], Sequence[float]] | None = None,
 ) -> dict[str, Found]:
     """Choose a setting for each method by its value on validation, higher is better, in the same number of
     tries: method -> `Found`. `evaluate` gets tries of all methods at once, so that they can be trained
@@ -126,8 +127,10 @@ def search(
     coarsely. `first` are settings that were known before: in the first round each method also tries those
     that fit it (`Space.part`), and who has fewer of them catches up in the next, so each has len(first) tries
     more, and none ends below what was known. No setting is tried twice; a method whose whole grid is smaller
-    than the tries, and cannot be widened, gets fewer. The spaces are widened in place. Raises BadInput where
-    all tries of a method failed."""
+    than the tries, and cannot be widened, gets fewer. The best of many single trainings is partly the
+    luckiest: `confirm`, if given, values the best three of each method anew, by trainings that chose none of
+    them, and the best of these is taken at its new value. The spaces are widened in place. Raises BadInput
+    where all tries of a method failed."""
     tried = {method: [] for method in spaces}  # (setting, round, value)
     draws = {method: copy.deepcopy(rng) for method in spaces}
 
@@ -166,12 +169,24 @@ def search(
             known, best = [setting for setting, _, _ in rows], spaces[method].part(_best(rows) or {})
             asked += [(method, new) for new in _new(spaces[method], known, best, most, draws[method])]
         keep(asked, number + 2 + 2 * again)
-    return {method: _found(method, spaces[method], rows) for method, rows in tried.items()}
+    anew = {method: [] for method in tried}
+    if confirm is not None:
+        asked = []
+        for method, rows in tried.items():  # equal values: a parameter that changes nothing where it stands
+            apart = {row[2]: row[0] for row in reversed(_ranked(rows))}
+            asked += [(method, apart[value]) for value in sorted(apart, reverse=True)[:3]]
+        for (method, setting), value in zip(asked, confirm(asked), strict=True):
+            anew[method].append((setting, number, float(value)))
+    return {method: _found(method, spaces[method], rows, anew[method]) for method, rows in tried.items()}
+
+
+def _ranked(rows: list) -> list:
+    """The tries that did not fail, best first."""
+    return sorted((row for row in rows if np.isfinite(row[2])), key=lambda row: -row[2])
 
 
 def _best(rows: list) -> Setting | None:
-    known = [row for row in rows if np.isfinite(row[2])]
-    return max(known, key=lambda row: row[2])[0] if known else None
+    return known[0][0] if (known := _ranked(rows)) else None
 
 
 def _new(space: Space, known: list, best: Setting | None, upto: int, rng) -> list[Setting]:
@@ -188,11 +203,11 @@ def _new(space: Space, known: list, best: Setting | None, upto: int, rng) -> lis
     return new
 
 
-def _found(method: str, space: Space, rows: list) -> Found:
-    best = _best(rows)
-    if best is None:
+def _found(method: str, space: Space, rows: list, anew: list = ()) -> Found:
+    if not (known := _ranked(anew) or _ranked(rows)):
         raise BadInput(f"search: every try of {method} failed; give it other grids")
+    best, _, value = known[0]
     table = pd.DataFrame([setting | {"round": number, "value": value} for setting, number, value in rows])
     ends = {name: table[name].agg(["min", "max"]).tolist() for name in space.limits}
     edges = tuple(name for name, two in ends.items() if two[0] < two[1] and best[name] in two)
-    return Found(best, float(table["value"].max()), table, edges)
+    return Found(best, value, table, edges)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from math import log2
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from helpers.errors import BadInput
 from helpers.learn.again import known, remembered
 from helpers.learn.examples import Planned
 from helpers.learn.many import fit_many
+from helpers.learn.networks import parameters
 from helpers.learn.train import Recipe
 from helpers.people.warp import MARGIN, MOST_DRAWS, keys, warp_loss
 from helpers.words.bags import Bags
@@ -207,25 +209,23 @@ def learn(
 
     An epoch visits each (post, true tag) once; after every step what has left its ball goes back into it.
     Each of n posts has a row of x, one of u for each model, int (n,), and its true tags, as in `posts.Posts`;
-    where there is none, BadInput. `validate` maps models to validation errors. Models of one kind
-    and tensor of descriptors share their operations, also where their d, K or radius differ."""
+    where there is none, BadInput. `validate` maps models to validation errors. Models of one kind, one tensor
+    of descriptors and about one size share their operations, also where their d, K or radius differ."""
     row = Bags(*tags).owner
     if len(row) == 0:
         raise BadInput("learn: there is no training post with a hashtag")
     examples = [TrueTags(np.stack([image[row], who[row], tags[1], row], 1).astype(np.int64)) for who in user]
     [model.project() for model in models]
     histories, alike = [None] * len(models), {}
-    for c, model in enumerate(models):
-        alike.setdefault(model.x.data_ptr(), []).append(c)
-    with as_large_as_the_largest(models):
-        for some in alike.values():
-            given = ([of[c] for c in some] for of in (models, examples))
-            how = {"device": device, "validate": validate, "after_step": project_each}
-            which = ([of[c] for c in some] for of in (recipes, seeds))
-            for c, history in zip(
-                some, fit_many(*given, ranked(tags, margin, most), *which, **how), strict=True
-            ):
-                histories[c] = history
+    for c, model in enumerate(models):  # a small one that is filled up to the largest costs as much as that
+        alike.setdefault((model.x.data_ptr(), round(log2(parameters(model)))), []).append(c)
+    how = {"device": device, "validate": validate, "after_step": project_each}
+    for some in alike.values():
+        nets, given, how_each, begin = ([of[c] for c in some] for of in (models, examples, recipes, seeds))
+        with as_large_as_the_largest(nets):
+            made = fit_many(nets, given, ranked(tags, margin, most), how_each, begin, **how)
+        for c, history in zip(some, made, strict=True):
+            histories[c] = history
     return histories
 
 

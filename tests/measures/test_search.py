@@ -178,3 +178,42 @@ def test_the_draws_are_those_of_a_search_without_anything_known():
     for first in ([], [known]):
         search(evaluate, {"x": space()}, 4, np.random.default_rng(0), rounds=1, extra=0, first=first)
     assert asked[1] == [*asked[0], ("x", known)]
+
+
+def test_a_lucky_training_does_not_decide():
+    """0.3 was lucky once, and is not when trained again; the best by new trainings wins at its new value."""
+    luck = {0.1: 0.5, 0.3: 0.9, 1.0: 0.6, 3.0: 0.1}
+    truly = {0.1: 0.55, 0.3: 0.2, 1.0: 0.5, 3.0: 1.0}  # 3.0 was among the best three of none
+    asked = []
+
+    def again(tries):
+        asked.extend(tries)
+        return [truly[setting["lr"]] for _, setting in tries]
+
+    spaces = {method: Space({"lr": list(luck)}) for method in ("a", "b")}
+    by_luck = lambda tries: [luck[s["lr"]] for _, s in tries]  # noqa: E731
+    found = search(by_luck, spaces, 4, np.random.default_rng(0), confirm=again)
+    assert [(m, s["lr"]) for m, s in asked] == [(m, lr) for m in ("a", "b") for lr in (0.3, 1.0, 0.1)]
+    for one in found.values():
+        assert one.best == {"lr": 0.1}
+        assert one.value == 0.55
+        assert one.table["value"].max() == 0.9  # the table keeps what the search saw
+
+
+def test_where_all_fail_when_trained_again_the_search_decides():
+    spaces = {"a": Space({"lr": [0.1, 0.3]})}
+    by_rate = lambda tries: [s["lr"] for _, s in tries]  # noqa: E731
+    found = search(by_rate, spaces, 2, np.random.default_rng(0), confirm=lambda tries: [np.nan] * len(tries))
+    assert found["a"].best == {"lr": 0.3}
+    assert found["a"].value == 0.3
+
+
+def test_of_tries_that_are_worth_the_same_one_is_trained_again():
+    """A parameter that changes nothing must not take the places of the best three."""
+    asked = []
+    spaces = {"a": Space({"radius": [16.0, 64.0, 256.0], "lr": [0.1, 0.2]})}
+    by_rate = lambda tries: [s["lr"] for _, s in tries]  # noqa: E731
+    confirm = lambda tries: asked.extend(tries) or by_rate(tries)  # noqa: E731
+    found = search(by_rate, spaces, 6, np.random.default_rng(0), confirm=confirm)
+    assert [s["lr"] for _, s in asked] == [0.2, 0.1]
+    assert found["a"].best["lr"] == 0.2
