@@ -94,6 +94,14 @@ def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own:
     return frequency(train, n_tags, n_users, own)(asked)
 
 
+def in_blocks(score: Callable[[Posts], np.ndarray], posts: Posts, n_tags: int, what: Callable) -> np.ndarray:
+    """`what` of the scores of n posts, concatenated: it maps scores of all tags, float (·, K), to an array
+    (·, …). `score` is asked for so few posts at once that they fill `CELLS`: memory does not grow with n."""
+    rows = max(1, CELLS // n_tags)
+    parts = (np.arange(k, min(k + rows, len(posts))) for k in range(0, len(posts), rows))
+    return np.concatenate([what(score(posts.take(part))) for part in parts])
+
+
 def hits(
     score: Callable[[Posts], np.ndarray], posts: Posts, n_tags: int, at: Sequence[int] = (1, 10), bonuses=None
 ) -> np.ndarray:

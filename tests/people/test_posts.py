@@ -129,3 +129,16 @@ def test_no_item_is_in_two_parts():
     assert min(map(len, (train, held, test))) > 0
     kept = np.isin(parts[0].image, train.image)
     assert np.array_equal(train.tags[1], parts[0].take(np.flatnonzero(kept)).tags[1])
+
+
+def test_blocks_hold_few_scores_and_come_out_in_order(monkeypatch):
+    monkeypatch.setattr(crowd, "CELLS", 10)  # two posts of four hashtags at once
+    posts = crowd.Posts(np.arange(5), np.zeros(5, int), (np.arange(6), np.zeros(5, np.int32)))
+    asked = []
+
+    def score(some):
+        asked.append(len(some))
+        return some.image[:, None] + np.arange(4.0)
+
+    assert crowd.in_blocks(score, posts, 4, lambda s: s[:, 2]).tolist() == [2, 3, 4, 5, 6]
+    assert asked == [2, 2, 1]
