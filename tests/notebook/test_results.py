@@ -131,11 +131,17 @@ def measure_of(name: str) -> tuple[str, str]:
 
 # where best and worst are no farther apart than another seed would move them: nearly all are right, or alike
 TIES_OF_A_MEASURE = {
-    "smoke": {("07", "own_meaning"), ("09", "curve_style"), ("09", "f11_digits"), ("09", "j8_digits")},
+    "smoke": {
+        ("07", "own_meaning"),
+        ("07b", "own_generation"),
+        ("09", "curve_style"),
+        ("09", "f11_digits"),
+        ("09", "j8_digits"),
+    },
     "demo": {
         ("07", "own_meaning"),
         ("07b", "macro_recall_balanced"),
-        ("07b", "own_generation"),
+        ("07b", "macro_recall_natural"),
         ("09", "curve_content"),
         ("09", "curve_style"),
         ("09", "f11_digits"),
