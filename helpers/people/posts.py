@@ -1,6 +1,6 @@
 """Posts: who put which hashtags on which image; baselines that know no image; hits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,17 +89,20 @@ def frequency(train: Posts, n_tags: int, n_users: int, own: bool) -> Callable[[P
     return lambda asked: counts[np.where(asked.user < 0, n_users, asked.user)].toarray() + everybody
 
 
-def frequency_scores(train: Posts, asked: Posts, n_tags: int, n_users: int, own: bool) -> np.ndarray:
-    """The scores of `frequency` for some posts, float32 (len(asked), K)."""
-    return frequency(train, n_tags, n_users, own)(asked)
+def blocks(
+    score: Callable[[Posts], np.ndarray], posts: Posts, n_tags: int
+) -> Iterator[tuple[slice, Posts, np.ndarray]]:
+    """Where some of the posts stand, these posts, and their scores of all tags, float (·, K). `score` is
+    asked for so few at once that they fill `CELLS`: memory does not grow with the posts."""
+    rows = max(1, CELLS // n_tags)
+    for start in range(0, len(posts), rows):
+        some = posts.take(np.arange(start, min(start + rows, len(posts))))
+        yield slice(start, start + len(some)), some, score(some)
 
 
 def in_blocks(score: Callable[[Posts], np.ndarray], posts: Posts, n_tags: int, what: Callable) -> np.ndarray:
-    """`what` of the scores of n posts, concatenated: it maps scores of all tags, float (·, K), to an array
-    (·, …). `score` is asked for so few posts at once that they fill `CELLS`: memory does not grow with n."""
-    rows = max(1, CELLS // n_tags)
-    parts = (np.arange(k, min(k + rows, len(posts))) for k in range(0, len(posts), rows))
-    return np.concatenate([what(score(posts.take(part))) for part in parts])
+    """`what` of the scores of posts, by `blocks`, concatenated: it maps float (·, K) to an array (·, …)."""
+    return np.concatenate([what(scores) for _, _, scores in blocks(score, posts, n_tags)])
 
 
 def hits(
@@ -108,15 +111,12 @@ def hits(
     """Whether each of n posts has one of its tags among the k best, for each k of `at`, cut to K: float64
     (len(at), n), 1 or 0; their means are accuracy@k (Veit et al. 2018, eq. 7).
 
-    `score` maps posts to scores of all tags, float (·, K). It is asked for so few at once that they fill
-    `CELLS`: memory does not grow with the posts. With `bonuses`, float (T, K), each is added to the scores in
-    turn: (T, len(at), n)."""
-    sizes, rows = [min(k, n_tags) for k in at], max(1, CELLS // n_tags)
+    `score` maps posts to scores of all tags, as for `blocks`. With `bonuses`, float (T, K), each is added to
+    the scores in turn: (T, len(at), n)."""
+    sizes = [min(k, n_tags) for k in at]
     found = np.zeros((1 if bonuses is None else len(bonuses), len(at), len(posts)))
-    for start in range(0, len(posts), rows):
-        some = posts.take(np.arange(start, min(start + rows, len(posts))))
-        scores = score(some)
-        for t, of_bonus in enumerate(found[:, :, start : start + rows]):
+    for rows, some, scores in blocks(score, posts, n_tags):
+        for t, of_bonus in enumerate(found[:, :, rows]):
             best = metrics.top_k(scores if bonuses is None else scores + bonuses[t], max(sizes))
             right = metrics.hits(best, some.tags)
             for k, row in zip(sizes, of_bonus, strict=True):

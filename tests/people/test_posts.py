@@ -56,12 +56,12 @@ def test_user_frequency_against_counting():
     rows = [(int(u), i, VOCABULARY[t]) for i, (u, t) in enumerate(rng.integers(0, 3, (40, 2)))]
     train = crowd.from_table(table(rows), VOCABULARY, np.arange(3))
     asked = crowd.from_table(table([(0, 0, "cat"), (2, 1, "cat"), (8, 2, "cat")]), VOCABULARY, np.arange(3))
-    scores = crowd.frequency_scores(train, asked, 3, 3, own=True)
+    scores = crowd.frequency(train, 3, 3, own=True)(asked)
     everybody = np.array([sum(t == v for _, _, t in rows) for v in VOCABULARY])
     for line, user in zip(scores, (0, 2, 8), strict=True):
         mine = np.array([sum(u == user and t == v for u, _, t in rows) for v in VOCABULARY])
         assert np.array_equal(np.argsort(-line), np.lexsort((-everybody, -mine)))
-    by_all = crowd.frequency_scores(train, asked, 3, 3, own=False)[1]
+    by_all = crowd.frequency(train, 3, 3, own=False)(asked)[1]
     assert np.array_equal(np.argsort(-by_all), np.argsort(-everybody))
 
 
