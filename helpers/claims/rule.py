@@ -1,7 +1,7 @@
 """The one rule that turns measured differences into a verdict.
 
 The margins were set without looking at our numbers. `FEWEST` and `MOST` are later: experience showed that few
-units, seen items and zeros on both sides would otherwise pass for evidence.
+units, seen items and zeros on both sides would otherwise pass for evidence. So is what searches leave open.
 
 A claim says that a difference a − b is above 0 (or equal to it, not below it, not above it). It has a margin
 m: differences up to m mean nothing in practice. With the 95 % interval [low, high] of the difference,
@@ -15,6 +15,9 @@ m: differences up to m mean nothing in practice. With the 95 % interval [low, hi
 and *undecided* otherwise, with the number of units or seeds that would decide it. A claim about several
 differences ("all models …") is supported if each is, and contradicted if one is: of k differences one lies
 beyond its bound by chance k times as often, so for this their intervals are wider (Bonferroni, 1 − .05 / k).
+
+Who loses at an edge of what was tried, where more could have been tried, has not lost: a difference that may
+still rise contradicts no claim that it is above 0, one that may still fall supports none. It is *undecided*.
 
 Supported is *reproduced* where people are real, the paper gives numbers, and our effect lies between half its
 smallest and twice its largest. It is only *supported (planted)* where people are simulated. Where most test
@@ -45,18 +48,27 @@ class Part(NamedTuple):
     case: str
     says: Side
     effect: Effect  # in the unit of the claim's measure
+    rise: str = ""  # what of the searches was left open and could make it larger: "tensor (epochs)"
+    fall: str = ""  # and smaller
 
 
-def parts_of(claim: Claim, effects: Mapping[str, Effect], data: str) -> dict[str, Part]:
+def parts_of(
+    claim: Claim, effects: Mapping[str, Effect], data: str,
+    rise: Mapping[str, str] = {}, fall: Mapping[str, str] = {},
+) -> dict[str, Part]:  # fmt: skip
     """The differences of a claim with what the paper says of each.
 
     Args:
         effects: name -> difference, in the notebooks' numbers; a name may be a case of `claim.numbers`.
         data: the dataset, the case of all other names.
+        rise, fall: name -> what could make this difference larger, smaller (`Part`).
     """
     cases = {name: name if name in claim.numbers else data for name in effects}
     scale = claim.measure.scale
-    return {n: Part(cases[n], claim.side(cases[n]), e.scaled(scale)) for n, e in effects.items()}
+    return {
+        n: Part(cases[n], claim.side(cases[n]), e.scaled(scale), rise.get(n, ""), fall.get(n, ""))
+        for n, e in effects.items()
+    }
 
 
 def side_of(says: Side, low: float, high: float, margin: float) -> str:
@@ -76,18 +88,35 @@ def _wider(parts: int) -> float:
     return stats.norm.isf(0.025 / parts) / Z
 
 
-def _side(says: Side, e: Effect, margin: float, parts: int) -> str:
+def _measured(part: Part, margin: float, parts: int) -> str:
     """`side_of` one of several differences."""
+    _, says, e, *_ = part
     times, found = _wider(parts), side_of(says, e.low, e.high, margin)
     wide = (e.mean - times * (e.mean - e.low), e.mean + times * (e.high - e.mean))
     return side_of(says, *wide, margin) if found == "contradicted" else found
+
+
+def _left_open(part: Part, side: str) -> str:
+    """What of the searches could undo a side, the part's interval being what it is; empty for nothing."""
+    _, says, e, rise, fall = part
+    if side == "undecided":
+        return ""
+    if says == "equal":
+        return (rise or fall) if side == "supported" else fall if e.mean > 0 else rise
+    return rise if (says == "not above") == (side == "supported") else fall
+
+
+def _side(part: Part, margin: float, parts: int) -> str:
+    """What one of several differences says of its claim, with what the searches left open."""
+    side = _measured(part, margin, parts)
+    return "undecided" if _left_open(part, side) else side
 
 
 def verdict(claim: Claim, parts: Mapping[str, Part], simulated: bool = False, seen: float = 0.0) -> str:
     """The verdict on a claim; `seen` is the share of the test items that training showed."""
     if any(0 < part.effect.units < FEWEST or _blank(part.says, part.effect) for part in parts.values()):
         return "undecided"
-    found = {_side(p.says, p.effect, claim.measure.margin, len(parts)) for p in parts.values()}
+    found = {_side(p, claim.measure.margin, len(parts)) for p in parts.values()}
     if found != {"supported"}:
         return "contradicted" if "contradicted" in found else "undecided"
     if simulated:
@@ -113,13 +142,14 @@ def _alike(claim: Claim, part: Part) -> bool:
 def p_value(claim: Claim, parts: Mapping[str, Part]) -> float:
     """Two-sided p of what the verdict rests on: how far the end of the interval is from its bound.
 
-    For one difference it is below .05 exactly where the verdict is decided. Of several the largest counts for
-    "supported"; for "contradicted" the smallest, times their number (Bonferroni).
+    For one difference it is below .05 exactly where the verdict is decided or only the searches leave it
+    open. Of several the largest counts for "supported"; for "contradicted" the smallest, times their number
+    (Bonferroni).
     """
-    if any(_blank(says, e) for _, says, e in parts.values()):
+    if any(_blank(part.says, part.effect) for part in parts.values()):
         return 1.0
     margin, supported, contradicted = claim.measure.margin, [], []
-    for _, says, e in parts.values():
+    for _, says, e, *_ in parts.values():
         down, up = (max(d, 1e-12) / Z for d in (e.mean - e.low, e.high - e.mean))  # standard errors
         above, below = (e.mean - margin) / down, (-margin - e.mean) / up
         no_less, no_more = (e.mean + margin) / down, (margin - e.mean) / up
@@ -148,19 +178,21 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def would_decide(claim: Claim, parts: Mapping[str, Part]) -> str:
     """How many units or seeds would decide the undecided parts, if the differences stayed what they are; each
     after the name of its part, where parts have names."""
-    texts = {name: _needed(claim, says, e, len(parts)) for name, (_, says, e) in parts.items()}
+    texts = {name: _needed(claim, part, len(parts)) for name, part in parts.items()}
     return "; ".join(f"{name}: {text}" if name else text for name, text in texts.items() if text)
 
 
-def _needed(claim: Claim, says: Side, e: Effect, parts: int) -> str:
+def _needed(claim: Claim, part: Part, parts: int) -> str:
     """What would decide one part; nothing for one that is decided."""
+    _, says, e, *_ = part
     if 0 < e.units < FEWEST:
         return f"{e.units} {claim.over} are too few for an interval"
     if _blank(says, e):
         return "zero on both sides, so nothing could differ"
     margin = claim.measure.margin
-    if _side(says, e, margin, parts) != "undecided":
-        return ""
+    if (side := _measured(part, margin, parts)) != "undecided":
+        left = _left_open(part, side)
+        return f"{side} if more tries could not help {left}" if left else ""
     # how wide the interval may be on either side to be clear of a bound, and how wide it is here
     room, half = min(abs(e.mean - margin), abs(e.mean + margin)), (e.high - e.low) / 2
     if side_of(says, e.low, e.high, margin) == "contradicted":  # so it would be alone
@@ -187,7 +219,7 @@ def _more(here: int, times: float, what: str) -> str:
 def ours(claim: Claim, parts: Mapping[str, Part]) -> str:
     """Our numbers for the table: "0.203 and 0.190: +1.3 [0.4, 2.1] points"."""
     digits, texts = claim.measure.digits, []
-    for name, (_, _, e) in parts.items():
+    for name, (_, _, e, *_) in parts.items():
         levels = f"{e.a:.{digits}f} and {e.b:.{digits}f}: " if math.isfinite(e.a) else ""
         interval = f"{e.mean:+.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"
         texts.append(f"{f'{name}: ' if name else ''}{levels}{interval} {claim.measure.unit}".rstrip())

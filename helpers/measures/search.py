@@ -27,6 +27,13 @@ class Found:
     value: float  # of `best` on validation; with `confirm`, of trainings that chose nothing
     table: pd.DataFrame  # a row a try: the setting, "round" (0 is the spread one) and "value"
     edges: tuple[str, ...]  # parameters whose best value is the lowest or the highest that was tried
+    open: tuple[str, ...]  # those of them where it is no limit of the space, so that more could be tried
+
+    def left_open(self, method: str, *more: str) -> str:
+        """What was left open, as `Run.measured` takes it: "tensor (lr, epochs)", empty for nothing; `more` is
+        what ended beside the search, such as "epochs" where the last one allowed was the best."""
+        left = ", ".join([*self.open, *filter(None, more)])
+        return f"{method} ({left})" if left else ""
 
 
 class Space:
@@ -210,4 +217,5 @@ def _found(method: str, space: Space, rows: list, anew: list = ()) -> Found:
     table = pd.DataFrame([setting | {"round": number, "value": value} for setting, number, value in rows])
     ends = {name: table[name].agg(["min", "max"]).tolist() for name in space.limits}
     edges = tuple(name for name, two in ends.items() if two[0] < two[1] and best[name] in two)
-    return Found(best, value, table, edges)
+    further = tuple(name for name in edges if best[name] not in space.limits[name])
+    return Found(best, value, table, edges, further)

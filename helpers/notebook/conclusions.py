@@ -37,7 +37,8 @@ def record(claim: Claim, verdict: str, name: str, collection: Mapping, **found) 
     return {
         "id": claim.id, "statement": claim.statement, "paper": f"{claim.paper}, {claim.where}",
         "cited": claim.cited, "ours": None, "over": claim.over, "margin": margin,
-        "because": measure and measure.because, "note": "", "p": None, "effects": {}, "verdict": verdict,
+        "because": measure and measure.because, "note": "", "p": None, "effects": {}, "open": [],
+        "verdict": verdict,
         "data": collection["name"], "simulated": collection["simulated"], "notebook": name, **found,
     }  # fmt: skip
 
@@ -74,6 +75,7 @@ class Conclusions:
     def measured(
         self, id: str, effects: Effect | Interval | Mapping[str, Effect] | None, note: str = "",
         seen: float = 0.0, data: str | None = None, otherwise: str = "",
+        rise: str | Mapping[str, str] = "", fall: str | Mapping[str, str] = "",
     ) -> None:  # fmt: skip
         """Judge a claim by the difference that was measured, in the notebook's own numbers. Where the data
         lack what the claim needs, it is not testable, whatever was measured.
@@ -84,6 +86,9 @@ class Conclusions:
             seen: share of the test items that were seen in training.
             data: what it was measured on, if not on the collection: data without people.
             otherwise: why the claim is not testable if `effects`, or one of them, is None or there are none.
+            rise, fall: what was searched up to an edge beyond which more could be tried, "tensor (epochs)",
+                and could make the differences larger, smaller; or name -> this, where they differ. Who loses
+                there has not lost.
         """
         claim = self._claim(id)
         if data is None and parts.first_reason(claim.needs, self.missing):
@@ -99,13 +104,17 @@ class Conclusions:
         each = {n: e if isinstance(e, Effect) else Effect(*e) for n, e in each.items()}
         if not each:
             raise BadInput(f"{self.name}: claim {id} has no difference; say run.cannot({id!r}, why)")
-        measured = rule.parts_of(claim, each, about["name"] or "")
+        rise, fall = (dict.fromkeys(each, one) if isinstance(one, str) else one for one in (rise, fall))
+        measured = rule.parts_of(claim, each, about["name"] or "", rise, fall)
         verdict = rule.verdict(claim, measured, about["simulated"], seen)
         notes = [note, rule.would_decide(claim, measured) if verdict == "undecided" else ""]
+        if searched := sorted({*rise.values(), *fall.values()} - {""}):
+            notes.append(f"at an edge of what was tried: {', '.join(searched)}")
         if seen > rule.MOST:
             notes.append(f"{seen:.0%} of the test items were seen in training")
         found = {"ours": rule.ours(claim, measured), "note": "; ".join(filter(None, notes))}
         found |= {"p": rule.p_value(claim, measured), "effects": {n: _finite(e) for n, e in each.items()}}
+        found["open"] = searched
         self._keep(claim, verdict, about, **found)
 
     def showed(self, id: str, ours: str, note: str = "") -> None:

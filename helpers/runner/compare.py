@@ -16,7 +16,7 @@ LEAST, MOST = 0.005, 0.9  # of the value: what rounding alone may do; and a zero
 CLOSE = (0.005, 0.5)  # p of a verdict that another processor's rounding may make, or unmake, undecided
 
 
-EVIDENCE = ("ours", "note", "p", "effects", "data", "simulated")  # what the board shows beside a verdict
+EVIDENCE = ("ours", "note", "p", "effects", "open", "data", "simulated")  # beside a verdict
 
 
 def reference(profile: str, number: str, folder: Path = REFERENCE) -> dict:
@@ -58,6 +58,8 @@ def rows(ours: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> list[
         value, expected = ours["verdicts"].get(name), reference["verdicts"].get(name)
         same = expected is not None and value in expected.split(OR)
         close = name in ours["p"] and CLOSE[0] < ours["p"][name] < CLOSE[1]
+        # which try is best is decided by rounding, too, and with it what lies at an edge
+        close = close or any(of.get("claims", {}).get(name, {}).get("open") for of in (ours, reference))
         same = same or (
             close and expected not in (None, "not testable") and "undecided" in (value, *expected.split(OR))
         )

@@ -207,3 +207,46 @@ def test_zeros_on_both_sides_decide_nothing():
     assert "zero on both sides" in rule.would_decide(claim(), blank)
     tie = {"": rule.Part("movielens", "above", Effect(0, 0, 0, 50, 50, 500))}
     assert rule.verdict(claim(), tie) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("says", "ends", "undone_by"),
+    [
+        ("above", (1.1, 5), "fall"),
+        ("above", (-5, -0.1), "rise"),
+        ("above", (-0.9, 0.9), "rise"),
+        ("equal", (-0.9, 0.9), "rise fall"),
+        ("equal", (1.1, 2), "fall"),
+        ("equal", (-2, -1.1), "rise"),
+        ("not below", (-0.9, 9), "fall"),
+        ("not below", (-9, -1.1), "rise"),
+        ("not above", (-9, 0.9), "rise"),
+        ("not above", (1.1, 9), "fall"),
+    ],
+)
+def test_who_loses_at_an_edge_has_not_lost(says, ends, undone_by):
+    """What the searches left open undoes a verdict exactly where it could move the difference out of it."""
+    one, effect = claim(says=says), Effect(np.mean(ends) / 100, *np.divide(ends, 100))
+    decided = rule.verdict(one, rule.parts_of(one, {"": effect}, ""))
+    assert decided != "undecided"
+    for way in ("rise", "fall"):
+        parts = rule.parts_of(one, {"": effect}, "", **{way: {"": "tensor (epochs)"}})
+        undone = way in undone_by.split()
+        assert rule.verdict(one, parts) == ("undecided" if undone else decided)
+        why = f"{decided} if more tries could not help tensor (epochs)" if undone else ""
+        assert rule.would_decide(one, parts) == why
+        assert rule.p_value(one, parts) < 0.05, "of the interval alone"
+
+
+def test_one_part_that_is_left_open_leaves_a_claim_open():
+    below, above = Effect(-0.05, -0.06, -0.04), Effect(0.05, 0.04, 0.06)
+
+    def judge(effects, **left):
+        return rule.verdict(claim(), rule.parts_of(claim(), effects, "", **left))
+
+    two = {"K 1": above, "K 2": below}
+    assert judge(two) == "contradicted"
+    assert judge(two, rise={"K 2": "tensor (lr)"}) == "undecided"
+    assert judge(two, rise={"K 1": "tensor (lr)"}) == "contradicted"
+    assert judge(two | {"K 3": below}, rise={"K 2": "tensor (lr)"}) == "contradicted", "K 3 is enough"
+    assert judge({"K 1": above, "K 2": above}, fall={"K 2": "pairs (lr)"}) == "undecided"

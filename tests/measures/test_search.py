@@ -45,6 +45,21 @@ def test_an_edge_that_cannot_be_widened_is_told():
     one = search(rising, {"x": space()}, 30, np.random.default_rng(0))["x"]
     assert one.best["dropout"] == pytest.approx(0.9)
     assert "dropout" in one.edges
+    assert "dropout" not in one.open, "0.9 is the space's own limit: there is nothing beyond"
+
+
+def test_an_edge_beyond_which_more_could_be_tried_is_left_open():
+    rising = lambda tries: [s["lr"] for _, s in tries]  # noqa: E731
+    one = search(
+        rising, {"x": Space({"lr": [0.1, 0.2]}, {"lr": (0.1, 100)})}, 2, np.random.default_rng(0), 1, 0
+    )
+    assert one["x"].open == ("lr",)
+    assert one["x"].left_open("tensor", "", "epochs") == "tensor (lr, epochs)"
+    falling = lambda tries: [-s["lr"] for _, s in tries]  # noqa: E731
+    one = search(
+        falling, {"x": Space({"lr": [0.1, 0.2]}, {"lr": (0.1, 100)})}, 2, np.random.default_rng(0), 1, 0
+    )
+    assert (one["x"].edges, one["x"].open, one["x"].left_open("tensor")) == (("lr",), (), "")
 
 
 def test_whole_numbers_stay_whole():

@@ -91,6 +91,25 @@ def test_what_is_undecided_says_what_would_decide():
     assert "a" not in run.found["V7a"]["effects"][""], "there are no two levels, and JSON knows no NaN"
 
 
+def test_who_loses_at_an_edge_of_a_search_leaves_the_claim_open():
+    run = a_run()
+    run.measured("V7a", GAP, "two networks", fall="pairs (lr)", rise="tensor (D)")
+    found = run.found["V7a"]
+    assert found["verdict"] == "undecided"
+    assert found["note"] == (
+        "two networks; supported if more tries could not help pairs (lr); "
+        "at an edge of what was tried: pairs (lr), tensor (D)"
+    )
+    assert found["open"] == ["pairs (lr)", "tensor (D)"]
+    run = a_run()
+    run.measured("V7a", {"first": GAP, "second": GAP}, rise={"first": "tensor (D)", "second": ""})
+    assert run.found["V7a"]["verdict"] == "reproduced", "who wins may win by more"
+    assert run.found["V7a"]["open"] == ["tensor (D)"]
+    run = a_run()
+    run.measured("V7a", GAP)
+    assert run.found["V7a"]["open"] == []
+
+
 def test_what_the_data_lack_or_a_difference_that_is_missing_is_not_testable():
     run = a_run(owners="toygram has no owners")
     run.measured("V8a", GAP)  # it needs owners

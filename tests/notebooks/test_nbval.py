@@ -163,6 +163,10 @@ def test_other_metrics_and_verdicts_fail(written):
     assert wrong(verdicts={"F4": "contradicted"}, there=several, p=0.03) == [], "a close call may tip over"
     decided = reference | {"verdicts": {"F4": "supported"}}
     assert wrong(verdicts={"F4": "undecided"}, there=decided, p=0.03) == []
+    assert wrong(verdicts={"F4": "undecided"}, there=decided) == ["F4"]
+    at_edge = decided | {"claims": {"F4": {"open": ["BPR (epochs)"]}}}
+    assert wrong(verdicts={"F4": "undecided"}, there=at_edge) == [], "another try may be the best"
+    assert wrong(verdicts={"F4": "contradicted"}, there=at_edge) == ["F4"], "but never the opposite"
     assert wrong(verdicts={"F4": "contradicted"}, there=decided, p=0.03) == ["F4"], "never to its opposite"
     assert wrong(verdicts={"F4": "undecided"}, p=0.03) == ["F4"], "without a reference"
     missing = reference | {"verdicts": {"F4": "not testable"}}
