@@ -92,7 +92,7 @@ def lines(claim: Claim, record: Mapping) -> list[Line]:
     """The differences of a record in margins, with the paper's own of the same case; those of a claim whose
     effects are alike if they are in proportion, in proportion to our level."""
     made = []
-    for name, (case, _, e) in parts(claim, record).items():
+    for name, (case, _, e, *_) in parts(claim, record).items():
         margin, level = claim.measure.margin, e.b if claim.relative else 1.0
         theirs = [x * level / margin for x in claim.effects(case) if math.isfinite(level)]
         made.append(Line(name, e.mean / margin, e.low / margin, e.high / margin, theirs))
