@@ -31,7 +31,8 @@ class Found:
 
     def left_open(self, method: str, *more: str) -> str:
         """What was left open, as `Run.measured` takes it: "tensor (lr, epochs)", empty for nothing; `more` is
-        what ended beside the search, such as "epochs" where the last one allowed was the best."""
+        what ended beside the search: "epochs" where the last one allowed was the best, and the learning rate
+        does not fall to nothing in as many as all had, after which best and last are one anyway."""
         left = ", ".join([*self.open, *filter(None, more)])
         return f"{method} ({left})" if left else ""
 
