@@ -21,7 +21,8 @@ from helpers.paths import NOTEBOOKS
 LONGEST = 12  # lines of a teaching cell
 NAMES = {  # in this order: the first kind that a statement's names belong to
     "claims": "Claim claims claim VERDICTS verdict verdicts cited judge comparison judged concluded measured"
-    " showed cannot metrics save save_arrays save_table save_weights save_collection board scoreboard",
+    " showed cannot rise fall left left_open open_ends"
+    " metrics save save_arrays save_table save_weights save_collection board scoreboard",
     "tables": "DataFrame Series display option_context style Styler format fillna rename_axis table reindex",
     "guards": "has lacks missing left_out not_testable",
     "plots": "plt axes axis figure plots sns ax fig",
