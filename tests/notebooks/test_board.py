@@ -24,6 +24,7 @@ FOUND = {
     "note": "",
     "p": 0.04,
     "effects": {"content": LEAD},
+    "open": [],
     "data": "emojigram",
 }
 
